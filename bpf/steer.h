@@ -1,0 +1,53 @@
+/*
+ * The one definition of the steering maps, compiled by the BPF program and by the gateway. Only fixed-width types.
+ * Compatibility: the layout belongs to one build; the program is embedded in the gateway, so both sides always agree.
+ */
+#ifndef RG_BPF_STEER_H
+#define RG_BPF_STEER_H
+
+#ifndef __bpf__
+#include <stdint.h>
+typedef uint64_t __rg_u64;
+typedef uint32_t __rg_u32;
+#else
+typedef __u64 __rg_u64;
+typedef __u32 __rg_u32;
+#endif
+
+#define RG_STEER_WORKERS_MAX  64
+#define RG_STEER_GROUPS_MAX   16 /* listeners: one reuseport group each */
+
+/*
+ * One cache line pair per worker, in an mmapped array. The worker writes `open`, `accepted`, `busy_since` with plain
+ * relaxed stores; the program writes `assigned` (atomic add).
+ */
+struct rg_steer_worker {
+    /* written by the worker */
+    __rg_u64 open;       /* client connections open now */
+    __rg_u64 accepted;   /* connections accepted since start */
+    __rg_u64 busy_since; /* CLOCK_MONOTONIC ns when this turn of the loop began; 0 while it sleeps in the kernel */
+    __rg_u64 retired;    /* not 0: takes no new connections (drain, hung) */
+    __rg_u64 pad0[4];
+    /* written by the program */
+    __rg_u64 assigned; /* connections given to the worker since start */
+    __rg_u64 pad1[7];
+};
+
+/* Why a connection went where it went: one counter per verdict. RG_STEER_VERDICTS(X) with X(ID, "name", "help"). */
+#define RG_STEER_VERDICTS(X)                                                                                           \
+    X(LOAD, "load", "The less loaded of two candidates.")                                                              \
+    X(AVOIDED, "avoided", "The other candidate was busy, behind or retired.")                                          \
+    X(SCANNED, "scanned", "Both candidates were unfit; another worker took it.")                                       \
+    X(HASH, "hash", "By hash, as steering.mode asks.")                                                                 \
+    X(NONE_FIT, "none-fit", "No worker was fit; the kernel's hash decided.")                                           \
+    X(MIGRATED, "migrated", "A waiting connection moved from a listener that was shut down.")                          \
+    X(ERROR, "error", "A map look-up failed; the kernel's hash decided.")
+
+enum rg_steer_verdict {
+#define RG_STEER_X(id, name, help) RG_STEER_##id,
+    RG_STEER_VERDICTS(RG_STEER_X)
+#undef RG_STEER_X
+        RG_STEER_VERDICT_COUNT
+};
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * What the datapath is told: plain values, decoded and checked by the control side, immutable once published.
+ *
+ * Owner: the control thread. Workers read through a pointer that changes only between loop turns; the old one is freed
+ * when all workers have switched. Durations in milliseconds, sizes in bytes.
+ */
+#ifndef RG_SETTINGS_H
+#define RG_SETTINGS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "datapath/base/str.h"
+
+#define RG_WORKERS_MAX   64
+#define RG_LISTENERS_MAX 16
+#define RG_TRUSTED_MAX   64
+
+struct rg_address {
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    };
+    socklen_t len;
+    char text[128]; /* as configured, for messages */
+};
+
+struct rg_prefix { /* an address range; IPv4 is kept as ::ffff:a.b.c.d */
+    struct in6_addr addr;
+    uint8_t bits;
+};
+
+enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
+enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
+
+struct rg_health_settings {
+    char path[256];
+    uint32_t interval_ms, timeout_ms;
+    uint8_t expect;                  /* enum rg_health_expect */
+    uint16_t status_min, status_max; /* RG_EXPECT_RANGE */
+    uint16_t rise, fall;
+    bool enabled; /* false: health.path is "off", the replica counts as healthy until connects fail */
+};
+
+struct rg_settings {
+    uint64_t generation;
+
+    /* fixed for the life of the process */
+    uint16_t workers;
+    bool pin_workers;
+    uint16_t n_listeners;
+    struct rg_address listeners[RG_LISTENERS_MAX];
+    uint32_t backlog;
+    uint8_t steering; /* enum rg_steering_mode */
+    struct rg_address admin;
+    bool admin_enabled;
+    uint64_t access_ring_bytes; /* per worker */
+
+    /* may change on reload */
+    struct rg_address replica;
+    uint32_t replica_connections; /* most at once per worker; 0: no limit but descriptors */
+    uint32_t replica_idle;        /* most idle kept per worker */
+    uint32_t replica_idle_ms;
+    struct rg_health_settings health;
+
+    uint32_t client_head_ms, client_idle_ms, body_idle_ms, connect_ms, response_head_ms, drain_ms, drain_idle_ms, tunnel_idle_ms;
+
+    uint32_t connections; /* client connections per process; 0: as many as descriptors allow */
+    uint32_t head_bytes, field_bytes, target_bytes;
+    uint16_t headers;
+    uint64_t body_bytes;      /* 0: no limit */
+    uint32_t body_rate;       /* least bytes/s of a request body after 10 s of grace; 0: off */
+    uint64_t buffer_bytes;    /* most memory for buffers per worker */
+    uint8_t interim_responses;
+    bool allow_underscore;
+
+    uint16_t n_trusted;
+    struct rg_prefix trusted[RG_TRUSTED_MAX]; /* whose forwarding fields are believed */
+
+    char health_path[256]; /* answered by the gateway itself; "" : off */
+
+    bool access_log;
+    char access_log_path[256]; /* "-" or "stdout": standard output */
+    uint32_t access_sample;    /* every n-th exchange; 1: all */
+    uint8_t log_level; /* enum rg_log_level */
+};
+
+#endif
