@@ -1,11 +1,14 @@
 /*
- * The operator's log: one line a message on standard error (or what rg_log_open names), key=value after the text.
- * Thread: any, but never on the hot path: it formats and writes. Journald-style "<3>" prefixes when stderr is a journal.
+ * The operator's log: one line a message on standard error, key=value after the text. Time (UTC) and level stand in
+ * front, or a "<3>" style prefix when standard error is a journal's stream. Control bytes are escaped, long lines cut.
+ * Thread: any, but never on the hot path: it formats and writes. errno is left as it was.
  */
 #ifndef RG_BASE_LOG_H
 #define RG_BASE_LOG_H
 
 #include "datapath/base/str.h"
+
+#define RG_LOG_LINE_MAX 2048 /* bytes of a line after time and level */
 
 enum rg_log_level { RG_LOG_ERROR, RG_LOG_WARN, RG_LOG_INFO, RG_LOG_DEBUG };
 
