@@ -36,7 +36,7 @@ struct rg_access_record {
 
 struct rg_access_ring;
 
-/* bytes: rounded up to a power of two. NULL: no memory. */
+/* bytes: rounded up to a power of two, at least 128 KiB (twice the largest record). NULL: no memory. */
 struct rg_access_ring *rg_access_ring_create(size_t bytes);
 void rg_access_ring_destroy(struct rg_access_ring *ring);
 
@@ -45,7 +45,7 @@ bool rg_access_ring_put(struct rg_access_ring *ring, const struct rg_access_reco
 
 /*
  * Control thread only. false: empty. The strings of the record point into the ring and are valid until rg_access_ring_next
- * or rg_access_ring_take is called.
+ * or rg_access_ring_take is called; both give the record's room back to the worker (next without a taken record does nothing).
  */
 bool rg_access_ring_take(struct rg_access_ring *ring, struct rg_access_record *ret);
 void rg_access_ring_next(struct rg_access_ring *ring);
