@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Links between documents: every relative link of a tracked Markdown file names a tracked file and, after '#', a heading."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`")
+
+
+def tracked():
+    out = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return {Path(name) for name in out.split("\0") if name}
+
+
+def anchor(heading):
+    """GitHub's anchor of a heading."""
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading.replace("`", "").replace("*", ""))
+    return re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+
+
+def anchors(text):
+    return {anchor(m.group(1)) for m in re.finditer(r"^#{1,6}\s+(.*?)\s*#*$", FENCE.sub("", text), re.MULTILINE)}
+
+
+def problem(document, link, files):
+    path, _, fragment = link.partition("#")
+    target = document if not path else Path((ROOT / document.parent / path).resolve())
+    if target.is_absolute():
+        if ROOT not in (target, *target.parents):
+            return "leads out of the project"
+        target = target.relative_to(ROOT)
+    if target not in files and not any(target in file.parents for file in files):
+        return "no such file"
+    if fragment and target.suffix == ".md" and fragment not in anchors((ROOT / target).read_text()):
+        return "no such heading"
+    return None
+
+
+def main():
+    files = tracked()
+    bad = 0
+    for document in sorted(file for file in files if file.suffix == ".md" and (ROOT / file).exists()):
+        text = (ROOT / document).read_text()
+        prose = CODE.sub("", FENCE.sub("", text))
+        for link in LINK.findall(prose):
+            if re.match(r"[a-z]+:", link):
+                continue
+            why = problem(document, link, files)
+            if why:
+                print(f"{document}: link to {link}: {why}", file=sys.stderr)
+                bad += 1
+    sys.exit(1 if bad else 0)
+
+
+main()

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Makes one CTest directory of several build trees, so that one ctest run covers them and prints one summary.
+
+usage: merge_trees.py OUT PRESET...
+
+Every test keeps its command and properties and gets the name of its tree in front: asan/unit.test_pool.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Tree:
+    """Which tests of a tree are run, and in which environment."""
+
+    select: str = ""  # a test's name must match
+    leave_out: str = r"^fuzz\."
+    environment: list = field(default_factory=list)
+
+
+TREES = {
+    "release": Tree(),
+    "asan": Tree(
+        environment=[
+            "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1",
+            "UBSAN_OPTIONS=print_stacktrace=1",
+            "RINGGATE_TEST_SLOW=3",
+        ]
+    ),
+    # The parts in which threads meet, and the end-to-end tests in which all of them run at once.
+    "tsan": Tree(
+        select=r"access_ring|replica|metric|log|worker|bpf|sim|e2e\.(http|drain|admin|config|replica)",
+        environment=["TSAN_OPTIONS=second_deadlock_stack=1", "RINGGATE_TEST_SLOW=5"],
+    ),
+    "fuzz": Tree(select=r"^fuzz\.", leave_out="^$"),
+}
+
+HOUSE_TESTS = {
+    "house.layers": ["python3", "tests/house/check_layers.py", "build/release"],
+    "house.links": ["python3", "tests/house/check_links.py"],
+}
+
+# Names that refer to other tests or fixtures of the same tree.
+REFERENCES = ("DEPENDS", "FIXTURES_SETUP", "FIXTURES_REQUIRED", "FIXTURES_CLEANUP")
+
+
+def tests_of(preset):
+    out = subprocess.run(
+        ["ctest", "--test-dir", ROOT / "build" / preset, "--show-only=json-v1"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return json.loads(out)["tests"]
+
+
+def quoted(text):
+    """A CMake bracket argument: nothing in it is expanded."""
+    level = "="
+    while f"]{level}]" in text:
+        level += "="
+    return f"[{level}[{text}]{level}]"
+
+
+def as_text(value):
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, list):
+        return ";".join(str(item).replace(";", r"\;") for item in value)
+    return str(value)
+
+
+def properties_of(test, preset):
+    properties = {p["name"]: p["value"] for p in test.get("properties", []) if not p["name"].startswith("_")}
+    for name in REFERENCES:
+        if name in properties:
+            properties[name] = [f"{preset}/{value}" for value in properties[name]]
+    properties["ENVIRONMENT"] = TREES[preset].environment + properties.get("ENVIRONMENT", [])
+    return properties
+
+
+def wanted(name, tree):
+    return re.search(tree.select, name) and not re.search(tree.leave_out, name)
+
+
+def write_test(out, name, command, properties):
+    out.append(f"add_test({quoted(name)} {' '.join(quoted(word) for word in command)})")
+    pairs = " ".join(f"{key} {quoted(as_text(value))}" for key, value in properties.items())
+    out.append(f"set_tests_properties({quoted(name)} PROPERTIES {pairs})")
+
+
+def main():
+    directory, presets = Path(sys.argv[1]), sys.argv[2:]
+    out = ["# Written by tests/house/merge_trees.py."]
+    for name, command in HOUSE_TESTS.items():
+        write_test(out, name, command, {"WORKING_DIRECTORY": str(ROOT), "TIMEOUT": 60})
+    for preset in presets:
+        chosen = [test for test in tests_of(preset) if wanted(test["name"], TREES[preset])]
+        if not chosen:
+            sys.exit(f"build/{preset}: no test was chosen")
+        for test in chosen:
+            # A test whose program was not built has no command; ctest then reports it as failed.
+            command = test.get("command", [f"{test['name']}-is-not-built"])
+            write_test(out, f"{preset}/{test['name']}", command, properties_of(test, preset))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "CTestTestfile.cmake").write_text("\n".join(out) + "\n")
+
+
+main()
