@@ -1,0 +1,307 @@
+/*
+ * Decides which worker gets a connection: one sk_reuseport/migrate program per listener (reuseport group). The kernel
+ * runs it when a SYN meets the group, and once more for each waiting connection of a listener that is shut down.
+ *
+ * It fails open. Returning SK_PASS without a selection leaves the choice to the kernel's own hash, and every path that
+ * can't decide does so: a connection on a slow worker is better than no connection.
+ *
+ * Shared with: the workers, through `rows` (steer.h says who writes what), and the loader, through `verdicts`.
+ * Runs in softirq on any CPU, several at once. `assigned` is exact; the marks beside it are hints, written without
+ * order, and every use of them survives a value that is a moment old.
+ */
+#include <linux/bpf.h>
+#include <linux/tcp.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/steer.h"
+
+#define READ_ONCE(x)     (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+
+#define NO_WORKER   RG_STEER_WORKERS_MAX
+#define TRIES_MAX   3            /* workers without a socket that are skipped before the kernel's hash has to do */
+#define SLOW_WEIGHT (1ull << 62) /* more than any load: among several, a slow worker comes last */
+
+/* Constants of this instance, set by the loader before the program is verified; dead branches then cost nothing. */
+const volatile __u32 rg_workers = 1;
+const volatile bool rg_by_load = true;
+
+/* The group's listening sockets, one per worker. Each instance has its own; an entry leaves when its socket is shut
+ * down. */
+struct {
+    __uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY);
+    __uint(max_entries, RG_STEER_WORKERS_MAX);
+    __uint(key_size, sizeof(__u32));
+    __uint(value_size, sizeof(__u64));
+} sockets SEC(".maps");
+
+/* Every worker's state, shared by all instances: a worker's load is that of all its listeners together. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, RG_STEER_WORKERS_MAX);
+    __type(key, __u32);
+    __type(value, struct rg_steer_worker);
+} rows SEC(".maps");
+
+/* How often each verdict was reached, shared by all instances. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, RG_STEER_VERDICT_COUNT);
+    __type(key, __u32);
+    __type(value, __u64);
+} verdicts SEC(".maps");
+
+/* What one look at a worker tells. */
+struct view {
+    __u64 load;    /* open and waiting connections */
+    __u64 waiting; /* given, and nothing accepted since */
+    __u64 turn_ns; /* how long its turn has lasted; 0 while it sleeps */
+    __u32 worker;
+    bool fit;
+};
+
+/* Arguments and result of the search through all workers. */
+struct search {
+    __u64 now;
+    __u64 skip; /* bit per worker that turned out to have no socket here */
+    __u64 best_cost;
+    __u32 start;
+    __u32 best;
+};
+
+/* The connection that asks. */
+struct request {
+    struct sk_reuseport_md *ctx;
+    __u64 now;
+    bool counted; /* a new connection, not a stray segment */
+};
+
+static __always_inline __u32 scale(__u32 hash, __u32 range)
+{
+    return (__u32)(((__u64)hash * range) >> 32);
+}
+
+/* The kernel's hash decides scale(hash) alone; the second candidate needs bits that don't follow from its upper ones.
+ */
+static __always_inline __u32 rehash(__u32 hash)
+{
+    hash ^= hash >> 16;
+    hash *= 0x85ebca6bu;
+    hash ^= hash >> 13;
+    hash *= 0xc2b2ae35u;
+    return hash ^ (hash >> 16);
+}
+
+static __always_inline void count(enum rg_steer_verdict verdict)
+{
+    __u32 key = verdict;
+    __u64 *n = bpf_map_lookup_elem(&verdicts, &key);
+
+    if (n)
+        ++*n; /* per CPU, and softirq does not nest */
+}
+
+/*
+ * How many connections wait for the worker. Not `assigned - accepted`: a SYN that is never followed by an ACK (a scan,
+ * a health check that resets) would stay in that difference for ever. The worker accepts all that waits in one go, so
+ * when `accepted` moves, what was given before no longer counts.
+ */
+static __always_inline __u64 waiting(struct rg_steer_worker *row, __u64 now)
+{
+    __u64 accepted = READ_ONCE(row->accepted), assigned = READ_ONCE(row->assigned);
+    __s64 n;
+
+    if (accepted != READ_ONCE(row->seen_accepted)) {
+        WRITE_ONCE(row->seen_assigned, assigned);
+        WRITE_ONCE(row->seen_accepted, accepted);
+        return 0;
+    }
+    n = (__s64)(assigned - READ_ONCE(row->seen_assigned));
+    if (n <= 0) /* another CPU has moved the mark since `assigned` was read */
+        return 0;
+    if ((__s64)(now - READ_ONCE(row->waiting_since)) < (__s64)RG_STEER_RETRY_NS)
+        return (__u64)n;
+
+    /* Nothing was accepted for long. Few: handshakes that were given up. Many: let one through, to see whether it
+     * moves. */
+    n = n > RG_STEER_BEHIND ? RG_STEER_BEHIND : 0;
+    WRITE_ONCE(row->seen_assigned, assigned - (__u64)n);
+    WRITE_ONCE(row->waiting_since, now);
+    return (__u64)n;
+}
+
+static __always_inline bool look(struct view *v, __u32 worker, __u64 now)
+{
+    struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
+    __u64 busy_since;
+    bool stuck;
+
+    if (!row)
+        return false;
+    busy_since = READ_ONCE(row->busy_since);
+    v->turn_ns = busy_since && busy_since < now ? now - busy_since : 0; /* it may have begun after `now` was read */
+    v->waiting = waiting(row, now);
+    v->load = READ_ONCE(row->open) + v->waiting;
+    v->worker = worker;
+    stuck = v->waiting > RG_STEER_BEHIND && (__s64)(now - READ_ONCE(row->waiting_since)) > (__s64)RG_STEER_HUNG_NS;
+    v->fit = !READ_ONCE(row->retired) && v->turn_ns <= RG_STEER_HUNG_NS && !stuck;
+    return true;
+}
+
+/* Both are fit, but v is plainly the slower one. When both are slow, only a large difference says more than noise does.
+ */
+static __always_inline bool lags(const struct view *v, const struct view *other)
+{
+    if (v->turn_ns > RG_STEER_SLOW_NS &&
+        (other->turn_ns <= RG_STEER_SLOW_NS || v->turn_ns > other->turn_ns * RG_STEER_MUCH_MORE))
+        return true;
+    return v->waiting > RG_STEER_BEHIND && v->waiting > other->waiting * RG_STEER_MUCH_MORE;
+}
+
+/* 0, or a negative errno: the worker has no socket in this group (any more). */
+static __always_inline long give(const struct request *r, __u32 worker, enum rg_steer_verdict verdict)
+{
+    struct rg_steer_worker *row;
+    long err = bpf_sk_select_reuseport(r->ctx, &sockets, &worker, 0);
+
+    if (err || !r->counted)
+        return err;
+    count(verdict);
+    row = bpf_map_lookup_elem(&rows, &worker);
+    if (!row)
+        return 0;
+    if (READ_ONCE(row->assigned) == READ_ONCE(row->seen_assigned))
+        WRITE_ONCE(row->waiting_since, r->now);
+    __sync_fetch_and_add(&row->assigned, 1);
+    return 0;
+}
+
+static int leave_to_kernel(const struct request *r, enum rg_steer_verdict verdict)
+{
+    if (r->counted)
+        count(verdict);
+    return SK_PASS;
+}
+
+static long search_step(__u32 i, struct search *s)
+{
+    __u32 worker = s->start + i;
+    struct view v = {};
+    __u64 cost;
+
+    if (worker >= rg_workers)
+        worker -= rg_workers;
+    if (s->skip & (1ull << (worker & 63)) || !look(&v, worker, s->now) || !v.fit)
+        return 0;
+    cost = v.load + (v.turn_ns > RG_STEER_SLOW_NS ? SLOW_WEIGHT : 0);
+    if (s->best == NO_WORKER || cost < s->best_cost) {
+        s->best = worker;
+        s->best_cost = cost;
+    }
+    return 0;
+}
+
+/* The rare way: the least loaded of all that are fit. A callback loop is verified once, not once per worker. */
+static __noinline int give_to_any(const struct request *r, __u64 skip, enum rg_steer_verdict verdict)
+{
+    struct search s = {.now = r->now, .skip = skip, .start = scale(r->ctx->hash, rg_workers)};
+
+    for (int i = 0; i < TRIES_MAX; i++) {
+        s.best = NO_WORKER;
+        bpf_loop(rg_workers, search_step, &s, 0);
+        if (s.best == NO_WORKER)
+            return leave_to_kernel(r, s.skip ? RG_STEER_ERROR : RG_STEER_NONE_FIT);
+        if (give(r, s.best, verdict) == 0)
+            return SK_PASS;
+        s.skip |= 1ull << (s.best & 63);
+    }
+    return leave_to_kernel(r, RG_STEER_ERROR);
+}
+
+static __always_inline int steer_by_hash(const struct request *r)
+{
+    __u32 worker = scale(r->ctx->hash, rg_workers);
+    struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
+
+    if (row && READ_ONCE(row->retired))
+        return give_to_any(r, 0, RG_STEER_AVOIDED);
+    if (give(r, worker, RG_STEER_HASH))
+        return leave_to_kernel(r, RG_STEER_ERROR);
+    return SK_PASS;
+}
+
+static __always_inline int steer_by_load(const struct request *r)
+{
+    __u32 hash = r->ctx->hash, first = scale(hash, rg_workers), second = first;
+    struct view a = {}, b = {}, *best;
+    enum rg_steer_verdict verdict = RG_STEER_LOAD;
+
+    if (rg_workers > 1) {
+        second += 1 + scale(rehash(hash), rg_workers - 1);
+        if (second >= rg_workers)
+            second -= rg_workers;
+    }
+    if (!look(&a, first, r->now) || !look(&b, second, r->now))
+        return leave_to_kernel(r, RG_STEER_ERROR);
+    if (!a.fit && !b.fit)
+        return give_to_any(r, 0, RG_STEER_SCANNED);
+
+    if (a.fit != b.fit) {
+        best = a.fit ? &a : &b;
+        verdict = RG_STEER_AVOIDED;
+    } else {
+        bool a_lags = lags(&a, &b), b_lags = lags(&b, &a);
+
+        if (a_lags != b_lags) {
+            best = a_lags ? &b : &a;
+            verdict = RG_STEER_AVOIDED;
+        } else {
+            best = b.load < a.load ? &b : &a;
+        }
+    }
+    if (give(r, best->worker, verdict) == 0)
+        return SK_PASS;
+    return give_to_any(r, 1ull << (best->worker & 63), RG_STEER_SCANNED);
+}
+
+enum segment { SEGMENT_SYN, SEGMENT_RST, SEGMENT_OTHER };
+
+static __always_inline enum segment segment_of(const struct sk_reuseport_md *ctx)
+{
+    const struct tcphdr *th = ctx->data;
+
+    if ((const void *)(th + 1) > ctx->data_end)
+        return SEGMENT_OTHER;
+    if (th->rst)
+        return SEGMENT_RST;
+    return th->syn && !th->ack ? SEGMENT_SYN : SEGMENT_OTHER;
+}
+
+SEC("sk_reuseport/migrate")
+int steer(struct sk_reuseport_md *ctx)
+{
+    struct request r = {.ctx = ctx, .now = bpf_ktime_get_ns(), .counted = true};
+
+    if (ctx->migrating_sk)
+        return give_to_any(&r, 0, RG_STEER_MIGRATED);
+
+    /*
+     * Any segment without a connection gets here. Only a SYN begins one. An ACK may answer a SYN cookie and then makes
+     * a connection on the socket chosen now, but it can't be told from a stray one, so it is steered and not counted.
+     */
+    switch (segment_of(ctx)) {
+    case SEGMENT_SYN:
+        break;
+    case SEGMENT_RST:
+        return SK_PASS;
+    case SEGMENT_OTHER:
+        r.counted = false;
+        break;
+    }
+    return rg_by_load ? steer_by_load(&r) : steer_by_hash(&r);
+}
+
+/* The kernel wants a string here; no helper that this program calls is reserved to GPL programs. */
+const char rg_license[] SEC("license") = "Dual MIT/GPL";
