@@ -32,7 +32,8 @@ MAY_LINK = {
     "rg_datapath": {"rg_http", "rg_liburing"},
     "rg_steer": {"rg_flags"},
     "rg_conf": {"rg_base"},
-    "rg_control": {"rg_conf", "rg_datapath", "rg_steer"},
+    "rg_options": {"rg_conf", "rg_base"},
+    "rg_control": {"rg_conf", "rg_options", "rg_datapath", "rg_steer"},
 }
 
 
