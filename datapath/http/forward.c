@@ -1,0 +1,203 @@
+/*
+ * The identity of a request: x-request-id (UUIDv7, RFC 9562) and traceparent (W3C Trace Context, level 1), taken from
+ * the request where it may be believed, else made. Hot: no allocation, no system call but when a worker seeds.
+ *
+ * Thread: any; a struct rg_rand belongs to one worker.
+ */
+#include "datapath/http/h1_write.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+#include "datapath/base/assert.h"
+
+/* ---- Random numbers: xoshiro256** ---- */
+
+static uint64_t rotate_left(uint64_t x, unsigned n)
+{
+    return x << n | x >> (64 - n);
+}
+
+/* One step of splitmix64: spreads few unequal bits over all. */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+RG_COLD static void seed_from_clock(struct rg_rand *r)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t x = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    x ^= (uint64_t)(uintptr_t)r << 16; /* differs between workers that start in the same tick */
+    for (unsigned i = 0; i < 4; i++)
+        r->s[i] = x = mix(x);
+}
+
+void rg_rand_seed(struct rg_rand *r)
+{
+    /* 32 bytes come whole or not at all; early in boot the pool may not be ready, and a start must not wait for it. */
+    if (getrandom(r->s, sizeof(r->s), GRND_NONBLOCK) != (ssize_t)sizeof(r->s))
+        seed_from_clock(r);
+    if ((r->s[0] | r->s[1] | r->s[2] | r->s[3]) == 0) /* the one state that never leaves zero */
+        r->s[0] = 1;
+}
+
+uint64_t rg_rand_next(struct rg_rand *r)
+{
+    uint64_t *s = r->s;
+    uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+    uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+/* ---- Hexadecimal ---- */
+
+/* clang-format off */
+#define HEX_ROW(h) h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
+static const char hex_pairs[513] =
+    HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5") HEX_ROW("6") HEX_ROW("7")
+    HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+/* clang-format on */
+
+/* The lowest `bytes` bytes of x, most significant first. */
+static char *put_hex(char *out, uint64_t x, unsigned bytes)
+{
+    for (unsigned i = bytes; i-- > 0; out += 2)
+        memcpy(out, hex_pairs + 2 * (x >> 8 * i & 0xff), 2);
+    return out;
+}
+
+static bool is_lower_hex(const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
+            return false;
+    return true;
+}
+
+static bool is_all_zero(const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i] != '0')
+            return false;
+    return true;
+}
+
+/* ---- x-request-id ---- */
+
+/* Letters, digits and what URIs and Base64 put between them: safe in a field, in JSON and in a shell's quotes. */
+static bool is_request_id(struct rg_str id)
+{
+    if (id.len == 0 || id.len > RG_REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        bool alnum = (c >= '0' && c <= '9') || (rg_lower(c) >= 'a' && rg_lower(c) <= 'z');
+        if (!alnum && (c == '\0' || strchr("-._~+/=:@", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+static void make_uuidv7(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint64_t unix_ms)
+{
+    uint64_t a = rg_rand_next(rand);
+    uint64_t b = rg_rand_next(rand);
+    char *p = put_hex(out, unix_ms >> 16, 4);
+    *p++ = '-';
+    p = put_hex(p, unix_ms, 2);
+    *p++ = '-';
+    p = put_hex(p, 0x7000 | (a >> 52), 2); /* version; the high bits of the generator are its best */
+    *p++ = '-';
+    p = put_hex(p, 0x8000 | (b >> 50), 2); /* variant */
+    *p++ = '-';
+    put_hex(p, b, 6);
+}
+
+static void set_request_id(struct rg_forward *f, const struct rg_field *given, struct rg_rand *rand, uint64_t unix_ms)
+{
+    if (given != NULL && f->peer->trusted && is_request_id(rg_field_value(given))) {
+        memcpy(f->request_id, given->value, given->value_len);
+        f->request_id_len = (uint8_t)given->value_len;
+        return;
+    }
+    make_uuidv7(f->request_id, rand, unix_ms);
+    f->request_id_len = RG_REQUEST_ID_LEN;
+}
+
+/* ---- traceparent: 00-TRACE_ID-PARENT_ID-FLAGS ---- */
+
+#define TRACE_ID_AT   3
+#define TRACE_ID_LEN  32
+#define PARENT_ID_AT  36
+#define PARENT_ID_LEN 16
+#define FLAGS_AT      53
+
+static bool is_traceparent(struct rg_str t)
+{
+    return t.len == RG_TRACEPARENT_LEN && memcmp(t.ptr, "00-", 3) == 0 && t.ptr[PARENT_ID_AT - 1] == '-' &&
+           t.ptr[FLAGS_AT - 1] == '-' && is_lower_hex(t.ptr + TRACE_ID_AT, TRACE_ID_LEN) &&
+           is_lower_hex(t.ptr + PARENT_ID_AT, PARENT_ID_LEN) && is_lower_hex(t.ptr + FLAGS_AT, 2) &&
+           !is_all_zero(t.ptr + TRACE_ID_AT, TRACE_ID_LEN) && !is_all_zero(t.ptr + PARENT_ID_AT, PARENT_ID_LEN);
+}
+
+static uint64_t nonzero(struct rg_rand *rand)
+{
+    uint64_t x;
+    do
+        x = rg_rand_next(rand);
+    while (x == 0);
+    return x;
+}
+
+static void set_traceparent(struct rg_forward *f, const struct rg_field *given, struct rg_rand *rand)
+{
+    char *out = f->traceparent;
+    f->traceparent_is_new = given == NULL || !is_traceparent(rg_field_value(given));
+    if (f->traceparent_is_new) {
+        /* Sampled: our access record is the trace's first, and a replica's tracer follows its parent's decision. */
+        memcpy(out, "00-", 3);
+        put_hex(out + TRACE_ID_AT, nonzero(rand), 8);
+        put_hex(out + TRACE_ID_AT + 16, rg_rand_next(rand), 8);
+        memcpy(out + FLAGS_AT - 1, "-01", 3);
+    } else {
+        memcpy(out, given->value, RG_TRACEPARENT_LEN);
+    }
+    out[PARENT_ID_AT - 1] = '-';
+    put_hex(out + PARENT_ID_AT, nonzero(rand), 8);
+}
+
+/* The only field with this id, NULL if there is none or several: then no one knows which one counts. */
+struct only {
+    const struct rg_field *field;
+    unsigned count;
+};
+
+static const struct rg_field *only_one(struct only o)
+{
+    return o.count == 1 ? o.field : NULL;
+}
+
+void rg_forward_ids(struct rg_forward *f, const struct rg_h1_request *req, struct rg_rand *rand, uint64_t unix_ms)
+{
+    struct only request_id = {NULL, 0}, traceparent = {NULL, 0};
+    for (unsigned i = 0; i < req->n_fields; i++) {
+        const struct rg_field *field = &req->fields[i];
+        if (field->id == RG_FIELD_X_REQUEST_ID)
+            request_id = (struct only){field, request_id.count + 1};
+        else if (field->id == RG_FIELD_TRACEPARENT)
+            traceparent = (struct only){field, traceparent.count + 1};
+    }
+    set_request_id(f, only_one(request_id), rand, unix_ms);
+    set_traceparent(f, only_one(traceparent), rand);
+}

@@ -1,0 +1,100 @@
+/*
+ * Copying of field lines, common to requests (h1_write_request.c) and responses (h1_write_response.c).
+ *
+ * Field lines stand one behind another in the buffer that was received, so those that stay form few runs, most often
+ * one, and each run is one memcpy. Which lines go is a bit set for the known fields; only unknown names are looked at.
+ */
+#include "datapath/http/h1_write_out.h"
+
+enum { HOP = RG_FIELD_IS_HOP, END = RG_FIELD_IS_END, FWD = RG_FIELD_IS_FWD, NOTRAILER = RG_FIELD_IS_NOTRAILER };
+
+#define RG_FIELD(id, name, flags) | (((flags)&HOP) != 0 ? FIELD_BIT(RG_FIELD_##id) : 0)
+const uint64_t rg_h1_write_hop_ids = 0
+#include "datapath/http/fields.def"
+    ;
+#undef RG_FIELD
+
+#define RG_FIELD(id, name, flags) | (((flags)&FWD) != 0 ? FIELD_BIT(RG_FIELD_##id) : 0)
+const uint64_t rg_h1_write_forward_ids = 0
+#include "datapath/http/fields.def"
+    ;
+#undef RG_FIELD
+
+/* The byte behind the CR LF of the line. The parser has seen it; only white space may stand before it. */
+static inline const char *line_end(const struct rg_field *f)
+{
+    const char *p = f->value + f->value_len;
+    while (*p == ' ' || *p == '\t')
+        p++;
+    RG_ASSERT(*p == '\r');
+    return p + 2;
+}
+
+static bool is_listed(const struct rg_field *f, const struct rg_framing *framing)
+{
+    for (unsigned i = 0; i < framing->n_listed; i++)
+        if (rg_str_eq_nocase(rg_field_name(f), framing->listed[i]))
+            return true;
+    return false;
+}
+
+static bool has_prefix(const struct rg_field *f, struct rg_str prefix)
+{
+    return f->name_len >= prefix.len && rg_str_eq_nocase((struct rg_str){f->name, prefix.len}, prefix);
+}
+
+/* Fields by which our own parts speak to each other; a stranger's are forged. */
+static bool is_internal(const struct rg_field *f)
+{
+    return has_prefix(f, RG_STR("x-ringgate-")) || has_prefix(f, RG_STR("x-wso2-internal-"));
+}
+
+static inline bool unknown_stays(const struct rg_field *f, const struct selection *s)
+{
+    if (RG_UNLIKELY(s->framing->n_listed != 0) && is_listed(f, s->framing))
+        return false;
+    return !(s->drop_internal && rg_lower(f->name[0]) == 'x' && is_internal(f));
+}
+
+uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s)
+{
+    uint64_t present = 0;
+    const char *run = NULL, *run_end = NULL;
+    for (unsigned i = 0; i < n; i++) {
+        const struct rg_field *f = &fields[i];
+        uint64_t bit = FIELD_BIT(f->id);
+        present |= bit;
+        if ((s->drop_ids & bit) != 0 || (f->id == RG_FIELD_OTHER && !unknown_stays(f, s)))
+            continue;
+        if (f->name != run_end) {
+            if (run != NULL)
+                out_bytes(o, run, (size_t)(run_end - run));
+            run = f->name;
+        }
+        run_end = line_end(f);
+    }
+    if (run != NULL)
+        out_bytes(o, run, (size_t)(run_end - run));
+    return present;
+}
+
+void rg_h1_write_list(struct out *o, const struct rg_field *fields, unsigned n, enum rg_field_id id)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (fields[i].id != id || fields[i].value_len == 0)
+            continue;
+        out_str(o, rg_field_value(&fields[i]));
+        out_lit(o, ", ");
+    }
+}
+
+void rg_h1_write_via(struct out *o, const struct rg_field *fields, unsigned n, bool present, uint8_t minor)
+{
+    out_lit(o, "Via: ");
+    if (RG_UNLIKELY(present))
+        rg_h1_write_list(o, fields, n, RG_FIELD_VIA);
+    if (minor == 0)
+        out_lit(o, "1.0 ringgate\r\n");
+    else
+        out_lit(o, "1.1 ringgate\r\n");
+}
