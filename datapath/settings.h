@@ -25,7 +25,7 @@ struct rg_address {
         struct sockaddr_un un;
     };
     socklen_t len;
-    char text[128]; /* as configured, for messages */
+    char text[128]; /* canonical, for messages: 127.0.0.1:80, [::]:80, unix:/path */
 };
 
 struct rg_prefix { /* an address range; IPv4 is kept as ::ffff:a.b.c.d */
@@ -34,6 +34,8 @@ struct rg_prefix { /* an address range; IPv4 is kept as ::ffff:a.b.c.d */
 };
 
 enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
+enum rg_replica_protocol { RG_REPLICA_HTTP1 };
+enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
 
 struct rg_health_settings {
@@ -61,6 +63,7 @@ struct rg_settings {
 
     /* may change on reload */
     struct rg_address replica;
+    uint8_t replica_protocol;     /* enum rg_replica_protocol */
     uint32_t replica_connections; /* most at once per worker; 0: no limit but descriptors */
     uint32_t replica_idle;        /* most idle kept per worker */
     uint32_t replica_idle_ms;
@@ -83,7 +86,8 @@ struct rg_settings {
     char health_path[256]; /* answered by the gateway itself; "" : off */
 
     bool access_log;
-    char access_log_path[256]; /* "-" or "stdout": standard output */
+    char access_log_path[256]; /* "-": standard output */
+    uint8_t access_format;     /* enum rg_access_format */
     uint32_t access_sample;    /* every n-th exchange; 1: all */
     uint8_t log_level; /* enum rg_log_level */
 };

@@ -1,0 +1,343 @@
+/*
+ * Why: from defaults, file and flags to checked settings, and what of new settings may be taken over while running.
+ * Thread: control thread, or main before it starts.
+ */
+#include "control/agent/options.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/agent/options_table.h"
+#include "datapath/base/assert.h"
+
+#define REPLICA_WANTED "the address of the service behind the gateway"
+
+struct load {
+    const struct rg_flags *flags;
+    struct rg_settings settings;
+    struct rg_conf_tree *tree; /* NULL: no file */
+    struct rg_conf_errors errors;
+};
+
+static const struct rg_conf_mark no_mark = {0, 0};
+
+/* --- the file --- */
+
+/* Reads at most one byte more than a configuration may have, which is enough to refuse it. */
+static int read_all(FILE *in, char **ret, size_t *ret_len)
+{
+    size_t room = RG_CONF_FILE_MAX + 1;
+    char *text = malloc(room);
+    if (!text)
+        return -ENOMEM;
+    size_t len = fread(text, 1, room, in);
+    if (ferror(in)) {
+        int err = errno > 0 ? -errno : -EIO;
+        free(text);
+        return err;
+    }
+    *ret = text;
+    *ret_len = len;
+    return 0;
+}
+
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return -errno;
+    int err = read_all(in, ret, ret_len);
+    fclose(in);
+    return err;
+}
+
+static void refuse_file(struct load *l, int err)
+{
+    char got[128], shown[RG_CONF_TEXT_MAX];
+    snprintf(shown, sizeof(shown), "%s", l->flags->config_path);
+    snprintf(got, sizeof(got), "an error (%s)", strerror(-err));
+    rg_conf_errors_add(&l->errors, no_mark, shown, got, "a configuration file that can be read",
+                       l->flags->config_given ? NULL
+                                              : "name one with -c FILE, or start without a file by --replica ADDR");
+}
+
+/* Without -c the default file may be missing when the flags say enough. */
+static bool may_be_missing(const struct rg_flags *flags)
+{
+    return !flags->config_given && flags->replica;
+}
+
+static int load_file(struct load *l)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int err = read_file(l->flags->config_path, &text, &len);
+    if (err == -ENOENT && may_be_missing(l->flags))
+        return 0;
+    if (err == -ENOMEM)
+        return err;
+    if (err < 0) {
+        refuse_file(l, err);
+        return 0;
+    }
+    err = rg_conf_tree_create(&l->tree, text, len, &l->errors);
+    free(text);
+    if (err < 0)
+        return err;
+    rg_conf_decode(&rg_options_table, l->tree, &l->settings, &l->errors);
+    return 0;
+}
+
+/* --- the flags --- */
+
+static void decode_flag(struct load *l, const char *flag, const char *path, const char *text)
+{
+    const struct rg_conf_option *o = rg_conf_option_of(&rg_options_table, path);
+    RG_ASSERT(o);
+    if (text)
+        rg_conf_decode_flag(o, flag, text, &l->settings, &l->errors);
+}
+
+static void decode_listen_flags(struct load *l)
+{
+    const struct rg_conf_option *o = rg_conf_option_of(&rg_options_table, "listeners[].address");
+    RG_ASSERT(o);
+    if (l->flags->n_listen == 0)
+        return;
+    for (size_t i = 0; i < l->flags->n_listen; i++)
+        rg_conf_decode_flag(o, "--listen", l->flags->listen[i],
+                            (char *)&l->settings + i * sizeof(l->settings.listeners[0]), &l->errors);
+    l->settings.n_listeners = l->flags->n_listen;
+}
+
+static void refuse_flag(struct load *l, const char *flag, const char *text)
+{
+    char got[RG_CONF_TEXT_MAX];
+    if (!text)
+        return;
+    rg_conf_quote(rg_str_of(text), got, sizeof(got));
+    rg_conf_errors_add(&l->errors, no_mark, flag, got, "the flag left out",
+                       "not supported by this version, which is configured by its file and flags alone");
+}
+
+static void load_flags(struct load *l)
+{
+    decode_listen_flags(l);
+    decode_flag(l, "--replica", "replica.address", l->flags->replica);
+    decode_flag(l, "--workers", "workers", l->flags->workers);
+    decode_flag(l, "--admin", "admin.address", l->flags->admin);
+    refuse_flag(l, "--control", l->flags->control);
+    refuse_flag(l, "--token-file", l->flags->token_file);
+    refuse_flag(l, "--state-dir", l->flags->state_dir);
+}
+
+/* --- what options mean together --- */
+
+/* The position of an option in the file, or of the file's beginning when it is not there. */
+static struct rg_conf_mark mark_of(const struct load *l, const char *path)
+{
+    const struct rg_conf_node *n = l->tree ? rg_conf_tree_find(l->tree, path) : NULL;
+    if (n)
+        return n->mark;
+    return l->tree ? (struct rg_conf_mark){1, 1} : no_mark;
+}
+
+static bool is_given(const struct load *l, const char *path)
+{
+    return l->tree && rg_conf_tree_find(l->tree, path);
+}
+
+static bool file_was_read(const struct load *l)
+{
+    return l->tree && rg_conf_tree_root(l->tree);
+}
+
+static void check_replica(struct load *l)
+{
+    if (l->settings.replica.len > 0 || l->flags->replica || is_given(l, "replica.address"))
+        return;
+    if (rg_conf_errors_any(&l->errors) && !file_was_read(l))
+        return; /* the file that may have it could not be read: one error says that already */
+    rg_conf_errors_add(&l->errors, mark_of(l, "replica"), "replica.address", "nothing", REPLICA_WANTED,
+                       "give it here or by --replica ADDR");
+}
+
+static void check_listeners(struct load *l)
+{
+    struct rg_settings *s = &l->settings;
+    bool from_flags = l->flags->n_listen > 0;
+    if (s->n_listeners == 0) {
+        struct rg_address_error why;
+        RG_ASSERT(rg_address_parse(RG_STR("[::]:80"), RG_ADDRESS_LISTEN, &s->listeners[0], &why));
+        s->n_listeners = 1;
+    }
+    for (unsigned i = 1; i < s->n_listeners; i++) {
+        char path[64], got[RG_ADDRESS_TEXT_MAX + 32];
+        unsigned j = 0;
+        while (j < i && (s->listeners[i].len == 0 || !rg_address_equal(&s->listeners[i], &s->listeners[j])))
+            j++;
+        if (j == i)
+            continue;
+        if (from_flags)
+            snprintf(path, sizeof(path), "--listen");
+        else
+            snprintf(path, sizeof(path), "listeners[%u].address", i);
+        snprintf(got, sizeof(got), "\"%s\" a second time", s->listeners[i].text);
+        rg_conf_errors_add(&l->errors, from_flags ? no_mark : mark_of(l, path), path, got, "each address once", NULL);
+    }
+}
+
+/* The admin endpoint must not sit where clients connect: it has no authentication. */
+static void check_admin(struct load *l)
+{
+    const struct rg_settings *s = &l->settings;
+    for (unsigned i = 0; i < s->n_listeners && s->admin_enabled; i++) {
+        char got[RG_ADDRESS_TEXT_MAX + 64];
+        if (!rg_address_equal(&s->admin, &s->listeners[i]))
+            continue;
+        snprintf(got, sizeof(got), "\"%s\", which is a listener", s->admin.text);
+        rg_conf_errors_add(&l->errors, l->flags->admin ? no_mark : mark_of(l, "admin.address"),
+                           l->flags->admin ? "--admin" : "admin.address", got, "an address of its own", NULL);
+    }
+}
+
+/* A limit within the head is an error when it was asked for, and follows the head's limit when it is only the default.
+ */
+static void check_within_head(struct load *l, const char *path, uint32_t *value)
+{
+    char got[32], head[32], wanted[96];
+    uint32_t most = l->settings.head_bytes;
+    if (*value <= most)
+        return;
+    if (!is_given(l, path)) {
+        *value = most;
+        return;
+    }
+    rg_conf_format_size(*value, got, sizeof(got));
+    rg_conf_format_size(most, head, sizeof(head));
+    snprintf(wanted, sizeof(wanted), "at most limits.head_bytes, which is %s", head);
+    rg_conf_errors_add(&l->errors, mark_of(l, path), path, got, wanted, NULL);
+}
+
+static void count_workers(struct rg_settings *s)
+{
+    cpu_set_t set;
+    if (s->workers > 0)
+        return;
+    long n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    s->workers = (uint16_t)(n < 1 ? 1 : n > RG_WORKERS_MAX ? RG_WORKERS_MAX : n);
+}
+
+static void check(struct load *l)
+{
+    check_replica(l);
+    check_listeners(l);
+    check_admin(l);
+    check_within_head(l, "limits.field_bytes", &l->settings.field_bytes);
+    check_within_head(l, "limits.target_bytes", &l->settings.target_bytes);
+    count_workers(&l->settings);
+}
+
+int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err)
+{
+    struct load *l = calloc(1, sizeof(*l));
+    if (!l) {
+        fprintf(err, "%s: %s\n", flags->config_path, strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    l->flags = flags;
+    rg_conf_errors_init(&l->errors);
+    rg_conf_preset(&rg_options_table, &l->settings);
+    int rc = load_file(l);
+    if (rc < 0) {
+        fprintf(err, "%s: %s\n", flags->config_path, strerror(-rc));
+        goto out;
+    }
+    load_flags(l);
+    check(l);
+    if (rg_conf_errors_any(&l->errors)) {
+        rg_conf_errors_print(&l->errors, flags->config_path, err);
+        rc = -EINVAL;
+        goto out;
+    }
+    *ret = l->settings;
+out:
+    rg_conf_tree_destroy(l->tree);
+    rg_conf_errors_fini(&l->errors);
+    free(l);
+    return rc;
+}
+
+/* --- reload --- */
+
+/* All items of a list, joined, for a report. */
+static void format_items(const struct rg_conf_option *list, const struct rg_conf_option *item,
+                         const struct rg_settings *s, char *buf, size_t len)
+{
+    size_t used = 0;
+    *buf = '\0';
+    for (size_t i = 0; i < rg_conf_list_count(list, s) && used < len; i++) {
+        char text[RG_CONF_TEXT_MAX];
+        rg_conf_format(item, (const char *)s + i * list->stride, text, sizeof(text));
+        used += (size_t)snprintf(buf + used, len - used, "%s%s", i > 0 ? ", " : "", text);
+    }
+}
+
+/* The row of a list's items that follows the list's own. */
+static const struct rg_conf_option *item_of(const struct rg_conf_option *list)
+{
+    const struct rg_conf_option *item = list + 1;
+    RG_ASSERT(item < rg_options_table.options + rg_options_table.count &&
+              strncmp(item->path, list->path, strlen(list->path)) == 0);
+    return item;
+}
+
+static bool lists_equal(const struct rg_conf_option *list, const struct rg_settings *a, const struct rg_settings *b)
+{
+    size_t count = rg_conf_list_count(list, a);
+    bool equal = count == rg_conf_list_count(list, b);
+    for (size_t i = 0; equal && i < count; i++)
+        equal = rg_conf_equal(item_of(list), (const char *)a + i * list->stride, (const char *)b + i * list->stride);
+    return equal;
+}
+
+static void copy_list(const struct rg_conf_option *list, struct rg_settings *to, const struct rg_settings *from)
+{
+    for (size_t i = 0; i < list->max; i++)
+        rg_conf_copy(item_of(list), (char *)to + i * list->stride, (const char *)from + i * list->stride);
+    rg_conf_copy(list, to, from);
+}
+
+static void format_any(const struct rg_conf_option *o, const struct rg_settings *s, char *buf, size_t len)
+{
+    if (o->type == RG_CONF_LIST)
+        format_items(o, item_of(o), s, buf, len);
+    else
+        rg_conf_format(o, s, buf, len);
+}
+
+unsigned rg_options_keep_fixed(const struct rg_settings *running, struct rg_settings *next,
+                               void (*report)(const char *path, const char *running, const char *wanted, void *arg),
+                               void *arg)
+{
+    char was[RG_LISTENERS_MAX * (RG_ADDRESS_TEXT_MAX + 2)], wanted[sizeof(was)];
+    unsigned kept = 0;
+    for (size_t i = 0; i < rg_options_table.count; i++) {
+        const struct rg_conf_option *o = &rg_options_table.options[i];
+        bool is_list = o->type == RG_CONF_LIST;
+        if (!o->fixed || (is_list ? lists_equal(o, running, next) : rg_conf_equal(o, running, next)))
+            continue;
+        format_any(o, running, was, sizeof(was));
+        format_any(o, next, wanted, sizeof(wanted));
+        if (is_list)
+            copy_list(o, next, running);
+        else
+            rg_conf_copy(o, next, running);
+        kept++;
+        if (report)
+            report(o->path, was, wanted, arg);
+    }
+    return kept;
+}

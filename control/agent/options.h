@@ -1,0 +1,47 @@
+/*
+ * The gateway's options: flags and file, decoded into struct rg_settings. Declared once in options.def, from which the
+ * decoder, the defaults, docs/OPTIONS.md and the JSON Schema are made.
+ * Thread: control thread (or main before it starts).
+ */
+#ifndef RG_AGENT_OPTIONS_H
+#define RG_AGENT_OPTIONS_H
+
+#include <stdio.h>
+
+#include "datapath/settings.h"
+
+struct rg_flags {
+    const char *config_path; /* -c, or the default path */
+    bool config_given;       /* -c was given: the file must exist */
+    bool check_only;         /* -t */
+    bool show_version;       /* -V */
+    bool show_help;          /* -h */
+    const char *listen[RG_LISTENERS_MAX];
+    uint16_t n_listen;
+    const char *replica, *workers, *admin, *control, *token_file, *state_dir; /* NULL: not given */
+};
+
+/* Views into argv. Negative errno after the errors were written to err (one line each, naming flag, value and remedy).
+ */
+int rg_flags_parse(int argc, char **argv, struct rg_flags *ret, FILE *err);
+void rg_flags_help(FILE *out);
+
+/*
+ * Defaults, then the file, then the flags. All errors at once to err, as `file:line:col: path: got X, wanted Y; did you
+ * mean Z?`; negative errno then and *ret is untouched. Without -c a missing default file is fine when a --replica is
+ * given.
+ */
+int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err);
+
+/*
+ * For a reload: what can't change while running is set back in next to its value in running; each such option whose
+ * value differed is reported by path with both values. Returns how many.
+ */
+unsigned rg_options_keep_fixed(const struct rg_settings *running, struct rg_settings *next,
+                               void (*report)(const char *path, const char *running, const char *wanted, void *arg),
+                               void *arg);
+
+/* The settings as JSON (for the admin's /config). */
+void rg_options_write_json(const struct rg_settings *s, FILE *out);
+
+#endif

@@ -1,0 +1,133 @@
+/* Why: makes the table of options.def, with the words that enumerations take. Thread: any (constant data). */
+#include "control/agent/options_table.h"
+
+#include "datapath/base/log.h"
+
+#define RG_OPTION_HOUR (3600ull * 1000)
+#define RG_OPTION_DAY  (24 * RG_OPTION_HOUR)
+
+/* 0 is no count of workers, so it can stand for auto until the CPUs are counted. */
+static const struct rg_conf_word words_workers[] = {{"auto", 0, NULL}, {0}};
+
+static const struct rg_conf_word words_protocol[] = {
+    {"http1", RG_REPLICA_HTTP1, NULL},
+    {"h2c", 0, "this version does not speak HTTP/2 to the replica yet"},
+    {0},
+};
+
+static const struct rg_conf_word words_steering[] = {
+    {"load", RG_STEERING_LOAD, NULL},
+    {"hash", RG_STEERING_HASH, NULL},
+    {"off", RG_STEERING_OFF, NULL},
+    {0},
+};
+
+static const struct rg_conf_word words_format[] = {{"json", RG_ACCESS_JSON, NULL}, {0}};
+
+static const struct rg_conf_word words_log_level[] = {
+    {"error", RG_LOG_ERROR, NULL},
+    {"warn", RG_LOG_WARN, NULL},
+    {"info", RG_LOG_INFO, NULL},
+    {"debug", RG_LOG_DEBUG, NULL},
+    {0},
+};
+
+/* --- replica.health.expect: two words, or a range of status codes in three members --- */
+
+static const struct rg_conf_word words_expect[] = {
+    {"auto", RG_EXPECT_AUTO, NULL}, {"ic-status", RG_EXPECT_IC_STATUS, NULL}, {0}};
+
+static bool parse_code(const char *p, uint16_t *ret)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (p[i] < '0' || p[i] > '9')
+            return false;
+    *ret = (uint16_t)((p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0'));
+    return *ret >= 100 && *ret <= 599;
+}
+
+/* "2xx", "204" or "200-399" */
+static bool parse_range(struct rg_str text, uint16_t *low, uint16_t *high)
+{
+    if (text.len == 3 && text.ptr[0] >= '1' && text.ptr[0] <= '5' && rg_lower(text.ptr[1]) == 'x' &&
+        rg_lower(text.ptr[2]) == 'x') {
+        *low = (uint16_t)((text.ptr[0] - '0') * 100);
+        *high = (uint16_t)(*low + 99);
+        return true;
+    }
+    if (text.len == 3 && parse_code(text.ptr, low)) {
+        *high = *low;
+        return true;
+    }
+    return text.len == 7 && text.ptr[3] == '-' && parse_code(text.ptr, low) && parse_code(text.ptr + 4, high) &&
+           *low <= *high;
+}
+
+static bool expect_parse(struct rg_str text, void *target)
+{
+    struct rg_health_settings *h = target;
+    uint16_t low = 0, high = 0;
+    if (rg_str_eq(text, RG_STR("auto")))
+        h->expect = RG_EXPECT_AUTO;
+    else if (rg_str_eq(text, RG_STR("ic-status")))
+        h->expect = RG_EXPECT_IC_STATUS;
+    else if (parse_range(text, &low, &high))
+        h->expect = RG_EXPECT_RANGE;
+    else
+        return false;
+    h->status_min = low;
+    h->status_max = high;
+    return true;
+}
+
+static void expect_format(const void *target, char *buf, size_t len)
+{
+    const struct rg_health_settings *h = target;
+    if (h->expect == RG_EXPECT_AUTO)
+        snprintf(buf, len, "auto");
+    else if (h->expect == RG_EXPECT_IC_STATUS)
+        snprintf(buf, len, "ic-status");
+    else if (h->status_min % 100 == 0 && h->status_max == h->status_min + 99)
+        snprintf(buf, len, "%uxx", h->status_min / 100u);
+    else if (h->status_min == h->status_max)
+        snprintf(buf, len, "%u", h->status_min);
+    else
+        snprintf(buf, len, "%u-%u", h->status_min, h->status_max);
+}
+
+static bool expect_equal(const void *va, const void *vb)
+{
+    const struct rg_health_settings *a = va, *b = vb;
+    return a->expect == b->expect && a->status_min == b->status_min && a->status_max == b->status_max;
+}
+
+static void expect_copy(void *vto, const void *vfrom)
+{
+    struct rg_health_settings *to = vto;
+    const struct rg_health_settings *from = vfrom;
+    to->expect = from->expect;
+    to->status_min = from->status_min;
+    to->status_max = from->status_max;
+}
+
+static const struct rg_conf_custom custom_expect = {
+    .parse = expect_parse,
+    .format = expect_format,
+    .equal = expect_equal,
+    .copy = expect_copy,
+    .wanted = "auto, ic-status, or status codes like 2xx, 204 or 200-399",
+    .pattern = "^(auto|ic-status|[1-5][xX][xX]|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$",
+};
+
+#define MEMBER(m)                  .offset = offsetof(struct rg_settings, m), .size = sizeof(((struct rg_settings *)0)->m)
+#define STRIDE(m)                  sizeof(((struct rg_settings *)0)->m[0])
+#define RG_OPTION(p, t, m, d, ...) {.path = p, .type = RG_CONF_##t, MEMBER(m), .preset = d, __VA_ARGS__},
+#define RG_LIST(p, count_m, array_m, ...) \
+    {.path = p, .type = RG_CONF_LIST, MEMBER(count_m), .stride = STRIDE(array_m), __VA_ARGS__},
+#define RG_REFUSED(p, h) {.path = p, .type = RG_CONF_REFUSED, .help = h},
+
+static const struct rg_conf_option options[] = {
+#include "control/agent/options.def"
+};
+
+const struct rg_conf_table rg_options_table = {options, sizeof(options) / sizeof(options[0])};

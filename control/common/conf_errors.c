@@ -1,0 +1,169 @@
+/* Why: one place that decides how a configuration error reads. See conf_errors.h for owner and thread. */
+#include "control/common/conf_errors.h"
+
+#include <stdlib.h>
+
+#define QUOTE_MAX 60
+
+void rg_conf_errors_init(struct rg_conf_errors *errors)
+{
+    errors->count = 0;
+    errors->more = 0;
+}
+
+void rg_conf_errors_fini(struct rg_conf_errors *errors)
+{
+    for (uint32_t i = 0; i < errors->count; i++)
+        free(errors->list[i].text);
+    rg_conf_errors_init(errors);
+}
+
+bool rg_conf_errors_any(const struct rg_conf_errors *errors)
+{
+    return errors->count > 0 || errors->more > 0;
+}
+
+void rg_conf_errors_add(struct rg_conf_errors *errors, struct rg_conf_mark mark, const char *path, const char *got,
+                        const char *wanted, const char *remedy)
+{
+    if (errors->count == RG_CONF_ERRORS_MAX) {
+        errors->more++;
+        return;
+    }
+    bool has_remedy = remedy && *remedy;
+    char *text = NULL;
+    if (asprintf(&text, "%s%sgot %s, wanted %s%s%s", path, *path ? ": " : "", got, wanted, has_remedy ? "; " : "",
+                 has_remedy ? remedy : "") < 0) {
+        errors->more++;
+        return;
+    }
+    errors->list[errors->count] = (struct rg_conf_error){mark, errors->count, text};
+    errors->count++;
+}
+
+static int compare_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_errors(const void *va, const void *vb)
+{
+    const struct rg_conf_error *a = va, *b = vb;
+    if ((a->mark.line == 0) != (b->mark.line == 0))
+        return a->mark.line == 0 ? 1 : -1;
+    int by_line = compare_u32(a->mark.line, b->mark.line);
+    if (by_line != 0)
+        return by_line;
+    int by_col = compare_u32(a->mark.col, b->mark.col);
+    return by_col != 0 ? by_col : compare_u32(a->order, b->order);
+}
+
+void rg_conf_errors_print(struct rg_conf_errors *errors, const char *file, FILE *out)
+{
+    qsort(errors->list, errors->count, sizeof(errors->list[0]), compare_errors);
+    for (uint32_t i = 0; i < errors->count; i++) {
+        const struct rg_conf_error *e = &errors->list[i];
+        if (e->mark.line > 0)
+            fprintf(out, "%s:%u:%u: %s\n", file, e->mark.line, e->mark.col, e->text);
+        else
+            fprintf(out, "%s\n", e->text);
+    }
+    if (errors->more > 0)
+        fprintf(out, "%s: and %u more errors\n", file, errors->more);
+}
+
+static bool is_number(struct rg_str text)
+{
+    if (text.len == 0 || text.len > 20)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        if (!is_digit && !(i > 0 && text.ptr[i] == '.') && !(i == 0 && text.len > 1 && text.ptr[i] == '-'))
+            return false;
+    }
+    return true;
+}
+
+/* Bytes of a UTF-8 sequence that starts with c; 1 for what is not a lead byte. */
+static size_t sequence_len(unsigned char c)
+{
+    return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+}
+
+/* Where to cut text so that no character is halved. */
+static size_t cut_at(struct rg_str text, size_t max)
+{
+    if (text.len <= max)
+        return text.len;
+    size_t end = 0;
+    while (end < max) {
+        size_t n = sequence_len((unsigned char)text.ptr[end]);
+        if (end + n > max)
+            break;
+        end += n;
+    }
+    return end;
+}
+
+static void quote_byte(FILE *out, unsigned char c)
+{
+    if (c == '"' || c == '\\')
+        fprintf(out, "\\%c", c);
+    else if (c == '\n')
+        fputs("\\n", out);
+    else if (c == '\t')
+        fputs("\\t", out);
+    else if (c < 0x20 || c == 0x7f)
+        fprintf(out, "\\x%02x", c);
+    else
+        fputc(c, out);
+}
+
+void rg_conf_quote(struct rg_str text, char *buf, size_t len)
+{
+    FILE *out = fmemopen(buf, len, "w");
+    if (!out) {
+        snprintf(buf, len, "a value");
+        return;
+    }
+    if (is_number(text)) {
+        fprintf(out, "%.*s", (int)text.len, text.ptr);
+    } else {
+        size_t end = cut_at(text, QUOTE_MAX);
+        fputc('"', out);
+        for (size_t i = 0; i < end; i++)
+            quote_byte(out, (unsigned char)text.ptr[i]);
+        fputs(end < text.len ? "...\"" : "\"", out);
+    }
+    fclose(out);
+    buf[len - 1] = '\0';
+}
+
+static bool is_plain_key(struct rg_str key)
+{
+    if (key.len == 0 || key.len > QUOTE_MAX)
+        return false;
+    for (size_t i = 0; i < key.len; i++) {
+        char c = rg_lower(key.ptr[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+void rg_conf_path_key(char *path, size_t len, struct rg_str key)
+{
+    char quoted[4 * QUOTE_MAX + 8];
+    size_t used = strlen(path);
+    if (is_plain_key(key))
+        snprintf(quoted, sizeof(quoted), "%.*s", (int)key.len, key.ptr);
+    else
+        rg_conf_quote(key, quoted, sizeof(quoted));
+    snprintf(path + used, len - used, "%s%s", used > 0 ? "." : "", quoted);
+}
+
+void rg_conf_path_index(char *path, size_t len, size_t index)
+{
+    size_t used = strlen(path);
+    snprintf(path + used, len - used, "[%zu]", index);
+}
