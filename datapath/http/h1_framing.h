@@ -23,12 +23,13 @@ struct rg_framing {
     uint8_t kind;    /* enum rg_body_kind */
     bool persistent; /* the peer allows another message on this connection */
     bool expect_continue;
-    bool websocket;       /* a well-formed request (or 101 response) to upgrade to "websocket" */
-    bool has_length_field; /* a Content-Length stands in the head (HEAD, 304), value in length */
+    bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket" */
+    bool has_length_field; /* a Content-Length stands in the head, value in length; kind is NONE if that is 0 (or HEAD,
+                              304) */
     uint8_t n_listed;
     struct rg_str listed[RG_LISTED_MAX]; /* unknown field names that Connection lists: hop-by-hop, to be removed */
     uint64_t listed_ids;                 /* bit i: Connection lists the known field i */
-    struct rg_str host;                  /* requests: authority that counts (absolute form wins), as received; may be empty */
+    struct rg_str host; /* requests: authority that counts (absolute form wins), as received; may be empty */
 };
 
 struct rg_framing_options {
@@ -65,10 +66,12 @@ enum rg_chunked_event {
 };
 
 struct rg_chunked {
-    uint64_t left;           /* data bytes left in the current chunk */
-    uint64_t body_bytes;     /* data bytes seen so far */
-    char *trailer_space;     /* the caller's, RG_TRAILER_MAX bytes, only when asked for */
-    uint16_t trailer_len;
+    uint64_t left;         /* data bytes left in the current chunk */
+    uint64_t body_bytes;   /* data bytes seen so far */
+    char *trailer_space;   /* the caller's, RG_TRAILER_MAX bytes, only when asked for */
+    uint16_t trailer_len;  /* bytes in trailer_space */
+    uint16_t trailer_line; /* where its current line starts */
+    uint16_t trailer_seen; /* bytes of the trailer section so far, dropped ones too */
     uint16_t overhead;
     uint8_t mode;
     uint8_t state;
