@@ -1,0 +1,108 @@
+/*
+ * The gateway as the control thread sees it: what it owns from start to exit, and the steps that main goes through.
+ *
+ * Thread: the main thread is the control thread. It opens listeners, loads steering, starts the workers and then turns
+ * one epoll loop for signals, supervision, the replica's health, the admin endpoint and the access log. It handles no
+ * client traffic. Settings are immutable once published; replaced ones are freed when every worker has switched.
+ */
+#ifndef RG_AGENT_GATEWAY_H
+#define RG_AGENT_GATEWAY_H
+
+#include <stdio.h>
+
+#include "bpf/steer_loader.h"
+#include "control/agent/access_writer.h"
+#include "control/agent/admin.h"
+#include "control/agent/health.h"
+#include "control/agent/listen.h"
+#include "control/agent/loop.h"
+#include "control/agent/metrics_text.h"
+#include "control/agent/notify.h"
+#include "control/agent/options.h"
+#include "datapath/worker.h"
+
+#define RG_EXIT_FAILED 1
+#define RG_EXIT_USAGE  2 /* the configuration can't be used: options, addresses */
+
+enum rg_gateway_phase { RG_PHASE_STARTING, RG_PHASE_SERVING, RG_PHASE_DRAINING, RG_PHASE_STOPPING };
+
+#define RG_GATEWAY_ALIGN 128 /* a row of its own for each worker, as in the steering map */
+
+struct rg_gateway_worker {
+    struct rg_steer_worker own_row __attribute__((aligned(RG_GATEWAY_ALIGN))); /* when steering is off */
+    struct rg_worker *worker;
+    struct rg_access_ring *access;
+    uint64_t stalled_turn; /* busy_since of the turn that lasts too long; 0: none */
+    bool abandoned;        /* its listeners were shut down and have not been steered to again */
+};
+
+struct rg_settings_box { /* published settings; a box waits in the retired list until no worker reads it */
+    struct rg_settings settings;
+    struct rg_settings_box *next;
+};
+
+struct rg_gateway {
+    const struct rg_flags *flags;
+    struct rg_settings_box *current, *retired;
+    enum rg_gateway_phase phase;
+    int status; /* of the exit */
+
+    struct rg_listen_set listen;
+    int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
+    struct rg_steer *steer;                            /* NULL: the kernel's hash decides */
+    struct rg_replica replica;
+    uint16_t n_workers;
+    struct rg_gateway_worker *workers;
+
+    struct rg_loop loop;
+    struct rg_watch signals;
+    struct rg_alarm tick, access_tick, watchdog, deadline;
+    struct rg_notify notify;
+    struct rg_admin admin;
+    struct rg_prober prober;
+    struct rg_access_writer access;
+    struct rg_control_metrics metrics;
+};
+
+/* ---- gateway.c: from options to serving, and the end ---- */
+
+/* Before any thread is started: blocks the signals that the control loop takes. settings are copied. Negative errno. */
+int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings);
+int rg_gateway_open_listeners(struct rg_gateway *g); /* the admin's too */
+void rg_gateway_load_steering(struct rg_gateway *g); /* fails open: the kernel's hash, said once */
+int rg_gateway_start_workers(struct rg_gateway *g);
+int rg_gateway_serve(struct rg_gateway *g); /* turns the loop until all workers have ended; returns the exit status */
+void rg_gateway_fini(struct rg_gateway *g); /* takes half-started gateways */
+
+static inline const struct rg_settings *rg_gateway_settings(const struct rg_gateway *g)
+{
+    return &g->current->settings;
+}
+
+/* ---- gateway_run.c: the control loop ---- */
+
+int rg_gateway_watch_signals(struct rg_gateway *g);
+void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause);
+bool rg_gateway_has_ended(const struct rg_gateway *g); /* all workers */
+uint64_t rg_gateway_now_ns(void);                      /* the clock of busy_since */
+
+/* ---- gateway_supervise.c: hung workers ---- */
+
+void rg_gateway_supervise(struct rg_gateway *g, uint64_t now_ns);
+bool rg_gateway_is_hung(const struct rg_gateway *g); /* every worker is */
+
+/* ---- gateway_reload.c ---- */
+
+/*
+ * Reads file and flags again and publishes what may change. report gets JSON: what changed and what was kept, or the
+ * errors. Negative errno when the settings were refused; the running ones stay then.
+ */
+int rg_gateway_reload(struct rg_gateway *g, FILE *report);
+void rg_gateway_retire_settings(struct rg_gateway *g);         /* frees what no worker reads any more */
+bool rg_gateway_settings_are_live(const struct rg_gateway *g); /* all workers have switched to the current ones */
+
+/* ---- gateway_answers.c: what the admin endpoint says ---- */
+
+void rg_gateway_answer(struct rg_admin *admin, const struct rg_admin_request *req, struct rg_admin_answer *ret);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * Reload: the new settings are built beside the running ones, what can't change is set back, and only then they are
+ * published. A file with errors changes nothing. Thread: the control thread.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "control/agent/gateway.h"
+#include "datapath/base/log.h"
+
+struct reload_report {
+    FILE *out;
+    unsigned rows;
+};
+
+static void report_kept(const char *path, const char *running, const char *wanted, void *arg)
+{
+    struct reload_report *report = arg;
+    rg_warn("reload: this option needs a restart option=%s running=%s wanted=%s", path, running, wanted);
+    fputs(report->rows++ ? ",{\"option\":" : "{\"option\":", report->out);
+    rg_json_string(report->out, rg_str_of(path));
+    fputs(",\"running\":", report->out);
+    rg_json_string(report->out, rg_str_of(running));
+    fputs(",\"wanted\":", report->out);
+    rg_json_string(report->out, rg_str_of(wanted));
+    fputs("}", report->out);
+}
+
+/* ---- Errors ---- */
+
+/* Each error once in the log and once in the report, as a line of its own. */
+static void report_errors(char *text, FILE *out)
+{
+    bool first = true;
+    fputs("{\"reloaded\":false,\"errors\":[", out);
+    for (char *line, *rest = text; (line = strsep(&rest, "\n")) != NULL;) {
+        if (line[0] == '\0')
+            continue;
+        rg_error("reload: %s", line);
+        if (!first)
+            fputs(",", out);
+        rg_json_string(out, rg_str_of(line));
+        first = false;
+    }
+    fputs("]}\n", out);
+}
+
+static int load(const struct rg_flags *flags, struct rg_settings *ret, FILE *report)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *errors = open_memstream(&text, &len);
+    if (!errors)
+        return -errno;
+    int r = rg_options_load(flags, ret, errors);
+    fclose(errors);
+    if (r < 0)
+        report_errors(text, report);
+    free(text);
+    return r;
+}
+
+static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
+{
+    free(box);
+    g->metrics.values[RG_CM_CONFIG_RELOAD_FAILURES]++;
+    g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 0;
+    rg_error("reload refused, the running settings stay generation=%" PRIu64, rg_gateway_settings(g)->generation);
+    return r;
+}
+
+/* ---- Publishing ---- */
+
+static void publish(struct rg_gateway *g, struct rg_settings_box *box)
+{
+    box->settings.generation = rg_gateway_settings(g)->generation + 1;
+    g->current->next = g->retired;
+    g->retired = g->current;
+    g->current = box;
+    for (uint16_t i = 0; i < g->n_workers; i++)
+        rg_worker_publish(g->workers[i].worker, &box->settings);
+    rg_log_set_level((enum rg_log_level)box->settings.log_level);
+    rg_access_writer_configure(&g->access, &box->settings);
+    rg_prober_configure(&g->prober, &box->settings);
+    g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;
+}
+
+int rg_gateway_reload(struct rg_gateway *g, FILE *report)
+{
+    if (g->phase != RG_PHASE_SERVING) {
+        rg_warn("reload refused, the gateway is draining");
+        fputs("{\"reloaded\":false,\"errors\":[\"the gateway is draining\"]}\n", report);
+        return -EBUSY;
+    }
+    struct rg_settings_box *box = calloc(1, sizeof(*box));
+    if (!box)
+        return -ENOMEM;
+    rg_notify_reloading(&g->notify);
+    int r = load(g->flags, &box->settings, report);
+    if (r < 0) {
+        r = refuse(g, box, r);
+    } else {
+        struct reload_report kept = {report, 0};
+        fputs("{\"reloaded\":true,\"kept\":[", report);
+        rg_options_keep_fixed(rg_gateway_settings(g), &box->settings, report_kept, &kept);
+        publish(g, box);
+        fprintf(report, "],\"generation\":%" PRIu64 "}\n", box->settings.generation);
+        rg_info("reloaded generation=%" PRIu64 " kept=%u", box->settings.generation, kept.rows);
+    }
+    rg_notify_ready(&g->notify);
+    return r;
+}
+
+/* ---- Retiring ---- */
+
+static uint64_t oldest_in_use(const struct rg_gateway *g)
+{
+    uint64_t oldest = rg_gateway_settings(g)->generation;
+    for (uint16_t i = 0; i < g->n_workers; i++) {
+        const struct rg_worker *w = g->workers[i].worker;
+        uint64_t generation = rg_worker_has_ended(w) ? oldest : rg_worker_generation(w);
+        if (generation < oldest)
+            oldest = generation;
+    }
+    return oldest;
+}
+
+bool rg_gateway_settings_are_live(const struct rg_gateway *g)
+{
+    return oldest_in_use(g) == rg_gateway_settings(g)->generation;
+}
+
+void rg_gateway_retire_settings(struct rg_gateway *g)
+{
+    struct rg_settings_box **at = &g->retired;
+    uint64_t oldest = g->retired ? oldest_in_use(g) : 0;
+    while (*at) {
+        struct rg_settings_box *box = *at;
+        if (box->settings.generation >= oldest) {
+            at = &box->next;
+            continue;
+        }
+        *at = box->next;
+        free(box);
+    }
+}

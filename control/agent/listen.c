@@ -1,0 +1,331 @@
+#include "control/agent/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/agent/listen_inherit.h"
+#include "datapath/base/log.h"
+
+/* ---- Addresses ---- */
+
+bool rg_address_is_loopback(const struct rg_address *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return (ntohl(a->in.sin_addr.s_addr) >> 24) == 127;
+    if (a->sa.sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *in6 = &a->in6.sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
+}
+
+void rg_address_format(const struct rg_address *a, char *out, size_t len)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
+        snprintf(out, len, "%s:%u", host, ntohs(a->in.sin_port));
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
+        snprintf(out, len, "[%s]:%u", host, ntohs(a->in6.sin6_port));
+        break;
+    case AF_UNIX:
+        snprintf(out, len, "unix:%.*s", (int)sizeof(a->un.sun_path), a->un.sun_path);
+        break;
+    default:
+        snprintf(out, len, "%s", a->text);
+    }
+}
+
+static bool is_unix(const struct rg_address *a)
+{
+    return a->sa.sa_family == AF_UNIX;
+}
+
+/* The address that the kernel gave, for a configured port of 0; the text follows it. */
+static void learn_address(int fd, struct rg_address *a)
+{
+    if (is_unix(a))
+        return;
+    socklen_t len = sizeof(a->in6);
+    if (getsockname(fd, &a->sa, &len) == 0)
+        a->len = len;
+    rg_address_format(a, a->text, sizeof(a->text));
+}
+
+/* ---- One socket ---- */
+
+static const char *remedy(int error, const struct rg_address *a)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return is_unix(a) ? "the directory must be writable by this user"
+                          : "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRINUSE:
+        return "another program listens there; `ss -ltnp` shows which";
+    case EADDRNOTAVAIL:
+        return "this machine has no such address; `ip address` shows those it has";
+    case EAFNOSUPPORT:
+        return "this kernel has no IPv6; use an IPv4 address such as 0.0.0.0:80";
+    case ENOENT:
+        return "the directory does not exist";
+    case ENOTSOCK:
+        return "a file that is not a socket stands there; move it away";
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files";
+    default:
+        return NULL;
+    }
+}
+
+static int fail(int error, const char *what, const struct rg_address *a, char *why, size_t why_len)
+{
+    const char *advice = remedy(error, a);
+    snprintf(why, why_len, "can't %s %s: %s%s%s", what, a->text, strerror(error), advice ? "; " : "",
+             advice ? advice : "");
+    return -error;
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/*
+ * Accepted sockets inherit both. Loopback has no queue worth pacing for: a congestion control that paces (BBR is the
+ * default of some kernels) only adds timers there, as of Linux 6.18.
+ */
+static void tune_tcp(int fd, const struct rg_address *a)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (!rg_address_is_loopback(a))
+        return;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) < 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
+static int open_socket(struct rg_address *a, bool reuseport, uint32_t backlog, char *why, size_t why_len)
+{
+    int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+    if (fd < 0)
+        return fail(errno, "open a socket for", a, why, why_len);
+    if (!is_unix(a)) {
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (a->sa.sa_family == AF_INET6) /* [::] takes IPv4 too */
+            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+        if (reuseport)
+            set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        tune_tcp(fd, a);
+    }
+    if (bind(fd, &a->sa, a->len) < 0 || listen(fd, (int)backlog) < 0) {
+        error = errno;
+        close(fd);
+        return fail(error, "bind", a, why, why_len);
+    }
+    return fd;
+}
+
+/* A socket file that nobody listens on is left from a process that was killed; one that answers is in use. */
+static int clear_stale_file(const struct rg_address *a, char *why, size_t why_len)
+{
+    struct stat st;
+    if (a->un.sun_path[0] == '\0' || lstat(a->un.sun_path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return fail(ENOTSOCK, "bind", a, why, why_len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(errno, "open a socket for", a, why, why_len);
+    bool refused = connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (!refused)
+        return fail(EADDRINUSE, "bind", a, why, why_len);
+    if (unlink(a->un.sun_path) < 0 && errno != ENOENT)
+        return fail(errno, "remove the stale socket", a, why, why_len);
+    return 0;
+}
+
+int rg_listen_single(const struct rg_address *address, char *why, size_t why_len)
+{
+    struct rg_address a = *address;
+    int r = is_unix(&a) ? clear_stale_file(&a, why, why_len) : 0;
+    return r < 0 ? r : open_socket(&a, false, 64, why, why_len);
+}
+
+/* ---- A listener: a socket for each worker ---- */
+
+static void remember_file(struct rg_listen_socket *l)
+{
+    struct stat st;
+    if (l->address.un.sun_path[0] != '\0' && lstat(l->address.un.sun_path, &st) == 0) {
+        l->owns_file = true;
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+    }
+}
+
+/* UNIX sockets, and inherited ones without SO_REUSEPORT, have one queue: all workers accept from it. */
+static int share_first(struct rg_listen_socket *l, uint16_t workers, char *why, size_t why_len)
+{
+    for (uint16_t w = 1; w < workers; w++) {
+        if (l->fds[w] >= 0)
+            continue;
+        l->fds[w] = fcntl(l->fds[0], F_DUPFD_CLOEXEC, 3);
+        if (l->fds[w] < 0)
+            return fail(errno, "share", &l->address, why, why_len);
+    }
+    return 0;
+}
+
+static int open_unix(struct rg_listen_socket *l, uint16_t workers, uint32_t backlog, char *why, size_t why_len)
+{
+    int r = clear_stale_file(&l->address, why, why_len);
+    if (r < 0)
+        return r;
+    l->fds[0] = open_socket(&l->address, false, backlog, why, why_len);
+    if (l->fds[0] < 0)
+        return l->fds[0];
+    remember_file(l);
+    return share_first(l, workers, why, why_len);
+}
+
+/* A machine without IPv6 has no [::]; the default address then means all IPv4 addresses. */
+static bool fall_back_to_ipv4(struct rg_address *a)
+{
+    if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
+        return false;
+    in_port_t port = a->in6.sin6_port;
+    memset(&a->in6, 0, sizeof(a->in6));
+    a->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+    a->len = sizeof(a->in);
+    rg_address_format(a, a->text, sizeof(a->text));
+    return true;
+}
+
+static int open_tcp(struct rg_listen_socket *l, uint16_t workers, uint32_t backlog, char *why, size_t why_len)
+{
+    if (l->inherited && !rg_inherit_shares_port(l->fds[0]))
+        return share_first(l, workers, why, why_len);
+    for (uint16_t w = 0; w < workers; w++) {
+        if (l->fds[w] >= 0)
+            continue;
+        int fd = open_socket(&l->address, true, backlog, why, why_len);
+        if (fd == -EAFNOSUPPORT && w == 0 && fall_back_to_ipv4(&l->address)) {
+            rg_warn("no IPv6 on this machine, listening on IPv4 only address=%s", l->address.text);
+            fd = open_socket(&l->address, true, backlog, why, why_len);
+        }
+        if (fd < 0)
+            return fd;
+        l->fds[w] = fd;
+        learn_address(fd, &l->address);
+    }
+    l->steerable = true;
+    return 0;
+}
+
+static int open_listener(struct rg_listen_socket *l, const struct rg_settings *s, char *why, size_t why_len)
+{
+    if (is_unix(&l->address))
+        return l->inherited ? share_first(l, s->workers, why, why_len)
+                            : open_unix(l, s->workers, s->backlog, why, why_len);
+    return open_tcp(l, s->workers, s->backlog, why, why_len);
+}
+
+static void take_inherited(struct rg_listen_set *set, uint32_t backlog)
+{
+    struct rg_inherited in;
+    rg_inherit_collect(&in);
+    for (uint16_t i = 0; i < set->n; i++) {
+        struct rg_listen_socket *l = &set->sockets[i];
+        uint16_t n = rg_inherit_match(&in, &l->address, l->fds, set->workers);
+        l->inherited = n > 0;
+        for (uint16_t w = 0; w < n; w++) {
+            if (!is_unix(&l->address))
+                tune_tcp(l->fds[w], &l->address);
+            listen(l->fds[w], (int)backlog); /* systemd has done it; a simpler manager may have left it to us */
+        }
+        if (n > 0)
+            rg_info("listening socket inherited address=%s sockets=%u", l->address.text, n);
+    }
+    rg_inherit_close_rest(&in);
+}
+
+static int prefix_error(const struct rg_settings *s, uint16_t i, int r, char *why, size_t why_len)
+{
+    char cause[RG_LISTEN_ERROR_MAX];
+    snprintf(cause, sizeof(cause), "%s", why);
+    if (s->n_listeners > 1)
+        snprintf(why, why_len, "listeners[%u].address: %s", i, cause);
+    else
+        snprintf(why, why_len, "listeners[0].address: %s", cause);
+    return r;
+}
+
+int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, char *why, size_t why_len)
+{
+    *set = (struct rg_listen_set){.n = s->n_listeners, .workers = s->workers};
+    for (uint16_t i = 0; i < set->n; i++) {
+        set->sockets[i].address = s->listeners[i];
+        for (unsigned w = 0; w < RG_WORKERS_MAX; w++)
+            set->sockets[i].fds[w] = -1;
+    }
+    take_inherited(set, s->backlog);
+    for (uint16_t i = 0; i < set->n; i++) {
+        int r = open_listener(&set->sockets[i], s, why, why_len);
+        if (r < 0) {
+            rg_listen_unlink(set);
+            rg_listen_close(set);
+            return prefix_error(s, i, r, why, why_len);
+        }
+        if (set->sockets[i].steerable)
+            set->sockets[i].group = set->groups++;
+    }
+    return 0;
+}
+
+uint16_t rg_listen_of_worker(const struct rg_listen_set *set, uint16_t worker, int ret[RG_LISTENERS_MAX])
+{
+    for (uint16_t i = 0; i < set->n; i++)
+        ret[i] = set->sockets[i].fds[worker];
+    return set->n;
+}
+
+void rg_listen_give(struct rg_listen_set *set, uint16_t worker)
+{
+    for (uint16_t i = 0; i < set->n; i++)
+        set->sockets[i].fds[worker] = -1;
+}
+
+void rg_listen_unlink(struct rg_listen_set *set)
+{
+    for (uint16_t i = 0; i < set->n; i++) {
+        struct rg_listen_socket *l = &set->sockets[i];
+        struct stat st;
+        if (!l->owns_file)
+            continue;
+        l->owns_file = false;
+        /* A process started beside this one may have put its own socket there. */
+        if (lstat(l->address.un.sun_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+            unlink(l->address.un.sun_path);
+    }
+}
+
+void rg_listen_close(struct rg_listen_set *set)
+{
+    for (uint16_t i = 0; i < set->n; i++) {
+        for (uint16_t w = 0; w < set->workers; w++) {
+            if (set->sockets[i].fds[w] >= 0)
+                close(set->sockets[i].fds[w]);
+            set->sockets[i].fds[w] = -1;
+        }
+    }
+    set->n = 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * The text of /metrics: per-worker counters summed, histograms as cumulative buckets, the gateway's own metrics and
+ * the process's. Prometheus text 0.0.4 or OpenMetrics 1.0. Thread: the control thread; workers keep counting meanwhile.
+ */
+#ifndef RG_AGENT_METRICS_TEXT_H
+#define RG_AGENT_METRICS_TEXT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "bpf/steer.h"
+#include "datapath/base/metric.h"
+
+enum rg_control_metric {
+#define RG_COUNTER(id, family, labels, help) RG_CM_##id,
+#define RG_GAUGE(id, family, labels, help)   RG_CM_##id,
+#include "control/agent/control_metrics.def"
+    RG_CM_COUNT
+};
+#undef RG_COUNTER
+#undef RG_GAUGE
+
+struct rg_control_metrics { /* written and read by the control thread alone */
+    uint64_t values[RG_CM_COUNT];
+};
+
+struct rg_metrics_view {
+    const struct rg_metrics *const *workers;
+    unsigned n_workers;
+    const struct rg_control_metrics *control;
+};
+
+#define RG_METRICS_TYPE_PROMETHEUS   "text/plain; version=0.0.4; charset=utf-8"
+#define RG_METRICS_TYPE_OPEN_METRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FILE *out);
+
+/* Whether an Accept field asks for OpenMetrics with no lower weight than for plain text. */
+bool rg_metrics_wants_open(struct rg_str accept);
+
+/* Cumulative counts for the exported bounds, then for infinity; returns the total. The bounds are in microseconds. */
+#define RG_METRICS_BOUNDS 19
+extern const uint64_t rg_metrics_bounds_us[RG_METRICS_BOUNDS];
+uint64_t rg_metrics_cumulate(const uint64_t buckets[RG_HISTOGRAM_BUCKETS], uint64_t ret[RG_METRICS_BOUNDS]);
+
+#endif

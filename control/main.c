@@ -1,0 +1,53 @@
+/*
+ * ringgate: options, listeners, steering, workers, then the control loop until all workers have drained.
+ * Thread: main is the control thread; nothing of the datapath runs here.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/agent/gateway.h"
+
+static int start(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
+{
+    if (rg_gateway_init(g, flags, settings) < 0)
+        return RG_EXIT_FAILED;
+    if (rg_gateway_open_listeners(g) < 0)
+        return RG_EXIT_USAGE;
+    rg_gateway_load_steering(g);
+    if (rg_gateway_start_workers(g) < 0)
+        return RG_EXIT_FAILED;
+    return EXIT_SUCCESS;
+}
+
+static int run(const struct rg_flags *flags, const struct rg_settings *settings)
+{
+    static struct rg_gateway gateway;
+    int status = start(&gateway, flags, settings);
+    if (status == EXIT_SUCCESS)
+        status = rg_gateway_serve(&gateway);
+    rg_gateway_fini(&gateway);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct rg_settings settings;
+    struct rg_flags flags;
+    if (rg_flags_parse(argc, argv, &flags, stderr) < 0)
+        return RG_EXIT_USAGE;
+    if (flags.show_help) {
+        rg_flags_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (flags.show_version) {
+        printf("ringgate %s\n", RG_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (rg_options_load(&flags, &settings, stderr) < 0)
+        return RG_EXIT_USAGE;
+    if (flags.check_only) {
+        printf("%s: ok\n", flags.config_path);
+        return EXIT_SUCCESS;
+    }
+    return run(&flags, &settings);
+}
