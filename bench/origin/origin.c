@@ -1,0 +1,291 @@
+/*
+ * ringgate-origin: the scripted origin. main reads the flags, opens the listeners, starts the threads and waits for
+ * signals. Thread: main.
+ */
+#include "bench/origin/origin.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char HELP[] =
+    "Usage: ringgate-origin [--listen ADDR]... [options]\n"
+    "A scripted HTTP/1.1 server: path and query of a request say how it is answered.\n"
+    "\n"
+    "  --listen ADDR      80, 127.0.0.1:80, [::1]:80 or unix:/path; repeatable; port 0 takes a free port and\n"
+    "                     prints it (default 127.0.0.1:0)\n"
+    "  --threads N        threads, each with its own listening socket (default 1)\n"
+    "  --port-file FILE   writes the TCP ports, one a line, once everything listens\n"
+    "  --idle-close MS    closes a connection that has been idle for MS\n"
+    "  --max-requests N   closes a connection after N requests, announced by Connection: close\n"
+    "  --silent-close     with --max-requests: closes without announcing it\n"
+    "  --health STATE     health at the start (default healthy)\n"
+    "  --quiet            prints nothing\n"
+    "  -h, --help         this text\n"
+    "\n"
+    "Paths (any method unless said; a body that a path does not want is read and ignored):\n"
+    "  /api/v2/status     health as an Internet Computer replica answers it: CBOR, always 200\n"
+    "  /control/health    GET shows, PUT ?status=STATE sets: healthy, unhealthy, starting,\n"
+    "                     waiting_for_certified_state, waiting_for_root_delegation, certified_state_behind, or\n"
+    "                     down: closes all connections and answers nothing but /control and /stats\n"
+    "  /bytes/N           N bytes (to 2^40), each 16 of them their offset as 15 hexadecimal digits and a line feed\n"
+    "      delay=MS         waits before the head\n"
+    "      early=N          N interim responses 103 before it (not to HTTP/1.0)\n"
+    "      status=NNN       status (204 and 304 have no body)\n"
+    "      head=TEXT        more field lines, percent-encoded, as they are\n"
+    "      fields=N pad=N   N more fields; one more field with N bytes\n"
+    "      headdrip=B/MS    sends B bytes of the head every MS\n"
+    "      pause=MS         waits between head and body\n"
+    "      drip=B/MS        sends B bytes of the body every MS\n"
+    "      chunked=1        chunked, chunk=SIZE bytes each; trailers=1 adds two trailer fields\n"
+    "      eof=1            no framing: the connection's end is the body's\n"
+    "      close=B          ends the connection after B bytes of the body, with FIN; rst=1 with RST\n"
+    "  /http10[/N]        the same as an HTTP/1.0 origin: closes; keepalive=1 keeps the connection\n"
+    "  /raw               writes the bytes of b64=BASE64 as they are, then those of more=BASE64;\n"
+    "      then=close       closes with FIN (default), keep goes on as if all was well, rst closes with RST\n"
+    "      delay=MS drip=B/MS pause=MS   before, while, and between the two\n"
+    "  /echo              the body as it comes in, with the same framing and trailers; buffer=1 collects it first\n"
+    "  /sink              reads the body, answers JSON: bytes, fnv1a64, pattern (is it the one of /bytes)\n"
+    "      at=B             answers after B bytes, then reads the rest; then=close closes instead\n"
+    "      slow=B/MS        reads B bytes every MS; never=1 never reads and never answers\n"
+    "      status=NNN hash=0\n"
+    "  /inspect           JSON: request line, all fields as they came, trailers, framing, length and hash of the "
+    "body,\n"
+    "                     number of the connection and of the request on it\n"
+    "  /ws                WebSocket echo; reject=NNN answers that instead\n"
+    "  /stats             GET: JSON of all requests seen but for /stats, /control and /api/v2/status (counted apart),\n"
+    "                     with the last 128 request lines; malformed: not HTTP; truncated: ended in the middle;\n"
+    "                     aborted: the client left before its answer was sent; DELETE: starts again from zero\n"
+    "  noexpect=NNN       on any path: answers Expect: 100-continue with NNN (1: 417) instead of 100, and closes;\n"
+    "  no100=1            waits for the body without sending 100\n"
+    "\n"
+    "Signals: TERM, INT end it; USR1 turns healthy to unhealthy and back; USR2 the same with down.\n"
+    "A client that closes its sending side while its answer waits (delay, drip, slow, never) counts as gone.\n";
+
+static int usage_error(const char *option, const char *value)
+{
+    fprintf(stderr, "ringgate-origin: %s: got '%s'; --help says what is wanted\n", option, value);
+    return 2;
+}
+
+static bool parse_count(const char *text, uint64_t max, uint64_t *ret)
+{
+    return rg_view_number((struct rg_view){text, strlen(text)}, max, ret);
+}
+
+static bool parse_health(struct rg_server *s, const char *name)
+{
+    for (int i = 0; i < RG_HEALTH_COUNT; i++)
+        if (strcmp(name, rg_health_name(i)) == 0) {
+            s->health = i;
+            return true;
+        }
+    return false;
+}
+
+enum { GO_ON = -1 };
+
+/* GO_ON, or the exit status. */
+static int parse_flags(struct rg_server *s, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"threads", required_argument, NULL, 't'},
+        {"port-file", required_argument, NULL, 'p'},
+        {"idle-close", required_argument, NULL, 'i'},
+        {"max-requests", required_argument, NULL, 'm'},
+        {"silent-close", no_argument, NULL, 's'},
+        {"health", required_argument, NULL, 'H'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    uint64_t n;
+    int opt;
+    while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (opt) {
+        case 'l':
+            if (s->n_listen == RG_LISTEN_MAX)
+                return usage_error("--listen (too many)", optarg);
+            s->listen[s->n_listen++] = optarg;
+            break;
+        case 't':
+            if (!parse_count(optarg, RG_THREADS_MAX, &n) || n == 0)
+                return usage_error("--threads", optarg);
+            s->n_threads = (unsigned)n;
+            break;
+        case 'p':
+            s->port_file = optarg;
+            break;
+        case 'i':
+            if (!parse_count(optarg, UINT32_MAX, &s->idle_close_ms))
+                return usage_error("--idle-close", optarg);
+            break;
+        case 'm':
+            if (!parse_count(optarg, UINT32_MAX, &s->max_requests))
+                return usage_error("--max-requests", optarg);
+            break;
+        case 's':
+            s->silent_close = true;
+            break;
+        case 'H':
+            if (!parse_health(s, optarg))
+                return usage_error("--health", optarg);
+            break;
+        case 'q':
+            s->quiet = true;
+            break;
+        case 'h':
+            fputs(HELP, stdout);
+            return 0;
+        default:
+            return 2;
+        }
+    }
+    if (optind < argc)
+        return usage_error("argument", argv[optind]);
+    if (s->n_listen == 0)
+        s->listen[s->n_listen++] = "127.0.0.1:0";
+    return GO_ON;
+}
+
+static int threads_create(struct rg_server *s)
+{
+    s->threads = calloc(s->n_threads, sizeof(struct rg_thread));
+    if (!s->threads)
+        return -ENOMEM;
+    for (unsigned i = 0; i < s->n_threads; i++) {
+        struct rg_thread *t = &s->threads[i];
+        t->server = s;
+        t->epoll = t->spare_fd = t->wake.fd = -1;
+        for (unsigned n = 0; n < RG_LISTEN_MAX; n++)
+            t->listeners[n].fd = -1;
+        LIST_INIT(&t->clients);
+        LIST_INIT(&t->spare_clients);
+        TAILQ_INIT(&t->run);
+        pthread_mutex_init(&t->tally.lock, NULL);
+    }
+    return 0;
+}
+
+/* The ports appear at once and complete: the file is written beside and renamed. */
+static int open_listeners(struct rg_server *s)
+{
+    char *temporary = NULL;
+    FILE *ports = NULL;
+    int err = 0;
+    if (s->port_file) {
+        if (asprintf(&temporary, "%s.new", s->port_file) < 0)
+            return -ENOMEM;
+        ports = fopen(temporary, "we");
+        if (!ports) {
+            err = -errno;
+            fprintf(stderr, "ringgate-origin: %s: %s\n", temporary, strerror(errno));
+            goto out;
+        }
+    }
+    for (unsigned n = 0; n < s->n_listen && err == 0; n++)
+        err = rg_listen_open(s, n, ports);
+    if (ports && fclose(ports) != 0 && err == 0)
+        err = -errno;
+    if (ports && err == 0 && rename(temporary, s->port_file) < 0)
+        err = -errno;
+    fflush(stdout);
+out:
+    free(temporary);
+    return err;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void toggle(struct rg_server *s, int other)
+{
+    s->health = s->health == RG_HEALTHY ? other : RG_HEALTHY;
+    rg_server_wake(s);
+    if (!s->quiet) {
+        printf("health is now %s\n", rg_health_name(s->health));
+        fflush(stdout);
+    }
+}
+
+static void wait_for_end(struct rg_server *s, const sigset_t *set)
+{
+    for (;;) {
+        int sig;
+        if (sigwait(set, &sig) != 0)
+            continue;
+        if (sig == SIGUSR1)
+            toggle(s, RG_UNHEALTHY);
+        else if (sig == SIGUSR2)
+            toggle(s, RG_DOWN);
+        else
+            return;
+    }
+}
+
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGUSR1);
+    sigaddset(ret, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Threads 0 to n-1 have been started. */
+static void stop_threads(struct rg_server *s, unsigned n)
+{
+    s->stop = true;
+    rg_server_wake(s);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(s->threads[i].id, NULL);
+}
+
+static int serve(struct rg_server *s, const sigset_t *signals)
+{
+    unsigned started = 0;
+    int err = threads_create(s);
+    if (err < 0)
+        return err;
+    err = open_listeners(s);
+    for (; started < s->n_threads && err == 0; started++) {
+        err = rg_thread_start(&s->threads[started]);
+        if (err < 0) {
+            fprintf(stderr, "ringgate-origin: cannot start a thread: %s\n", strerror(-err));
+            break;
+        }
+    }
+    if (err == 0)
+        wait_for_end(s, signals);
+    stop_threads(s, started);
+    rg_listen_close(s);
+    for (unsigned i = 0; i < s->n_threads; i++)
+        rg_thread_fini(&s->threads[i]);
+    free(s->threads);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    static struct rg_server server = {.n_threads = 1, .next_seq = 1, .next_connection = 1};
+    sigset_t signals;
+    int status = parse_flags(&server, argc, argv);
+    if (status != GO_ON)
+        return status;
+    block_signals(&signals);
+    raise_descriptor_limit();
+    return serve(&server, &signals) < 0 ? 1 : 0;
+}
