@@ -69,7 +69,7 @@ static bool has_capability(unsigned cap)
     return (data[cap / 32].effective >> (cap % 32)) & 1;
 }
 
-static size_t read_text(const char *path, char *text, size_t size)
+static bool read_text(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = -1;
@@ -79,7 +79,7 @@ static size_t read_text(const char *path, char *text, size_t size)
         close(fd);
     }
     text[n > 0 ? n : 0] = '\0';
-    return n > 0 ? (size_t)n : 0;
+    return n >= 0;
 }
 
 static const char *why_no_permission(void)
@@ -88,9 +88,9 @@ static const char *why_no_permission(void)
 
     if (!has_capability(CAP_BPF) && !has_capability(CAP_SYS_ADMIN))
         return "loading BPF programs needs CAP_BPF; run as root, or grant it (systemd: AmbientCapabilities=CAP_BPF)";
-    if (read_text("/sys/kernel/security/lockdown", text, sizeof(text)) > 0 && !strstr(text, "[none]"))
+    if (read_text("/sys/kernel/security/lockdown", text, sizeof(text)) && !strstr(text, "[none]"))
         return "CAP_BPF is held, but the kernel is locked down (/sys/kernel/security/lockdown)";
-    if (read_text("/proc/self/uid_map", text, sizeof(text)) > 0 && !strstr(text, "4294967295"))
+    if (read_text("/proc/self/uid_map", text, sizeof(text)) && !strstr(text, "4294967295")) /* maps all only there */
         return "CAP_BPF is held only inside a user namespace; the kernel wants it in the initial one";
     return "CAP_BPF is held, but a security module or a seccomp filter forbids bpf()";
 }

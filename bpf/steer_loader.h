@@ -22,15 +22,16 @@ enum rg_steer_mode { RG_STEER_MODE_HASH, RG_STEER_MODE_LOAD };
 int rg_steer_create(struct rg_steer **ret, enum rg_steer_mode mode, unsigned workers, unsigned groups, char *why,
                     size_t why_len);
 
-/* Empties the groups, so that a program which outlives this with its sockets leaves every choice to the kernel. NULL is
- * fine. */
+/* Empties the groups: a program that outlives this, with its sockets, leaves every choice to the kernel. NULL is fine.
+ */
 void rg_steer_destroy(struct rg_steer *s);
 
 /*
  * Puts a listening socket (SO_REUSEPORT, already in listen) into group's slot of worker; the first one of a group also
  * gets the program attached. A socket that takes the place of one that was shut down is added in the same way.
  * -EOPNOTSUPP: not TCP (a UNIX socket has nothing to steer). -EINVAL: not listening, no SO_REUSEPORT, or no such slot.
- * -EBUSY: the socket is still steered by another process that runs.
+ * -EBUSY: a process that still runs steers the socket. Its program has been replaced by then, and the kernel's hash
+ * decides in that group: it has to call rg_steer_destroy before it passes its sockets on.
  */
 int rg_steer_add(struct rg_steer *s, unsigned group, unsigned worker, int fd);
 
