@@ -26,6 +26,7 @@ static enum rg_body take(struct rg_client *c, size_t max, struct rg_view *ret)
     size_t n = c->in_n - c->in_off;
     if (n == 0)
         return RG_BODY_MORE;
+    t->owes_continue = false; /* the client did not wait for it */
     n = n < max ? n : max;
     n = n < t->body_left ? n : (size_t)t->body_left;
     *ret = (struct rg_view){c->in + c->in_off, n};
@@ -152,6 +153,16 @@ static enum rg_body pull_chunked(struct rg_client *c, size_t max, struct rg_view
     return got;
 }
 
+/* Not part of the response, so it does not count as its start. */
+void rg_body_continue(struct rg_client *c)
+{
+    if (!c->task.owes_continue || rg_out_room(c) < sizeof(CONTINUE))
+        return;
+    memcpy(c->out + c->out_n, CONTINUE, sizeof(CONTINUE) - 1);
+    c->out_n += sizeof(CONTINUE) - 1;
+    c->task.owes_continue = false;
+}
+
 enum rg_body rg_body_pull(struct rg_client *c, size_t max, struct rg_view *ret)
 {
     struct rg_task *t = &c->task;
@@ -161,10 +172,7 @@ enum rg_body rg_body_pull(struct rg_client *c, size_t max, struct rg_view *ret)
     got = t->req.framing == RG_FRAMING_CHUNKED ? pull_chunked(c, max, ret) : take(c, max, ret);
     if (t->req.framing == RG_FRAMING_LENGTH && t->body_left == 0)
         t->body_done = true;
-    if (got == RG_BODY_MORE && t->owes_continue && rg_out_room(c) >= sizeof(CONTINUE)) {
-        memcpy(c->out + c->out_n, CONTINUE, sizeof(CONTINUE) - 1); /* not yet the response: started stays */
-        c->out_n += sizeof(CONTINUE) - 1;
-        t->owes_continue = false;
-    }
+    if (got == RG_BODY_MORE)
+        rg_body_continue(c);
     return got;
 }

@@ -303,6 +303,7 @@ bool rg_timer_reserve(struct rg_thread *t);   /* room for one more client */
 /* body.c: the request's body, pulled piece by piece */
 enum rg_body { RG_BODY_DATA, RG_BODY_MORE, RG_BODY_END, RG_BODY_BAD };
 void rg_body_start(struct rg_client *c);
+void rg_body_continue(struct rg_client *c); /* 100 Continue, when the client still waits for one */
 enum rg_body rg_body_pull(struct rg_client *c, size_t max, struct rg_view *ret);
 
 /* send.c: the response */

@@ -91,7 +91,7 @@ enum rg_step rg_script_begin(struct rg_client *c)
     if (s->health == RG_DOWN && !t->route->control)
         return RG_STEP_CLOSE;
     if (refuses_expectation(c, &status)) {
-        t->keep = false; /* nobody knows whether the body will come */
+        t->keep = t->owes_continue = false; /* nobody knows whether the body will come */
         return rg_send_short(c, status, "the body is not wanted\n");
     }
     return t->step(c);

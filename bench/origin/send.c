@@ -120,6 +120,7 @@ enum rg_step rg_send_wait(struct rg_client *c, uint64_t ms)
 
 static enum rg_step phase_delay(struct rg_client *c)
 {
+    rg_body_continue(c); /* it can't follow the response, and the body will be read after it */
     return c->task.plan.delay_ms ? rg_send_wait(c, c->task.plan.delay_ms) : RG_STEP_NEXT;
 }
 

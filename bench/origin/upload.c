@@ -245,8 +245,8 @@ enum rg_step rg_sink_handle(struct rg_client *c)
 {
     upload_start(c);
     c->task.step = rg_query_number(c->task.req.query, "never", 0) ? never_step : sink_step;
-    if (c->task.up.has_at && c->task.up.at == 0)
-        c->task.owes_continue = false; /* answered at once */
+    if (c->task.up.has_at && c->task.up.at == 0 && c->task.owes_continue)
+        c->task.owes_continue = c->task.keep = false; /* answered at once; the body may never come */
     return RG_STEP_NEXT;
 }
 
