@@ -31,7 +31,7 @@ static inline bool rg_str_eq(struct rg_str a, struct rg_str b)
 /* ASCII only, as RFC 9110 compares field names and tokens. */
 static inline char rg_lower(char c)
 {
-    return (char)((unsigned char)c - 'A' < 26u ? c | 0x20 : c);
+    return (char)((unsigned)(unsigned char)c - 'A' < 26u ? c | 0x20 : c);
 }
 
 static inline bool rg_str_eq_nocase(struct rg_str a, struct rg_str b)

@@ -1,0 +1,316 @@
+/* See conn.h. In the order of a connection's life: accepted, reading heads, between requests, lingering, gone. */
+#include "datapath/conn.h"
+
+#include <unistd.h>
+
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+
+#define LINGER_MS 5000 /* how long a client may go on sending after our last byte */
+
+/* Open client connections of the whole process, for limits.connections; touched once per connection. */
+static uint32_t open_clients;
+
+static void process(struct rg_worker *w, struct rg_conn *c);
+
+static void publish_open(struct rg_worker *w)
+{
+    rg_metric_set(w->metrics, RG_M_CONNECTIONS_OPEN, w->n_clients);
+    __atomic_store_n(&w->steer->open, w->n_clients, __ATOMIC_RELAXED);
+}
+
+static bool is_trusted(const struct rg_settings *s, const struct in6_addr *addr)
+{
+    for (unsigned i = 0; i < s->n_trusted; i++) {
+        const struct rg_prefix *p = &s->trusted[i];
+        unsigned whole = p->bits / 8, rest = p->bits % 8;
+        if (memcmp(addr, &p->addr, whole) != 0)
+            continue;
+        if (rest == 0 || ((addr->s6_addr[whole] ^ p->addr.s6_addr[whole]) & (0xff00u >> rest & 0xffu)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state state)
+{
+    rg_list_remove(&c->idle);
+    c->state = (uint8_t)state;
+    c->since_ms = w->now_ms;
+    if (state == RG_CONN_IDLE)
+        rg_list_append(&w->idle, &c->idle);
+}
+
+static void close_conn(struct rg_worker *w, struct rg_conn *c, bool reset)
+{
+    become(w, c, RG_CONN_CLOSING);
+    rg_timer_stop(&c->timer);
+    rg_socket_close(w, &c->sock, reset);
+}
+
+void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms)
+{
+    uint64_t due = w->now_ms + ms;
+    if (!rg_timer_is_running(&c->timer) || c->timer.due_ms > due + RG_WHEEL_TICK_MS)
+        rg_timer_start(&w->wheel, &c->timer, due);
+}
+
+static bool admit(struct rg_worker *w)
+{
+    uint32_t most = w->max_clients;
+    if (__atomic_load_n(&open_clients, __ATOMIC_RELAXED) < most)
+        return true;
+    /* The place comes free when the shed connection has closed; this one may be over the limit for that moment. */
+    return rg_conn_shed_idle(w);
+}
+
+void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
+{
+    rg_metric_add(w->metrics, RG_M_CONNECTIONS_ACCEPTED, 1);
+    __atomic_store_n(&w->steer->accepted, w->steer->accepted + 1, __ATOMIC_RELAXED);
+    struct rg_conn *c = admit(w) ? rg_pool_get(&w->conns) : NULL;
+    if (!c)
+        goto refused;
+    *c = (struct rg_conn){.listener_port = listener_port};
+    if (!rg_socket_init(w, &c->sock, fd, RG_SLOT_CLIENT, c)) {
+        rg_pool_put(&w->conns, c);
+        goto refused;
+    }
+    struct in6_addr addr;
+    rg_sys_accepted(fd, &c->peer, &c->peer_port, &addr);
+    c->peer.trusted = w->settings->n_trusted > 0 && is_trusted(w->settings, &addr);
+    c->sock.connected = true;
+    rg_timer_init(&c->timer);
+    rg_list_init(&c->idle);
+    rg_list_append(&w->clients, &c->all);
+    w->n_clients++;
+    __atomic_add_fetch(&open_clients, 1, __ATOMIC_RELAXED);
+    publish_open(w);
+    become(w, c, RG_CONN_IDLE);
+    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_conn_check_within(w, c, w->settings->client_idle_ms);
+    return;
+
+refused:
+    rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
+    close(fd);
+}
+
+/* ---- reading a head ---- */
+
+/* More of the head may lie in the next block. false: all there is has been parsed. */
+static bool gather_more(struct rg_worker *w, struct rg_conn *c, bool *no_memory)
+{
+    struct rg_input *in = &c->sock.in;
+    if (!in->head->next)
+        return false;
+    size_t before = rg_input_front(in).len;
+    *no_memory = !rg_input_gather(in, &w->bufs);
+    return !*no_memory && rg_input_front(in).len > before;
+}
+
+static void head_incomplete(struct rg_worker *w, struct rg_conn *c)
+{
+    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_conn_check_within(w, c, w->settings->client_head_ms);
+}
+
+static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
+{
+    if (rg_reason_info(reason)->status == 0) {
+        rg_metric_refused(w->metrics, reason);
+        close_conn(w, c, false);
+        return;
+    }
+    become(w, c, RG_CONN_EXCHANGE);
+    rg_exchange_refuse(w, c, reason);
+}
+
+/* One request at most: its exchange comes back here through rg_conn_exchange_ended. */
+static void process(struct rg_worker *w, struct rg_conn *c)
+{
+    struct rg_h1_request req;
+    enum rg_reason reason = RG_REASON_NONE;
+    bool no_memory = false;
+    int32_t n;
+    if (c->sock.in.bytes == 0)
+        return;
+    if (c->state == RG_CONN_IDLE) {
+        become(w, c, RG_CONN_HEAD);
+        c->head_us = w->now_us;
+    }
+    do {
+        struct rg_str front = rg_input_front(&c->sock.in);
+        n = rg_h1_parse_request(&c->resume, front.ptr, front.len, &w->limits, w->fields, &req, &reason);
+    } while (n == 0 && gather_more(w, c, &no_memory));
+    if (n > 0) {
+        become(w, c, RG_CONN_EXCHANGE);
+        rg_exchange_begin(w, c, &req, (uint32_t)n);
+    } else if (n < 0) {
+        refuse(w, c, reason);
+    } else if (no_memory) {
+        refuse(w, c, RG_REASON_OUT_OF_BUFFERS);
+    } else if (c->sock.eof) {
+        close_conn(w, c, false);
+    } else {
+        head_incomplete(w, c);
+    }
+}
+
+/* ---- after an exchange ---- */
+
+static void linger(struct rg_worker *w, struct rg_conn *c)
+{
+    become(w, c, RG_CONN_LINGER);
+    rg_input_clear(&c->sock.in);
+    rg_socket_shut_write(w, &c->sock);
+    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_conn_check_within(w, c, LINGER_MS);
+}
+
+void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after)
+{
+    c->exchange = NULL;
+    c->resume = (struct rg_h1_resume){0};
+    if (c->sock.broken || c->sock.unsendable)
+        after = RG_AFTER_CLOSE;
+    if (after == RG_AFTER_RESET || after == RG_AFTER_CLOSE) {
+        close_conn(w, c, after == RG_AFTER_RESET);
+    } else if (after == RG_AFTER_LINGER) {
+        if (c->sock.eof)
+            close_conn(w, c, false);
+        else
+            linger(w, c);
+    } else {
+        become(w, c, RG_CONN_IDLE);
+        if (c->sock.in.bytes > 0)
+            process(w, c);
+        else if (c->sock.eof)
+            close_conn(w, c, false);
+        else {
+            rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+            rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
+        }
+    }
+}
+
+/* ---- events ---- */
+
+static void discard(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event)
+{
+    rg_input_clear(&c->sock.in);
+    if (event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
+        close_conn(w, c, false);
+    else
+        rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+}
+
+static void free_conn(struct rg_worker *w, struct rg_conn *c)
+{
+    RG_ASSERT(c->state == RG_CONN_CLOSING && !c->exchange && !rg_timer_is_running(&c->timer));
+    rg_list_remove(&c->all);
+    w->n_clients--;
+    __atomic_sub_fetch(&open_clients, 1, __ATOMIC_RELAXED);
+    publish_open(w);
+    rg_pool_put(&w->conns, c);
+}
+
+void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done)
+{
+    if (done->op == RG_OP_RECV && done->res > 0)
+        rg_metric_add(w->metrics, RG_M_BYTES_FROM_CLIENTS, (uint64_t)done->res);
+    else if (done->op == RG_OP_SEND && done->res > 0)
+        rg_metric_add(w->metrics, RG_M_BYTES_TO_CLIENTS, (uint64_t)done->res);
+    enum rg_socket_event event = rg_socket_complete(w, &c->sock, done);
+    if (event == RG_SOCKET_GONE) {
+        free_conn(w, c);
+        return;
+    }
+    if (event == RG_SOCKET_NOTHING)
+        return;
+    switch ((enum rg_conn_state)c->state) {
+    case RG_CONN_EXCHANGE:
+        rg_exchange_client_event(w, c->exchange, event);
+        break;
+    case RG_CONN_IDLE:
+    case RG_CONN_HEAD:
+        if (event == RG_SOCKET_ERROR || (event == RG_SOCKET_EOF && c->sock.in.bytes == 0))
+            close_conn(w, c, false);
+        else if (c->sock.in.bytes > 0)
+            process(w, c);
+        else
+            rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+        break;
+    case RG_CONN_LINGER:
+        discard(w, c, event);
+        break;
+    case RG_CONN_CLOSING:
+        break;
+    }
+}
+
+/* The timer fires at or before the true deadline: what is due is decided here. */
+static bool is_due(struct rg_worker *w, struct rg_conn *c, uint64_t since_ms, uint32_t limit_ms)
+{
+    uint64_t deadline = since_ms + limit_ms;
+    if (w->now_ms >= deadline)
+        return true;
+    rg_conn_check_within(w, c, (uint32_t)(deadline - w->now_ms));
+    return false;
+}
+
+void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
+{
+    const struct rg_settings *s = w->settings;
+    switch ((enum rg_conn_state)c->state) {
+    case RG_CONN_IDLE: {
+        uint64_t since = w->draining && w->drain_since_ms > c->since_ms ? w->drain_since_ms : c->since_ms;
+        if (is_due(w, c, since, w->draining ? s->drain_idle_ms : s->client_idle_ms))
+            close_conn(w, c, false);
+        break;
+    }
+    case RG_CONN_HEAD:
+        if (is_due(w, c, c->since_ms, s->client_head_ms))
+            refuse(w, c, RG_REASON_HEAD_TIMEOUT);
+        break;
+    case RG_CONN_EXCHANGE:
+        rg_exchange_check_time(w, c->exchange);
+        break;
+    case RG_CONN_LINGER:
+        if (is_due(w, c, c->since_ms, LINGER_MS))
+            close_conn(w, c, false);
+        break;
+    case RG_CONN_CLOSING:
+        break;
+    }
+}
+
+/* ---- from outside ---- */
+
+bool rg_conn_shed_idle(struct rg_worker *w)
+{
+    if (rg_list_empty(&w->idle))
+        return false;
+    struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
+    rg_metric_add(w->metrics, RG_M_CONNECTIONS_SHED, 1);
+    close_conn(w, c, false);
+    return true;
+}
+
+void rg_conn_drain_idle(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->idle.next; i != &w->idle; i = i->next)
+        rg_conn_check_within(w, RG_CONTAINER(i, struct rg_conn, idle), w->settings->drain_idle_ms);
+}
+
+void rg_conn_break_all(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->clients.next, *next; i != &w->clients; i = next) {
+        next = i->next;
+        struct rg_conn *c = RG_CONTAINER(i, struct rg_conn, all);
+        if (c->state == RG_CONN_EXCHANGE)
+            rg_exchange_break(w, c->exchange, RG_REASON_DRAIN_DEADLINE);
+        else if (c->state != RG_CONN_CLOSING)
+            close_conn(w, c, false);
+    }
+}

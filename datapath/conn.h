@@ -1,0 +1,60 @@
+/*
+ * A client connection: between requests it waits (idle), reads a head, or runs an exchange; in the end it may linger so
+ * that the client can read what was sent, and closes.
+ *
+ * Lifetime: made by the listener, freed in one function when its socket has gone. Thread: the worker's.
+ */
+#ifndef RG_CONN_H
+#define RG_CONN_H
+
+#include "datapath/base/timer.h"
+#include "datapath/http/h1_write.h"
+#include "datapath/socket.h"
+
+struct rg_exchange;
+
+enum rg_conn_state {
+    RG_CONN_IDLE,     /* between requests */
+    RG_CONN_HEAD,     /* some bytes of a request head are there */
+    RG_CONN_EXCHANGE, /* a request is being served */
+    RG_CONN_LINGER,   /* our side is ended, what the client still sends is thrown away */
+    RG_CONN_CLOSING
+};
+
+struct rg_conn {
+    struct rg_socket sock;
+    struct rg_timer timer;
+    struct rg_list all;  /* worker->clients */
+    struct rg_list idle; /* worker->idle while RG_CONN_IDLE */
+    struct rg_exchange *exchange;
+    struct rg_h1_resume resume;
+    uint64_t since_ms;    /* when the present state began */
+    uint64_t head_us;     /* first byte of the present request */
+    uint16_t peer_port, listener_port;
+    uint8_t state;
+    struct rg_peer_text peer;
+};
+
+/* Takes over fd in every case. */
+void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port);
+void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done);
+void rg_conn_timer(struct rg_worker *w, struct rg_conn *c);
+
+enum rg_conn_after {
+    RG_AFTER_KEEP,
+    RG_AFTER_LINGER, /* end our side; the client may still be sending */
+    RG_AFTER_CLOSE,
+    RG_AFTER_RESET /* the client must not take what it has for the whole */
+};
+
+/* The exchange has ended and was freed: go on with the next request, or end the connection. */
+void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after);
+/* Looks at its time limits no later than in `ms`. */
+void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
+
+/* Ends the connection that has been idle longest. false: none is idle. */
+bool rg_conn_shed_idle(struct rg_worker *w);
+void rg_conn_drain_idle(struct rg_worker *w);
+void rg_conn_break_all(struct rg_worker *w);
+
+#endif

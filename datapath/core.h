@@ -1,0 +1,81 @@
+/*
+ * The worker from inside: what the files of the datapath share. Nothing outside datapath/ includes this.
+ * Thread: the worker's, but for the fields of the mailbox.
+ */
+#ifndef RG_CORE_H
+#define RG_CORE_H
+
+#include <pthread.h>
+
+#include "datapath/base/timer.h"
+#include "datapath/http/h1_write.h"
+#include "datapath/listener.h"
+#include "datapath/ring.h"
+#include "datapath/sys.h"
+#include "datapath/upstream.h"
+#include "datapath/worker.h"
+
+/* Bits of rg_worker.mail */
+enum rg_mail {
+    RG_MAIL_SETTINGS = 1,
+    RG_MAIL_DRAIN = 2,
+    RG_MAIL_STOP = 4,
+    RG_MAIL_ABANDON = 8,
+    RG_MAIL_STALL = 16,
+};
+
+struct rg_worker {
+    /* the turn */
+    struct rg_ring *ring;
+    const struct rg_settings *settings;
+    uint64_t now_ms, now_us; /* CLOCK_MONOTONIC, once a turn */
+    uint64_t unix_us_offset; /* wall clock minus now_us */
+    struct rg_wheel wheel;
+    struct rg_timer tick; /* each second */
+    struct rg_list dirty;   /* sockets with output to send this turn */
+    struct rg_list starved; /* sockets whose receive found no buffer */
+    struct rg_metrics *metrics;
+    struct rg_steer_worker *steer;
+    uint32_t exchange_check_ms; /* an exchange's time limits are looked at this often */
+
+    struct rg_bufs bufs;
+    struct rg_pool conns, exchanges, upstream_conns;
+    struct rg_list clients; /* all client connections */
+    struct rg_list idle;    /* those between requests, the longest idle first */
+    uint32_t n_clients, max_clients;
+    struct rg_upstream upstream;
+    struct rg_str replica_host; /* Host for requests that have none */
+    struct rg_replica *replica;
+    struct rg_access_ring *access;
+    uint32_t access_skip; /* exchanges until the next one that is logged */
+    struct rg_rand rand;
+
+    struct rg_listener listeners[RG_LISTENERS_MAX];
+    uint16_t n_listeners;
+
+    /* scratch of one parse; valid until the next */
+    struct rg_field fields[RG_H1_FIELDS_MAX];
+    struct rg_h1_limits limits;
+    char date[RG_DATE_LEN];
+    int64_t date_second;
+
+    uint16_t id;
+    bool draining, stopping;
+    uint64_t drain_since_ms;
+
+    /* mailbox: written by other threads */
+    struct rg_slot mail_slot;
+    int mail_fd;
+    uint64_t mail_value;
+    uint32_t mail; /* atomic bits */
+    const struct rg_settings *next_settings; /* atomic */
+    uint64_t generation; /* atomic; of the settings in use */
+    uint32_t stall_ms;   /* atomic */
+    bool ended;          /* atomic */
+    pthread_t thread;
+    bool thread_runs;
+};
+
+struct rg_str rg_worker_date(struct rg_worker *w);
+
+#endif

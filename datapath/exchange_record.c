@@ -1,0 +1,97 @@
+/* What is recorded of an exchange: counters and the access record. See exchange_parts.h. */
+#include "datapath/core.h"
+#include "datapath/exchange_parts.h"
+
+#define REFUSED_LINE_MAX 256 /* bytes of a malformed head that the log shows as its target */
+
+static bool is_sampled(struct rg_worker *w)
+{
+    if (!w->settings->access_log)
+        return false;
+    if (w->access_skip > 0) {
+        w->access_skip--;
+        return false;
+    }
+    w->access_skip = w->settings->access_sample - 1;
+    return true;
+}
+
+void rg_exchange_note_request(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+                              struct rg_str host)
+{
+    x->logged = is_sampled(w);
+    if (!x->logged)
+        return;
+    x->request_buf = rg_buf_ref(x->conn->sock.in.head);
+    x->log_method = req->method;
+    x->log_target = req->target;
+    x->log_host = host;
+    for (unsigned i = 0; i < req->n_fields; i++) {
+        if (req->fields[i].id == RG_FIELD_USER_AGENT)
+            x->log_user_agent = rg_field_value(&req->fields[i]);
+        else if (req->fields[i].id == RG_FIELD_REFERER)
+            x->log_referer = rg_field_value(&req->fields[i]);
+    }
+}
+
+void rg_exchange_note_refused_head(struct rg_worker *w, struct rg_exchange *x)
+{
+    x->logged = is_sampled(w);
+    x->request_id_len = 0;
+    memset(x->traceparent, 0, sizeof x->traceparent);
+    struct rg_buf *b = x->conn->sock.in.head;
+    if (!x->logged || !b)
+        return;
+    x->request_buf = rg_buf_ref(b);
+    struct rg_str front = rg_input_front(&x->conn->sock.in);
+    const char *end = memchr(front.ptr, '\r', front.len);
+    size_t line = end ? (size_t)(end - front.ptr) : front.len;
+    x->log_target = (struct rg_str){front.ptr, line < REFUSED_LINE_MAX ? line : REFUSED_LINE_MAX};
+}
+
+static void count(struct rg_worker *w, const struct rg_exchange *x, uint64_t duration_us)
+{
+    static const enum rg_metric by_class[] = {RG_M_REQUESTS_NONE, RG_M_REQUESTS_1XX, RG_M_REQUESTS_2XX,
+                                              RG_M_REQUESTS_3XX,  RG_M_REQUESTS_4XX, RG_M_REQUESTS_5XX};
+    unsigned class = x->status / 100u;
+    rg_metric_add(w->metrics, by_class[class < 6 ? class : 5], 1);
+    if (x->step == RG_STEP_TUNNEL || x->status == 101)
+        rg_metric_sub(w->metrics, RG_M_TUNNELS_OPEN, 1);
+    else
+        rg_histogram_record(&w->metrics->histograms[RG_H_REQUEST_DURATION], duration_us);
+}
+
+void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
+{
+    const struct rg_conn *c = x->conn;
+    uint64_t duration_us = w->now_us - c->head_us;
+    count(w, x, duration_us);
+    if (!x->logged)
+        return;
+    struct rg_access_record r = {
+        .unix_us = c->head_us + w->unix_us_offset,
+        .duration_us = duration_us,
+        .replica_us = x->first_byte_us ? x->first_byte_us - x->sent_us : 0,
+        .connect_us = x->connected_us ? x->connected_us - x->connect_us : 0,
+        .bytes_in = x->request.bytes,
+        .bytes_out = x->response.bytes,
+        .status = x->status,
+        .worker = w->id,
+        .peer_port = c->peer_port,
+        .reason = x->reason,
+        .minor = x->minor,
+        .reused = x->sent_us && !x->connected_us,
+        .complete = x->responding && !x->broken_off,
+        .retried = x->retried,
+        .peer = {c->peer.ip, c->peer.ip_len},
+        .method = x->log_method,
+        .target = x->log_target,
+        .host = x->log_host,
+        .user_agent = x->log_user_agent,
+        .referer = x->log_referer,
+        .request_id = {x->request_id, x->request_id_len},
+        .traceparent = {x->traceparent, x->traceparent[0] ? RG_TRACEPARENT_LEN : 0},
+    };
+    bool put = rg_access_ring_put(w->access, &r);
+    rg_metric_add(w->metrics, put ? RG_M_ACCESS_RECORDS : RG_M_ACCESS_DROPPED, 1);
+}

@@ -1,0 +1,120 @@
+/*
+ * The time limits of an exchange. Events store when they happened; the connection's timer comes by at least once a
+ * second and asks who has kept whom waiting for how long. See exchange_parts.h.
+ */
+#include "datapath/core.h"
+#include "datapath/exchange_parts.h"
+
+#define RATE_GRACE_MS 10000 /* a request body may be slow for so long before limits.body_rate counts */
+
+void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x)
+{
+    rg_conn_check_within(w, x->conn, w->exchange_check_ms);
+}
+
+static bool longer_than(const struct rg_worker *w, uint64_t since_ms, uint32_t limit_ms)
+{
+    return w->now_ms >= since_ms + limit_ms;
+}
+
+/* A send that has not completed may still make progress: the kernel's queue to the client drains. */
+static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
+{
+    int64_t unsent = rg_sys_unsent(x->conn->sock.fd);
+    if (unsent >= 0 && unsent < x->unsent)
+        x->client_out_ms = w->now_ms;
+    x->unsent = unsent;
+    return longer_than(w, x->client_out_ms, w->settings->body_idle_ms);
+}
+
+static bool client_is_too_slow(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
+{
+    uint32_t rate = w->settings->body_rate;
+    x->client_wait_ms += elapsed_ms;
+    return rate > 0 && x->client_wait_ms > RATE_GRACE_MS && x->request.bytes * 1000 / x->client_wait_ms < rate;
+}
+
+/* The side of the request: whom does its body wait for? */
+static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
+{
+    const struct rg_settings *s = w->settings;
+    bool waits_for_continue = x->expect_continue && x->request.bytes == 0;
+    if (x->up->sock.out.bytes > 0)
+        return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+    if (waits_for_continue)
+        return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+    if (longer_than(w, x->client_in_ms, s->body_idle_ms))
+        return RG_REASON_BODY_TIMEOUT;
+    return client_is_too_slow(w, x, elapsed_ms) ? RG_REASON_BODY_TOO_SLOW : RG_REASON_NONE;
+}
+
+/* The side of the response. */
+static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
+{
+    const struct rg_settings *s = w->settings;
+    if (x->conn->sock.out.bytes > 0)
+        return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
+    if (x->responding)
+        return longer_than(w, x->up_ms, s->body_idle_ms) ? RG_REASON_REPLICA_BODY_TIMEOUT : RG_REASON_NONE;
+    /* The head, whole: bytes that drip in, or interim responses, don't extend it. */
+    uint64_t since_ms = x->request_done_ms;
+    return longer_than(w, since_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+}
+
+static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
+{
+    if (!x->request.done && !x->up->sock.unsendable) {
+        enum rg_reason reason = request_limit(w, x, elapsed_ms);
+        if (reason != RG_REASON_NONE)
+            return reason;
+        /* While a request is still coming, only a response that has begun has limits of its own. */
+        return x->conn->sock.out.bytes > 0 ? response_limit(w, x) : RG_REASON_NONE;
+    }
+    if (x->request_done_ms == 0)
+        x->request_done_ms = w->now_ms;
+    return response_limit(w, x);
+}
+
+static enum rg_reason tunnel_limit(struct rg_worker *w, struct rg_exchange *x)
+{
+    uint64_t last = x->client_in_ms > x->up_ms ? x->client_in_ms : x->up_ms;
+    if (x->conn->sock.out.bytes > 0)
+        return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
+    return longer_than(w, last, w->settings->tunnel_idle_ms) ? RG_REASON_IDLE_TIMEOUT : RG_REASON_NONE;
+}
+
+static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
+{
+    bool in_line = !rg_list_empty(&x->waiting);
+    if (x->half_closed_ms && !x->responding && longer_than(w, x->half_closed_ms, RG_HALF_CLOSE_MS))
+        return RG_REASON_CLIENT_GONE;
+    switch ((enum rg_exchange_step)x->step) {
+    case RG_STEP_CONNECT:
+        if (!longer_than(w, x->connect_us / 1000, w->settings->connect_ms))
+            return RG_REASON_NONE;
+        return in_line ? RG_REASON_OVERLOADED : RG_REASON_REPLICA_CONNECT_TIMEOUT;
+    case RG_STEP_RELAY:
+        return relay_limit(w, x, elapsed_ms);
+    case RG_STEP_TUNNEL:
+        return tunnel_limit(w, x);
+    case RG_STEP_FLUSH:
+        return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
+    }
+    return RG_REASON_NONE;
+}
+
+void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
+{
+    uint64_t elapsed_ms = w->now_ms - x->checked_ms;
+    x->checked_ms = w->now_ms;
+    enum rg_reason reason = limit_passed(w, x, elapsed_ms);
+    if (reason == RG_REASON_NONE) {
+        rg_exchange_check_soon(w, x);
+        return;
+    }
+    if (reason == RG_REASON_REPLICA_CONNECT_TIMEOUT) {
+        rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
+        rg_replica_connect_failed(w->replica, w->settings->health.fall);
+    }
+    rg_exchange_fail(w, x, reason);
+}

@@ -1,0 +1,124 @@
+/* See listener.h. */
+#include "datapath/listener.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "datapath/base/log.h"
+#include "datapath/conn.h"
+#include "datapath/core.h"
+
+#define RETRY_MS 20  /* after an accept that failed */
+#define QUIET_MS 100 /* a drained listener closes when no handshake has completed for so long */
+#define SHED     16  /* idle connections closed when descriptors run short */
+
+static void accept_more(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->inflight & 1u << RG_OP_ACCEPT)
+        return;
+    l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_ACCEPT);
+    rg_ring_accept(w->ring, l->slot, l->fd);
+}
+
+void rg_listener_init(struct rg_worker *w, struct rg_listener *l, int fd, unsigned index)
+{
+    *l = (struct rg_listener){.fd = fd, .index = (uint8_t)index, .port = rg_sys_local_port(fd)};
+    rg_timer_init(&l->timer);
+    l->slot = rg_ring_slot_get(w->ring, RG_SLOT_LISTENER, l);
+    accept_more(w, l);
+}
+
+static void close_when_joined(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->state != RG_LISTENER_CLOSING || l->inflight != 0)
+        return;
+    l->inflight = (uint16_t)(1u << RG_OP_CLOSE);
+    rg_ring_close(w->ring, l->slot, l->fd);
+}
+
+void rg_listener_close(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->state == RG_LISTENER_CLOSING || l->state == RG_LISTENER_CLOSED)
+        return;
+    l->state = RG_LISTENER_CLOSING;
+    rg_timer_stop(&l->timer);
+    if (l->inflight) {
+        l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_CANCEL);
+        rg_ring_cancel_fd(w->ring, l->slot, l->fd);
+    }
+    close_when_joined(w, l);
+}
+
+/*
+ * A close would reset the connections whose handshake is done and that nobody has accepted yet: requests lost. So new
+ * handshakes are refused first, those under way are served, and the socket closes when it has been quiet.
+ */
+void rg_listener_drain(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->state != RG_LISTENER_OPEN)
+        return;
+    rg_sys_refuse_handshakes(l->fd);
+    l->state = RG_LISTENER_REFUSING;
+    accept_more(w, l);
+    rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
+}
+
+void rg_listener_timer(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->state == RG_LISTENER_OPEN)
+        accept_more(w, l);
+    else if (l->state == RG_LISTENER_REFUSING)
+        rg_listener_close(w, l);
+}
+
+static bool is_shortage(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
+static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, int err)
+{
+    /* Shut down by the supervisor while this worker hung: its queue has moved to others, and now it takes part again. */
+    if (err == EINVAL && l->state == RG_LISTENER_OPEN && listen(l->fd, (int)w->settings->backlog) == 0) {
+        accept_more(w, l);
+        return;
+    }
+    rg_metric_add(w->metrics, RG_M_ACCEPT_FAILED, 1);
+    if (is_shortage(err))
+        for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
+            ;
+    if (l->state == RG_LISTENER_OPEN)
+        rg_timer_start(&w->wheel, &l->timer, w->now_ms + RETRY_MS);
+}
+
+static void complete_accept(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
+{
+    if (!c->more)
+        l->inflight = (uint16_t)(l->inflight & ~(1u << RG_OP_ACCEPT));
+    if (c->res >= 0) {
+        rg_conn_accept(w, c->res, l->port);
+        if (l->state == RG_LISTENER_REFUSING)
+            rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
+        if (!c->more && l->state != RG_LISTENER_CLOSING)
+            accept_more(w, l);
+    } else if (c->res == -ECONNABORTED || c->res == -EINTR || c->res == -EAGAIN) {
+        if (!c->more && l->state != RG_LISTENER_CLOSING)
+            accept_more(w, l);
+    } else if (l->state != RG_LISTENER_CLOSING) {
+        accept_failed(w, l, -c->res);
+    }
+}
+
+void rg_listener_complete(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
+{
+    if (c->op == RG_OP_ACCEPT) {
+        complete_accept(w, l, c);
+    } else {
+        l->inflight = (uint16_t)(l->inflight & ~(1u << c->op));
+        if (c->op == RG_OP_CLOSE) {
+            l->state = RG_LISTENER_CLOSED;
+            rg_ring_slot_put(w->ring, l->slot);
+        }
+    }
+    close_when_joined(w, l);
+}

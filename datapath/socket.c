@@ -1,0 +1,267 @@
+/* See socket.h. */
+#include "datapath/socket.h"
+
+#include <errno.h>
+
+#include "datapath/core.h"
+
+#define BULK_FAST (RG_BUF_BULK / 4) /* a bulk receive that brings this much is followed by another */
+#define SLOW_MS   200               /* a peer that takes nothing for so long is slow */
+
+static bool in_flight(const struct rg_socket *s, enum rg_op op)
+{
+    return s->inflight & (1u << op);
+}
+
+static void launch(struct rg_socket *s, enum rg_op op)
+{
+    RG_ASSERT(!in_flight(s, op));
+    s->inflight = (uint16_t)(s->inflight | (1u << op));
+}
+
+bool rg_socket_init(struct rg_worker *w, struct rg_socket *s, int fd, enum rg_slot_kind kind, void *owner)
+{
+    *s = (struct rg_socket){.fd = fd};
+    s->slot = rg_ring_slot_get(w->ring, kind, owner);
+    rg_list_init(&s->dirty);
+    rg_list_init(&s->starved);
+    return s->slot.index != UINT32_MAX;
+}
+
+static void arm(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode)
+{
+    if (mode == RG_RECV_BULK) {
+        s->bulk = rg_buf_get_bulk(&w->bufs);
+        if (!s->bulk)
+            mode = RG_RECV_ONCE;
+    }
+    launch(s, RG_OP_RECV);
+    s->armed = (uint8_t)mode;
+    s->recv_cancelled = false;
+    rg_list_remove(&s->starved);
+    if (mode == RG_RECV_MULTI)
+        rg_ring_recv_multi(w->ring, s->slot, s->fd);
+    else if (mode == RG_RECV_ONCE)
+        rg_ring_recv_once(w->ring, s->slot, s->fd, !s->fast);
+    else
+        rg_ring_recv_into(w->ring, s->slot, s->fd, s->bulk->data, s->bulk->cap);
+}
+
+void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode)
+{
+    if (s->state != RG_SOCKET_OPEN || s->eof || s->broken)
+        return;
+    s->wanted = (uint8_t)mode;
+    if (in_flight(s, RG_OP_RECV)) {
+        /* A single receive is bounded and may finish; only one that goes on by itself has to be stopped. */
+        if (s->armed == RG_RECV_MULTI && mode != RG_RECV_MULTI && !s->recv_cancelled && !in_flight(s, RG_OP_CANCEL)) {
+            s->recv_cancelled = true;
+            launch(s, RG_OP_CANCEL);
+            rg_ring_cancel_recv(w->ring, s->slot);
+        }
+        return;
+    }
+    if (mode != RG_RECV_NONE && rg_list_empty(&s->starved))
+        arm(w, s, mode);
+}
+
+void rg_socket_connect(struct rg_worker *w, struct rg_socket *s, const struct sockaddr *sa, socklen_t len)
+{
+    launch(s, RG_OP_CONNECT);
+    rg_ring_connect(w->ring, s->slot, s->fd, sa, len);
+}
+
+void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
+{
+    if (!rg_list_empty(&s->dirty))
+        return;
+    if (!in_flight(s, RG_OP_SEND))
+        s->sent_ms = w->now_ms;
+    rg_list_append(&w->dirty, &s->dirty);
+}
+
+static void send_now(struct rg_worker *w, struct rg_socket *s)
+{
+    if (s->state != RG_SOCKET_OPEN || s->broken || s->unsendable || !s->connected || s->out.bytes == 0 ||
+        in_flight(s, RG_OP_SEND))
+        return;
+    struct iovec iov[RG_OUT_SEGMENTS];
+    unsigned n = rg_output_iov(&s->out, iov);
+    launch(s, RG_OP_SEND);
+    rg_ring_send(w->ring, s->slot, s->fd, iov, n);
+}
+
+void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s)
+{
+    if (s->state != RG_SOCKET_OPEN || s->broken || s->shut)
+        return;
+    s->shut = true;
+    launch(s, RG_OP_SHUTDOWN);
+    rg_ring_shutdown(w->ring, s->slot, s->fd, SHUT_WR);
+}
+
+/* One step further on the way from CLOSING to CLOSED: cancel what still waits, then close when nothing is in flight. */
+static void close_step(struct rg_worker *w, struct rg_socket *s)
+{
+    const unsigned waits = 1u << RG_OP_RECV | 1u << RG_OP_SEND | 1u << RG_OP_CONNECT;
+    if (s->state != RG_SOCKET_CLOSING)
+        return;
+    if ((s->inflight & waits) && !s->all_cancelled && !in_flight(s, RG_OP_CANCEL)) {
+        s->all_cancelled = true;
+        launch(s, RG_OP_CANCEL);
+        rg_ring_cancel_fd(w->ring, s->slot, s->fd);
+    }
+    if (s->inflight != 0)
+        return;
+    launch(s, RG_OP_CLOSE);
+    rg_ring_close(w->ring, s->slot, s->fd);
+}
+
+void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset)
+{
+    if (s->state != RG_SOCKET_OPEN)
+        return;
+    s->state = RG_SOCKET_CLOSING;
+    rg_list_remove(&s->dirty);
+    rg_list_remove(&s->starved);
+    if (reset)
+        rg_sys_reset_on_close(s->fd);
+    close_step(w, s);
+}
+
+/* Join is over: nothing of this socket is in the kernel any more. */
+static void fini(struct rg_worker *w, struct rg_socket *s)
+{
+    RG_ASSERT(s->inflight == 0 && s->state == RG_SOCKET_CLOSING);
+    s->state = RG_SOCKET_CLOSED;
+    s->fd = -1;
+    rg_input_clear(&s->in);
+    rg_output_clear(&s->out);
+    rg_buf_unref(s->bulk);
+    s->bulk = NULL;
+    rg_ring_slot_put(w->ring, s->slot);
+}
+
+static enum rg_socket_event broke(struct rg_socket *s, int err)
+{
+    s->broken = true;
+    s->error = err;
+    return RG_SOCKET_ERROR;
+}
+
+/* The block that the receive filled: a provided one, or our own. */
+static struct rg_buf *received_block(struct rg_socket *s, const struct rg_completion *c)
+{
+    struct rg_buf *b = c->buf;
+    if (s->armed == RG_RECV_BULK && !c->more) {
+        b = s->bulk;
+        s->bulk = NULL;
+        if (c->res > 0) {
+            b->len = (uint32_t)c->res;
+        } else {
+            rg_buf_unref(b);
+            b = NULL;
+        }
+    }
+    return b;
+}
+
+static enum rg_socket_event complete_recv(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
+{
+    struct rg_buf *b = received_block(s, c);
+    if (!c->more) {
+        s->inflight = (uint16_t)(s->inflight & ~(1u << RG_OP_RECV));
+        s->fast = s->armed == RG_RECV_BULK ? c->res >= (int32_t)BULK_FAST : c->res == (int32_t)RG_BUF_SMALL_CAP;
+        s->armed = RG_RECV_NONE;
+    }
+    if (s->state != RG_SOCKET_OPEN) {
+        rg_buf_unref(b);
+        return RG_SOCKET_NOTHING;
+    }
+    if (c->res > 0) {
+        rg_input_push(&s->in, b);
+        return RG_SOCKET_DATA;
+    }
+    if (c->res == 0) {
+        s->eof = true;
+        return RG_SOCKET_EOF;
+    }
+    if (c->res == -ENOBUFS) {
+        rg_metric_add(w->metrics, RG_M_BUFFERS_EXHAUSTED, 1);
+        if (!c->more && rg_list_empty(&s->starved))
+            rg_list_append(&w->starved, &s->starved);
+        return RG_SOCKET_NOTHING;
+    }
+    if (c->res == -ECANCELED || c->res == -EINTR || c->res == -EAGAIN)
+        return RG_SOCKET_DATA; /* nothing new; the owner says what is wanted now */
+    return broke(s, -c->res);
+}
+
+static enum rg_socket_event complete_send(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
+{
+    if (s->state != RG_SOCKET_OPEN)
+        return RG_SOCKET_NOTHING;
+    if (c->res < 0 && c->res != -EINTR && c->res != -EAGAIN && c->res != -ECANCELED) {
+        s->unsendable = true;
+        s->error = -c->res;
+        rg_output_clear(&s->out);
+        return RG_SOCKET_UNSENDABLE;
+    }
+    s->slow = w->now_ms - s->sent_ms >= SLOW_MS;
+    s->sent_ms = w->now_ms;
+    if (c->res > 0)
+        rg_output_sent(&s->out, (uint32_t)c->res);
+    if (s->out.bytes > 0)
+        rg_socket_send_later(w, s);
+    return RG_SOCKET_SENT;
+}
+
+static enum rg_socket_event complete(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
+{
+    if (c->op == RG_OP_RECV)
+        return complete_recv(w, s, c);
+    s->inflight = (uint16_t)(s->inflight & ~(1u << c->op));
+    switch (c->op) {
+    case RG_OP_SEND:
+        return complete_send(w, s, c);
+    case RG_OP_CONNECT:
+        if (s->state != RG_SOCKET_OPEN)
+            return RG_SOCKET_NOTHING;
+        if (c->res < 0)
+            return broke(s, -c->res);
+        s->connected = true;
+        rg_socket_send_later(w, s);
+        return RG_SOCKET_CONNECTED;
+    case RG_OP_SHUTDOWN:
+        return s->state == RG_SOCKET_OPEN ? RG_SOCKET_SHUT : RG_SOCKET_NOTHING;
+    case RG_OP_CLOSE:
+        fini(w, s);
+        return RG_SOCKET_GONE;
+    default:
+        return RG_SOCKET_NOTHING;
+    }
+}
+
+enum rg_socket_event rg_socket_complete(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
+{
+    RG_ASSERT(in_flight(s, c->op) && s->state != RG_SOCKET_CLOSED);
+    enum rg_socket_event event = complete(w, s, c);
+    if (event != RG_SOCKET_GONE)
+        close_step(w, s);
+    return event;
+}
+
+void rg_socket_flush_all(struct rg_worker *w)
+{
+    while (!rg_list_empty(&w->dirty)) {
+        struct rg_socket *s = RG_CONTAINER(w->dirty.next, struct rg_socket, dirty);
+        rg_list_remove(&s->dirty);
+        send_now(w, s);
+    }
+    while (!rg_list_empty(&w->starved) && rg_ring_has_buffers(w->ring)) {
+        struct rg_socket *s = RG_CONTAINER(w->starved.next, struct rg_socket, starved);
+        rg_list_remove(&s->starved);
+        if (s->wanted != RG_RECV_NONE && !in_flight(s, RG_OP_RECV))
+            arm(w, s, (enum rg_recv_mode)s->wanted);
+    }
+}

@@ -1,0 +1,141 @@
+/* See sys.h. */
+#include "datapath/sys.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t rg_sys_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t rg_sys_unix_us(void)
+{
+    return clock_ns(CLOCK_REALTIME) / 1000;
+}
+
+static bool is_loopback4(uint32_t addr_be)
+{
+    return ntohl(addr_be) >> 24 == 127;
+}
+
+static bool is_loopback6(const struct in6_addr *a)
+{
+    if (IN6_IS_ADDR_V4MAPPED(a))
+        return a->s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(a);
+}
+
+/* Loopback needs no pacing and no estimate of a path: BBR, where it is the default, costs timers and throughput there. */
+static void tune_loopback(int fd)
+{
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
+static void set_int(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof value);
+}
+
+int rg_sys_socket(const struct rg_address *to)
+{
+    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (to->sa.sa_family == AF_UNIX)
+        return fd;
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    bool loopback = to->sa.sa_family == AF_INET ? is_loopback4(to->in.sin_addr.s_addr) : is_loopback6(&to->in6.sin6_addr);
+    if (loopback)
+        tune_loopback(fd);
+    return fd;
+}
+
+void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
+{
+    struct rg_address a = {.len = sizeof a.in6};
+    *peer = (struct rg_peer_text){.ip = "unix", .ip_len = 4};
+    *port = 0;
+    memset(addr, 0, sizeof *addr);
+    if (getpeername(fd, &a.sa, &a.len) != 0)
+        return;
+    if (a.sa.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &a.in.sin_addr, peer->ip, sizeof peer->ip);
+        *port = ntohs(a.in.sin_port);
+        addr->s6_addr[10] = addr->s6_addr[11] = 0xff;
+        memcpy(&addr->s6_addr[12], &a.in.sin_addr, 4);
+    } else if (a.sa.sa_family == AF_INET6) {
+        *addr = a.in6.sin6_addr;
+        *port = ntohs(a.in6.sin6_port);
+        peer->is_ipv6 = !IN6_IS_ADDR_V4MAPPED(addr);
+        if (peer->is_ipv6)
+            inet_ntop(AF_INET6, addr, peer->ip, sizeof peer->ip);
+        else
+            inet_ntop(AF_INET, &addr->s6_addr[12], peer->ip, sizeof peer->ip);
+    } else {
+        return;
+    }
+    peer->ip_len = (uint8_t)strlen(peer->ip);
+    if (is_loopback6(addr))
+        tune_loopback(fd);
+}
+
+uint16_t rg_sys_local_port(int fd)
+{
+    struct rg_address a = {.len = sizeof a.in6};
+    if (getsockname(fd, &a.sa, &a.len) != 0)
+        return 0;
+    if (a.sa.sa_family == AF_INET)
+        return ntohs(a.in.sin_port);
+    return a.sa.sa_family == AF_INET6 ? ntohs(a.in6.sin6_port) : 0;
+}
+
+int64_t rg_sys_unsent(int fd)
+{
+    int n = 0;
+    return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : -1;
+}
+
+bool rg_sys_is_quiet(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+void rg_sys_reset_on_close(int fd)
+{
+    struct linger l = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+
+bool rg_sys_refuse_handshakes(int fd)
+{
+    int domain = 0;
+    socklen_t len = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain == AF_UNIX)
+        return false;
+    /* Byte 13 of the TCP header holds the flags; a segment with SYN alone opens a connection. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    struct sock_fprog prog = {.len = sizeof code / sizeof *code, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) == 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * The system calls that the datapath makes beside the ring: all short, none waits. Apart so that tests without a kernel
+ * behind them can put others in their place. Thread: the worker's.
+ */
+#ifndef RG_SYS_H
+#define RG_SYS_H
+
+#include "datapath/http/h1_write.h"
+#include "datapath/settings.h"
+
+uint64_t rg_sys_now_ns(void);     /* CLOCK_MONOTONIC */
+uint64_t rg_sys_unix_us(void);    /* wall clock */
+
+/* A socket for the address's family, tuned for a leg to it. Negative errno. */
+int rg_sys_socket(const struct rg_address *to);
+/* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers are "unix". */
+void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
+uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
+
+/* Bytes that the peer's kernel has not acknowledged; -1: unknown. */
+int64_t rg_sys_unsent(int fd);
+/* An idle connection that has something to read (an end, or bytes nobody asked for) is not fit for reuse. */
+bool rg_sys_is_quiet(int fd);
+/* The close that follows breaks the connection (RST), so that the peer can't take what it has for the whole. */
+void rg_sys_reset_on_close(int fd);
+/* New handshakes are not answered any more; those that have begun still complete. false: can't be done for this socket. */
+bool rg_sys_refuse_handshakes(int fd);
+
+#endif

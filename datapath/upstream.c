@@ -1,0 +1,213 @@
+/* See upstream.h. */
+#include "datapath/upstream.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+
+void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
+{
+    *u = (struct rg_upstream){.address = settings->replica};
+    rg_list_init(&u->idle);
+    rg_list_init(&u->all);
+    rg_list_init(&u->waiting);
+}
+
+static void publish(struct rg_worker *w)
+{
+    rg_metric_set(w->metrics, RG_M_REPLICA_OPEN, w->upstream.open);
+    rg_metric_set(w->metrics, RG_M_REPLICA_IDLE, w->upstream.idle_count);
+}
+
+static void leave_idle(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    if (rg_list_empty(&uc->idle))
+        return;
+    rg_list_remove(&uc->idle);
+    w->upstream.idle_count--;
+}
+
+static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    leave_idle(w, uc);
+    uc->exchange = NULL;
+    rg_socket_close(w, &uc->sock, false);
+    publish(w);
+}
+
+void rg_upstream_close_idle(struct rg_worker *w)
+{
+    while (!rg_list_empty(&w->upstream.idle))
+        end(w, RG_CONTAINER(w->upstream.idle.next, struct rg_upstream_conn, idle));
+}
+
+void rg_upstream_configure(struct rg_worker *w)
+{
+    struct rg_upstream *u = &w->upstream;
+    const struct rg_address *next = &w->settings->replica;
+    if (u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0)
+        return;
+    u->address = *next;
+    u->generation++;
+    rg_upstream_close_idle(w);
+}
+
+/* ---- acquire ---- */
+
+static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool probe)
+{
+    struct rg_upstream *u = &w->upstream;
+    while (!rg_list_empty(&u->idle)) {
+        struct rg_upstream_conn *uc = RG_CONTAINER(u->idle.next, struct rg_upstream_conn, idle);
+        leave_idle(w, uc);
+        if (!probe || rg_sys_is_quiet(uc->sock.fd))
+            return uc;
+        end(w, uc);
+    }
+    return NULL;
+}
+
+/* A descriptor for one more connection, at the cost of an idle one when they run short. */
+static int open_socket(struct rg_worker *w)
+{
+    int fd = rg_sys_socket(&w->upstream.address);
+    if (fd == -EMFILE || fd == -ENFILE)
+        rg_conn_shed_idle(w);
+    return fd;
+}
+
+static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_upstream *u = &w->upstream;
+    uint32_t most = w->settings->replica_connections;
+    if (most > 0 && u->open >= most) {
+        rg_list_append(&u->waiting, &x->waiting);
+        return RG_ACQUIRE_WAIT;
+    }
+    int fd = open_socket(w);
+    if (fd == -EMFILE || fd == -ENFILE) {
+        rg_list_append(&u->waiting, &x->waiting);
+        return RG_ACQUIRE_WAIT;
+    }
+    if (fd < 0)
+        return RG_ACQUIRE_FAILED;
+    struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
+    if (!uc)
+        goto no_conn;
+    *uc = (struct rg_upstream_conn){.exchange = x, .generation = u->generation, .requests = 1, .connect_us = w->now_us};
+    rg_list_init(&uc->idle);
+    if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
+        goto no_slot;
+    rg_list_append(&u->all, &uc->all);
+    u->open++;
+    publish(w);
+    x->up = uc;
+    rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
+    return RG_ACQUIRE_NEW;
+
+no_slot:
+    rg_pool_put(&w->upstream_conns, uc);
+no_conn:
+    close(fd);
+    return RG_ACQUIRE_FAILED;
+}
+
+enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe)
+{
+    struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, probe);
+    if (!uc)
+        return open_new(w, x);
+    uc->exchange = x;
+    uc->requests++;
+    x->up = uc;
+    publish(w);
+    rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
+    return RG_ACQUIRE_KEPT;
+}
+
+/* ---- release ---- */
+
+static void serve_waiting(struct rg_worker *w)
+{
+    struct rg_upstream *u = &w->upstream;
+    if (rg_list_empty(&u->waiting))
+        return;
+    struct rg_exchange *x = RG_CONTAINER(u->waiting.next, struct rg_exchange, waiting);
+    rg_list_remove(&x->waiting);
+    rg_exchange_try_connect(w, x);
+}
+
+void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool keep)
+{
+    struct rg_upstream *u = &w->upstream;
+    uc->exchange = NULL;
+    bool clean = uc->sock.connected && !uc->sock.eof && !uc->sock.broken && !uc->sock.unsendable &&
+                 uc->sock.in.bytes == 0 && uc->sock.out.bytes == 0;
+    if (!keep || !clean || uc->generation != u->generation || u->idle_count >= w->settings->replica_idle || w->stopping) {
+        end(w, uc); /* those that wait are served when it has closed */
+        return;
+    }
+    uc->idle_since_ms = w->now_ms;
+    uc->sock.fast = false;
+    rg_list_prepend(&u->idle, &uc->idle);
+    u->idle_count++;
+    rg_socket_want(w, &uc->sock, RG_RECV_ONCE);
+    publish(w);
+    serve_waiting(w);
+}
+
+void rg_upstream_tick(struct rg_worker *w)
+{
+    struct rg_upstream *u = &w->upstream;
+    while (!rg_list_empty(&u->idle)) {
+        struct rg_upstream_conn *uc = RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle);
+        if (w->now_ms - uc->idle_since_ms < w->settings->replica_idle_ms)
+            break;
+        end(w, uc);
+    }
+    serve_waiting(w); /* those who wait for a descriptor have nobody else to call them */
+}
+
+/* ---- events ---- */
+
+static void free_conn(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    RG_ASSERT(!uc->exchange && rg_list_empty(&uc->idle));
+    rg_list_remove(&uc->all);
+    w->upstream.open--;
+    rg_pool_put(&w->upstream_conns, uc);
+    publish(w);
+    serve_waiting(w);
+}
+
+/* Nobody asked this connection anything: whatever comes ends it, and is never given to a later request. */
+static void idle_event(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg_socket_event event)
+{
+    if (uc->sock.state != RG_SOCKET_OPEN)
+        return;
+    if (uc->sock.in.bytes > 0)
+        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+    if (uc->sock.in.bytes > 0 || event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
+        end(w, uc);
+    else
+        rg_socket_want(w, &uc->sock, RG_RECV_ONCE);
+}
+
+void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, const struct rg_completion *c)
+{
+    if (c->op == RG_OP_RECV && c->res > 0)
+        rg_metric_add(w->metrics, RG_M_BYTES_FROM_REPLICA, (uint64_t)c->res);
+    else if (c->op == RG_OP_SEND && c->res > 0)
+        rg_metric_add(w->metrics, RG_M_BYTES_TO_REPLICA, (uint64_t)c->res);
+    enum rg_socket_event event = rg_socket_complete(w, &uc->sock, c);
+    if (event == RG_SOCKET_GONE)
+        free_conn(w, uc);
+    else if (event == RG_SOCKET_NOTHING)
+        return;
+    else if (uc->exchange)
+        rg_exchange_up_event(w, uc->exchange, event);
+    else
+        idle_event(w, uc, event);
+}

@@ -1,0 +1,56 @@
+/*
+ * The way to the replica: connections of this worker, kept between requests (the most recently used first), and the
+ * exchanges that wait for one. A connection carries one request at a time.
+ *
+ * Lifetime: an upstream connection belongs to the pool while idle, to its exchange while used; freed in one function when
+ * its socket has gone. Thread: the worker's.
+ */
+#ifndef RG_UPSTREAM_H
+#define RG_UPSTREAM_H
+
+#include "datapath/settings.h"
+#include "datapath/socket.h"
+
+struct rg_exchange;
+
+struct rg_upstream_conn {
+    struct rg_socket sock;
+    struct rg_exchange *exchange; /* NULL: idle or closing */
+    struct rg_list idle;          /* upstream->idle */
+    struct rg_list all;           /* upstream->all */
+    uint64_t idle_since_ms;
+    uint64_t connect_us; /* when the connect began */
+    uint32_t requests;   /* sent on it, this one included */
+    uint32_t generation; /* of the address it leads to */
+};
+
+struct rg_upstream {
+    struct rg_address address;
+    uint32_t generation; /* counts changes of the address; connections of an older one are not kept */
+    uint32_t open, idle_count;
+    struct rg_list idle; /* the most recently used first */
+    struct rg_list all;
+    struct rg_list waiting; /* exchanges, the longest waiting first */
+};
+
+void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings);
+/* New settings: a changed address retires kept connections. */
+void rg_upstream_configure(struct rg_worker *w);
+
+enum rg_acquire {
+    RG_ACQUIRE_KEPT, /* connected, ready to write */
+    RG_ACQUIRE_NEW,  /* connecting; rg_exchange_connected tells the end */
+    RG_ACQUIRE_WAIT, /* none may be opened now; the exchange waits in line and is told */
+    RG_ACQUIRE_FAILED
+};
+
+/* fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
+enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
+/* The exchange is done with it. keep: it may carry another request. */
+void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *u, bool keep);
+void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *u, const struct rg_completion *c);
+/* Each second: closes what was idle for too long. */
+void rg_upstream_tick(struct rg_worker *w);
+void rg_upstream_close_idle(struct rg_worker *w);
+
+#endif

@@ -1,0 +1,408 @@
+/*
+ * See worker.h. One turn of the loop: sleep in the kernel (the only io_uring_enter), take the completions, run the timers,
+ * read the mail, give fresh buffers, send what the turn has produced.
+ */
+#include "datapath/worker.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "datapath/base/log.h"
+#include "datapath/conn.h"
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+#include "datapath/http/h1_write.h"
+
+#define TICK_MS        1000
+#define POOL_CHUNK     (256u * 1024)
+#define POOL_MAX       (1ull << 32) /* connections and exchanges are bounded by descriptors, not here */
+#define FD_RESERVE     64           /* descriptors that are not for clients: log, admin, rings, listeners */
+
+/* ---- time ---- */
+
+static void read_clock(struct rg_worker *w)
+{
+    uint64_t ns = rg_sys_now_ns();
+    w->now_us = ns / 1000;
+    w->now_ms = ns / 1000000;
+    /* From here to the next sleep the worker is busy; the steering program looks at for how long. */
+    __atomic_store_n(&w->steer->busy_since, ns, __ATOMIC_RELAXED);
+}
+
+struct rg_str rg_worker_date(struct rg_worker *w)
+{
+    int64_t second = (int64_t)((w->now_us + w->unix_us_offset) / 1000000);
+    if (second != w->date_second) {
+        rg_http_date(w->date, second);
+        w->date_second = second;
+    }
+    return (struct rg_str){w->date, RG_DATE_LEN};
+}
+
+/* ---- settings ---- */
+
+static uint32_t smallest(const uint32_t *values, unsigned n)
+{
+    uint32_t least = TICK_MS;
+    for (unsigned i = 0; i < n; i++)
+        if (values[i] < least)
+            least = values[i];
+    return least > 0 ? least : 1;
+}
+
+/* limits.connections, or what the descriptors allow: each client may need another one for the replica. */
+static uint32_t client_limit(const struct rg_settings *s)
+{
+    struct rlimit nofile = {1024, 1024};
+    getrlimit(RLIMIT_NOFILE, &nofile);
+    uint64_t fds = nofile.rlim_cur > 2 * FD_RESERVE ? nofile.rlim_cur - FD_RESERVE : nofile.rlim_cur / 2;
+    if (s->connections > 0 && s->connections < fds)
+        return s->connections;
+    return fds < UINT32_MAX ? (uint32_t)fds : UINT32_MAX;
+}
+
+static void apply_settings(struct rg_worker *w, const struct rg_settings *s)
+{
+    w->settings = s;
+    w->limits = (struct rg_h1_limits){.head_bytes = s->head_bytes,
+                                      .field_bytes = s->field_bytes,
+                                      .target_bytes = s->target_bytes,
+                                      .fields = s->headers,
+                                      .allow_underscore = s->allow_underscore};
+    const uint32_t limits[] = {s->connect_ms, s->response_head_ms, s->body_idle_ms, s->tunnel_idle_ms, 500};
+    w->exchange_check_ms = smallest(limits, sizeof limits / sizeof *limits);
+    w->max_clients = client_limit(s);
+    w->bufs.limit = s->buffer_bytes;
+    const struct rg_address *a = &s->replica;
+    w->replica_host = a->sa.sa_family == AF_UNIX ? RG_STR("localhost") : rg_str_of(a->text);
+    rg_upstream_configure(w);
+    __atomic_store_n(&w->generation, s->generation, __ATOMIC_RELEASE);
+}
+
+/* ---- mailbox ---- */
+
+static void post(struct rg_worker *w, enum rg_mail what)
+{
+    uint64_t one = 1;
+    __atomic_or_fetch(&w->mail, (uint32_t)what, __ATOMIC_RELEASE);
+    ssize_t n = write(w->mail_fd, &one, sizeof one);
+    (void)n; /* a full counter wakes just as well */
+}
+
+static void begin_drain(struct rg_worker *w)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    w->drain_since_ms = w->now_ms;
+    __atomic_store_n(&w->steer->retired, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        rg_listener_drain(w, &w->listeners[i]);
+    rg_conn_drain_idle(w);
+}
+
+static void begin_stop(struct rg_worker *w)
+{
+    w->draining = w->stopping = true;
+    __atomic_store_n(&w->steer->retired, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        rg_listener_close(w, &w->listeners[i]);
+    rg_conn_break_all(w);
+}
+
+#ifdef RG_DEBUG_SWITCHES
+static void stall(struct rg_worker *w)
+{
+    uint32_t ms = __atomic_exchange_n(&w->stall_ms, 0, __ATOMIC_RELAXED);
+    usleep(ms * 1000);
+}
+#endif
+
+static void read_mail(struct rg_worker *w)
+{
+    uint32_t mail = __atomic_exchange_n(&w->mail, 0, __ATOMIC_ACQUIRE);
+    if (mail & RG_MAIL_SETTINGS)
+        apply_settings(w, __atomic_load_n(&w->next_settings, __ATOMIC_ACQUIRE));
+    if (mail & RG_MAIL_DRAIN)
+        begin_drain(w);
+    if (mail & RG_MAIL_STOP)
+        begin_stop(w);
+#ifdef RG_DEBUG_SWITCHES
+    if (mail & RG_MAIL_STALL)
+        stall(w);
+#endif
+}
+
+/* ---- the turn ---- */
+
+static void tick(struct rg_worker *w)
+{
+    rg_upstream_tick(w);
+    rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
+    w->unix_us_offset = rg_sys_unix_us() - w->now_us; /* the wall clock may have been set */
+    rg_timer_start(&w->wheel, &w->tick, w->now_ms + TICK_MS);
+}
+
+static void timer_fired(struct rg_timer *timer, void *arg)
+{
+    struct rg_worker *w = arg;
+    if (timer == &w->tick) {
+        tick(w);
+        return;
+    }
+    for (unsigned i = 0; i < w->n_listeners; i++) {
+        if (timer == &w->listeners[i].timer) {
+            rg_listener_timer(w, &w->listeners[i]);
+            return;
+        }
+    }
+    rg_conn_timer(w, RG_CONTAINER(timer, struct rg_conn, timer));
+}
+
+static void dispatch(struct rg_worker *w, const struct rg_completion *c)
+{
+    switch (c->kind) {
+    case RG_SLOT_CLIENT:
+        rg_conn_complete(w, c->owner, c);
+        break;
+    case RG_SLOT_UPSTREAM:
+        rg_upstream_complete(w, c->owner, c);
+        break;
+    case RG_SLOT_LISTENER:
+        rg_listener_complete(w, c->owner, c);
+        break;
+    case RG_SLOT_MAILBOX:
+        rg_ring_read_event(w->ring, w->mail_slot, w->mail_fd, &w->mail_value);
+        break;
+    default:
+        RG_ASSERT(!"a completion without an owner");
+    }
+}
+
+static void turn(struct rg_worker *w)
+{
+    struct rg_completion c;
+    uint64_t wait_ms = rg_wheel_next(&w->wheel, w->now_ms);
+    __atomic_store_n(&w->steer->busy_since, 0, __ATOMIC_RELAXED);
+    rg_ring_enter(w->ring, wait_ms);
+    read_clock(w);
+    while (rg_ring_next(w->ring, &c))
+        dispatch(w, &c);
+    rg_wheel_run(&w->wheel, w->now_ms, timer_fired, w);
+    if (__atomic_load_n(&w->mail, __ATOMIC_RELAXED))
+        read_mail(w);
+    rg_ring_provide(w->ring);
+    rg_socket_flush_all(w);
+}
+
+static bool listeners_closed(const struct rg_worker *w)
+{
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        if (w->listeners[i].state != RG_LISTENER_CLOSED)
+            return false;
+    return true;
+}
+
+static void run_until_drained(struct rg_worker *w)
+{
+    while (!w->draining || w->n_clients > 0 || !listeners_closed(w))
+        turn(w);
+    /* Nobody is left to serve: what is kept to the replica goes, and the wait for its completions ends the loop. */
+    w->stopping = true;
+    rg_upstream_close_idle(w);
+    while (w->upstream.open > 0)
+        turn(w);
+}
+
+/* ---- life ---- */
+
+struct start {
+    struct rg_worker *w;
+    const struct rg_worker_init *init;
+    sem_t done;
+    int err;
+};
+
+/* In the thread itself: the ring belongs to the thread that made it. */
+static int set_up(struct rg_worker *w, const int *fds)
+{
+    int err = rg_ring_create(&w->ring, &w->bufs, w->metrics);
+    if (err < 0)
+        return err;
+    w->mail_slot = rg_ring_slot_get(w->ring, RG_SLOT_MAILBOX, w);
+    rg_ring_read_event(w->ring, w->mail_slot, w->mail_fd, &w->mail_value);
+    read_clock(w);
+    rg_wheel_init(&w->wheel, w->now_ms);
+    tick(w);
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        rg_listener_init(w, &w->listeners[i], fds[i], i);
+    return 0;
+}
+
+static void name_thread(const struct rg_worker *w)
+{
+    char name[16];
+    snprintf(name, sizeof name, "rg-worker-%u", w->id);
+    pthread_setname_np(pthread_self(), name);
+}
+
+static void pin_thread(const struct rg_worker *w)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(w->id % (unsigned)sysconf(_SC_NPROCESSORS_ONLN), &cpus);
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+}
+
+static void *thread_main(void *arg)
+{
+    struct start *start = arg;
+    struct rg_worker *w = start->w;
+    int err = set_up(w, start->init->listen_fds);
+    bool pin = w->settings->pin_workers;
+    start->err = err;
+    sem_post(&start->done); /* start is gone after this */
+    if (err < 0)
+        return NULL;
+    name_thread(w);
+    if (pin)
+        pin_thread(w);
+    run_until_drained(w);
+    rg_ring_destroy(w->ring);
+    w->ring = NULL;
+    __atomic_store_n(&w->steer->busy_since, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->ended, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
+{
+    struct rg_worker *w = aligned_alloc(64, (sizeof *w + 63) & ~(size_t)63);
+    if (!w)
+        return -ENOMEM;
+    memset(w, 0, sizeof *w);
+    w->metrics = aligned_alloc(64, (sizeof *w->metrics + 63) & ~(size_t)63);
+    w->mail_fd = eventfd(0, EFD_CLOEXEC);
+    if (!w->metrics || w->mail_fd < 0) {
+        int err = w->metrics ? -errno : -ENOMEM;
+        free(w->metrics);
+        free(w);
+        return err;
+    }
+    memset(w->metrics, 0, sizeof *w->metrics);
+    w->id = init->id;
+    w->replica = init->replica;
+    w->steer = init->steer;
+    w->access = init->access;
+    w->n_listeners = init->n_listen_fds;
+    rg_list_init(&w->dirty);
+    rg_list_init(&w->starved);
+    rg_list_init(&w->clients);
+    rg_list_init(&w->idle);
+    rg_timer_init(&w->tick);
+    rg_bufs_init(&w->bufs, init->settings->buffer_bytes);
+    rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);
+    rg_pool_init(&w->exchanges, sizeof(struct rg_exchange), POOL_CHUNK, POOL_MAX);
+    rg_pool_init(&w->upstream_conns, sizeof(struct rg_upstream_conn), POOL_CHUNK, POOL_MAX);
+    rg_upstream_init(&w->upstream, init->settings);
+    rg_rand_seed(&w->rand);
+    w->date_second = -1;
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        w->listeners[i].fd = init->listen_fds[i];
+    apply_settings(w, init->settings);
+    *ret = w;
+    return 0;
+}
+
+int rg_worker_start(struct rg_worker *w)
+{
+    struct rg_worker_init init = {.id = w->id};
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        init.listen_fds[i] = w->listeners[i].fd;
+    struct start start = {.w = w, .init = &init};
+    sem_init(&start.done, 0, 0);
+    /* Signals are the control thread's. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = pthread_create(&w->thread, NULL, thread_main, &start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err != 0)
+        return -err;
+    w->thread_runs = true;
+    while (sem_wait(&start.done) != 0)
+        ;
+    sem_destroy(&start.done);
+    return start.err;
+}
+
+void rg_worker_destroy(struct rg_worker *w)
+{
+    if (!w)
+        return;
+    if (w->thread_runs)
+        pthread_join(w->thread, NULL);
+    rg_pool_fini(&w->conns);
+    rg_pool_fini(&w->exchanges);
+    rg_pool_fini(&w->upstream_conns);
+    rg_bufs_fini(&w->bufs);
+    close(w->mail_fd);
+    free(w->metrics);
+    free(w);
+}
+
+void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings)
+{
+    __atomic_store_n(&w->next_settings, settings, __ATOMIC_RELEASE);
+    post(w, RG_MAIL_SETTINGS);
+}
+
+uint64_t rg_worker_generation(const struct rg_worker *w)
+{
+    return __atomic_load_n(&w->generation, __ATOMIC_ACQUIRE);
+}
+
+void rg_worker_drain(struct rg_worker *w)
+{
+    post(w, RG_MAIL_DRAIN);
+}
+
+void rg_worker_stop(struct rg_worker *w)
+{
+    post(w, RG_MAIL_STOP);
+}
+
+bool rg_worker_has_ended(const struct rg_worker *w)
+{
+    return __atomic_load_n(&w->ended, __ATOMIC_ACQUIRE);
+}
+
+void rg_worker_abandon_listeners(struct rg_worker *w)
+{
+    /* The worker does not move, so the descriptors stay what they are; it listens again when it moves (listener.c). */
+    for (unsigned i = 0; i < w->n_listeners; i++)
+        if (w->listeners[i].port != 0)
+            shutdown(w->listeners[i].fd, SHUT_RD);
+}
+
+void rg_worker_stall(struct rg_worker *w, uint32_t ms)
+{
+    __atomic_store_n(&w->stall_ms, ms, __ATOMIC_RELAXED);
+    post(w, RG_MAIL_STALL);
+}
+
+const struct rg_metrics *rg_worker_metrics(const struct rg_worker *w)
+{
+    return w->metrics;
+}
+
+const struct rg_steer_worker *rg_worker_steer(const struct rg_worker *w)
+{
+    return w->steer;
+}
