@@ -245,6 +245,20 @@ static void block_signals(sigset_t *ret)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static int start_threads(struct rg_server *s, unsigned *ret_started)
+{
+    int err = 0;
+    for (unsigned i = 0; i < s->n_threads && err == 0; i++)
+        err = rg_thread_init(&s->threads[i]);
+    for (unsigned i = 0; i < s->n_threads && err == 0; i++) {
+        err = rg_thread_start(&s->threads[i]);
+        *ret_started += err == 0;
+    }
+    if (err < 0)
+        fprintf(stderr, "ringgate-origin: cannot start the threads: %s\n", strerror(-err));
+    return err;
+}
+
 /* Threads 0 to n-1 have been started. */
 static void stop_threads(struct rg_server *s, unsigned n)
 {
@@ -261,13 +275,8 @@ static int serve(struct rg_server *s, const sigset_t *signals)
     if (err < 0)
         return err;
     err = open_listeners(s);
-    for (; started < s->n_threads && err == 0; started++) {
-        err = rg_thread_start(&s->threads[started]);
-        if (err < 0) {
-            fprintf(stderr, "ringgate-origin: cannot start a thread: %s\n", strerror(-err));
-            break;
-        }
-    }
+    if (err == 0)
+        err = start_threads(s, &started);
     if (err == 0)
         wait_for_end(s, signals);
     stop_threads(s, started);

@@ -283,8 +283,9 @@ int rg_listen_open(struct rg_server *s, unsigned n, FILE *port_file);
 void rg_listen_close(struct rg_server *s);
 
 /* worker.c */
+int rg_thread_init(struct rg_thread *t); /* all of them before the first starts: they wake each other */
 int rg_thread_start(struct rg_thread *t);
-void rg_thread_fini(struct rg_thread *t); /* after it was joined; also when it was never started */
+void rg_thread_fini(struct rg_thread *t); /* after it was joined, if it was started; also half-built */
 void rg_server_wake(struct rg_server *s);
 
 /* client.c: what happens on one connection */

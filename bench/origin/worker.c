@@ -143,9 +143,9 @@ static int watch(struct rg_thread *t, struct rg_source *source, uint32_t events)
     return epoll_ctl(t->epoll, EPOLL_CTL_ADD, source->fd, &ev) < 0 ? -errno : 0;
 }
 
-int rg_thread_start(struct rg_thread *t)
+int rg_thread_init(struct rg_thread *t)
 {
-    int err = 0;
+    int err;
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->wake = (struct rg_source){RG_SOURCE_WAKE, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -154,8 +154,11 @@ int rg_thread_start(struct rg_thread *t)
     err = watch(t, &t->wake, EPOLLIN);
     for (unsigned i = 0; i < t->server->n_listen && err == 0; i++)
         err = watch(t, &t->listeners[i], EPOLLIN | EPOLLEXCLUSIVE);
-    if (err < 0)
-        return err;
+    return err;
+}
+
+int rg_thread_start(struct rg_thread *t)
+{
     return -pthread_create(&t->id, NULL, thread_main, t);
 }
 
