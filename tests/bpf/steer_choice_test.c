@@ -73,6 +73,23 @@ static void balances_what_it_gives(void **state)
     SITE_EXPECT(&site, [RG_STEER_LOAD] = 200);
 }
 
+/* Were the second candidate always the next one, say, an eighth would see only the two heaviest; of all pairs it is 1
+ * in 28. */
+static void any_two_workers_are_compared(void **state)
+{
+    unsigned n[8] = {0};
+
+    (void)state;
+    open_load(8);
+    for (unsigned i = 0; i < 8; i++)
+        site_row(&site, i)->open = 100 * i;
+    for (unsigned i = 0; i < 300; i++)
+        n[site_serve_one(&site)]++;
+    assert_int_equal(n[7], 0);
+    assert_in_range(n[6], 0, 25); /* 10.7 expected, 3.2 standard deviation; 37.5 if pairs were neighbours */
+    SITE_EXPECT(&site, [RG_STEER_LOAD] = 300);
+}
+
 static void avoids_a_hung_worker(void **state)
 {
     (void)state;
@@ -355,6 +372,7 @@ int main(void)
         CASE(rows_share_no_cache_line),
         CASE(follows_open),
         CASE(balances_what_it_gives),
+        CASE(any_two_workers_are_compared),
         CASE(avoids_a_hung_worker),
         CASE(a_long_turn_loses_against_a_short_one),
         CASE(a_short_turn_says_nothing),
