@@ -104,19 +104,20 @@ static bool is_null(const struct rg_conf_node *n)
            (n->text.len == 0 || rg_str_eq(n->text, RG_STR("~")) || rg_str_eq_nocase(n->text, RG_STR("null")));
 }
 
-static void describe(const struct rg_conf_node *n, char *buf, size_t len)
+/* `is_strict`: the value had to be without quotes, so the message says that it has some. */
+static void describe(const struct rg_conf_node *n, bool is_strict, char *buf, size_t len)
 {
     char quoted[RG_CONF_TEXT_MAX - 16];
-    if (n->kind == RG_CONF_NODE_MAP)
+    if (n->kind == RG_CONF_NODE_MAP) {
         snprintf(buf, len, "a section");
-    else if (n->kind == RG_CONF_NODE_SEQ)
+    } else if (n->kind == RG_CONF_NODE_SEQ) {
         snprintf(buf, len, "a list");
-    else if (is_null(n))
+    } else if (is_null(n)) {
         snprintf(buf, len, "nothing");
-    else {
+    } else {
         rg_conf_quote(n->text, quoted, sizeof(quoted));
-        bool is_string = !n->plain && quoted[0] != '"'; /* a quoted number */
-        snprintf(buf, len, is_string ? "the string \"%s\"" : "%s", quoted);
+        const char *quote = !n->plain && quoted[0] != '"' ? "\"" : "";
+        snprintf(buf, len, "%s%s%s%s", is_strict && !n->plain ? "the string " : "", quote, quoted, quote);
     }
 }
 
@@ -124,13 +125,24 @@ static void refuse_node(struct walk *w, const struct place *p, const struct rg_c
                         const char *remedy)
 {
     char got[RG_CONF_TEXT_MAX];
-    describe(n, got, sizeof(got));
+    describe(n, false, got, sizeof(got));
     rg_conf_errors_add(w->errors, n->mark, p->shown, got, wanted, remedy);
 }
 
-static bool is_strictly_plain(enum rg_conf_type type)
+/* Truth values and numbers are not texts; words that stand in for a number are. */
+static bool must_be_plain(const struct rg_conf_option *o, struct rg_str text)
 {
-    return type == RG_CONF_BOOL || type == RG_CONF_INT;
+    uint64_t ignored;
+    return o->type == RG_CONF_BOOL || (o->type == RG_CONF_INT && rg_conf_parse_uint(text, &ignored));
+}
+
+static void refuse_quotes(struct walk *w, const struct place *p, const struct rg_conf_node *n, const char *wanted)
+{
+    char got[RG_CONF_TEXT_MAX], hint[RG_CONF_TEXT_MAX];
+    describe(n, true, got, sizeof(got));
+    snprintf(hint, sizeof(hint), "did you mean %.*s without quotes?", (int)(n->text.len < 40 ? n->text.len : 40),
+             n->text.ptr);
+    rg_conf_errors_add(w->errors, n->mark, p->shown, got, wanted, hint);
 }
 
 static void decode_value(struct walk *w, const struct place *p, const struct rg_conf_option *o,
@@ -148,14 +160,10 @@ static void decode_value(struct walk *w, const struct place *p, const struct rg_
         rg_conf_errors_add(w->errors, n->mark, p->shown, "a text with a NUL byte", wanted, NULL);
         return;
     }
-    bool ok = rg_conf_parse(o, n->text, p->target, wanted, hint);
-    if (ok && is_strictly_plain(o->type) && !n->plain) {
-        snprintf(hint, sizeof(hint), "did you mean %.*s without quotes?", (int)(n->text.len < 40 ? n->text.len : 40),
-                 n->text.ptr);
-        ok = false;
-    }
-    if (!ok)
+    if (!rg_conf_parse(o, n->text, p->target, wanted, hint))
         refuse_node(w, p, n, wanted, hint);
+    else if (!n->plain && must_be_plain(o, n->text))
+        refuse_quotes(w, p, n, wanted);
 }
 
 /* The same name in another section: people forget the section more often than they mistype. */

@@ -72,16 +72,15 @@ void rg_conf_errors_print(struct rg_conf_errors *errors, const char *file, FILE 
         fprintf(out, "%s: and %u more errors\n", file, errors->more);
 }
 
+/* An optional sign, digits, at most one dot. */
 static bool is_number(struct rg_str text)
 {
-    if (text.len == 0 || text.len > 20)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        bool is_digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        if (!is_digit && !(i > 0 && text.ptr[i] == '.') && !(i == 0 && text.len > 1 && text.ptr[i] == '-'))
-            return false;
+    size_t dots = 0, digits = 0, sign = text.len > 0 && text.ptr[0] == '-';
+    for (size_t i = sign; i < text.len; i++) {
+        dots += text.ptr[i] == '.';
+        digits += text.ptr[i] >= '0' && text.ptr[i] <= '9';
     }
-    return true;
+    return digits > 0 && dots <= 1 && text.len <= 20 && sign + digits + dots == text.len;
 }
 
 /* Bytes of a UTF-8 sequence that starts with c; 1 for what is not a lead byte. */

@@ -37,10 +37,10 @@ unsigned rg_conf_distance(struct rg_str a, struct rg_str b)
 
 bool rg_conf_is_near(struct rg_str got, struct rg_str known, unsigned *ret_distance)
 {
-    unsigned distance = rg_conf_distance(got, known);
     size_t longer = got.len > known.len ? got.len : known.len;
+    unsigned distance = rg_conf_distance(got, known);
     size_t allowed = longer <= 3 ? 1 : longer / 3;
-    if (got.len == 0 || distance > allowed || distance >= longer)
+    if (got.len == 0 || longer > NAME_MAX_LEN || distance > allowed || distance >= longer)
         return false;
     *ret_distance = distance;
     return true;

@@ -13,17 +13,17 @@ static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}
 static const struct unit sizes[] = {
     {"", 1}, {"B", 1}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40}};
 
-static const struct {
+struct slip { /* a unit that people write, and the one they mean */
     const char *other, *ours;
-} duration_slips[] =
-    {
-        {"", "s"},        {"sec", "s"},     {"secs", "s"}, {"second", "s"}, {"seconds", "s"},
-        {"msec", "ms"},   {"millis", "ms"}, {"min", "m"},  {"mins", "m"},   {"minute", "m"},
-        {"minutes", "m"}, {"hr", "h"},      {"hour", "h"}, {"hours", "h"},
-},
-  size_slips[] = {
-      {"k", "KiB"},  {"kb", "KiB"},  {"kib", "KiB"}, {"m", "MiB"},  {"mb", "MiB"},  {"mib", "MiB"}, {"g", "GiB"},
-      {"gb", "GiB"}, {"gib", "GiB"}, {"t", "TiB"},   {"tb", "TiB"}, {"tib", "TiB"}, {"byte", "B"},  {"bytes", "B"},
+};
+
+static const struct slip duration_slips[] = {
+    {"", "s"},    {"sec", "s"},  {"secs", "s"},   {"second", "s"},  {"seconds", "s"}, {"msec", "ms"}, {"millis", "ms"},
+    {"min", "m"}, {"mins", "m"}, {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},      {"hour", "h"},  {"hours", "h"},
+};
+static const struct slip size_slips[] = {
+    {"k", "KiB"},  {"kb", "KiB"}, {"m", "MiB"},  {"mb", "MiB"}, {"g", "GiB"},
+    {"gb", "GiB"}, {"t", "TiB"},  {"tb", "TiB"}, {"byte", "B"}, {"bytes", "B"},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -56,8 +56,10 @@ static bool parse_with_unit(struct rg_str text, const struct unit *units, size_t
     if (!rg_conf_parse_uint((struct rg_str){text.ptr, n}, &v))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (rg_str_eq(unit, rg_str_of(units[i].name)))
-            return !__builtin_mul_overflow(v, units[i].factor, ret);
+        if (rg_str_eq(unit, rg_str_of(units[i].name)) && v <= UINT64_MAX / units[i].factor) {
+            *ret = v * units[i].factor;
+            return true;
+        }
     return false;
 }
 
@@ -105,30 +107,35 @@ static bool split(struct rg_str text, struct rg_str *number, struct rg_str *unit
     return n > 0 && n <= 19;
 }
 
-void rg_conf_hint_duration(struct rg_str text, char *hint, size_t len)
+/* A correction must itself be good: no leading zero, no overflow. */
+static void correct(struct rg_str text, const struct unit *units, size_t n_units, const struct slip *slips,
+                    size_t n_slips, char *hint, size_t len)
 {
     struct rg_str number, unit;
+    const char *ours = NULL;
+    uint64_t ignored;
     *hint = '\0';
     if (!split(text, &number, &unit))
         return;
-    for (size_t i = 0; i < COUNT(durations); i++)
-        if (rg_str_eq_nocase(unit, rg_str_of(durations[i].name)))
-            snprintf(hint, len, "%.*s%s", (int)number.len, number.ptr, durations[i].name);
-    for (size_t i = 0; i < COUNT(duration_slips); i++)
-        if (rg_str_eq_nocase(unit, rg_str_of(duration_slips[i].other)))
-            snprintf(hint, len, "%.*s%s", (int)number.len, number.ptr, duration_slips[i].ours);
+    for (size_t i = 0; i < n_units; i++)
+        if (rg_str_eq_nocase(unit, rg_str_of(units[i].name)))
+            ours = units[i].name;
+    for (size_t i = 0; i < n_slips; i++)
+        if (rg_str_eq_nocase(unit, rg_str_of(slips[i].other)))
+            ours = slips[i].ours;
+    if (!ours)
+        return;
+    snprintf(hint, len, "%.*s%s", (int)number.len, number.ptr, ours);
+    if (!parse_with_unit(rg_str_of(hint), units, n_units, &ignored))
+        *hint = '\0';
+}
+
+void rg_conf_hint_duration(struct rg_str text, char *hint, size_t len)
+{
+    correct(text, durations, COUNT(durations), duration_slips, COUNT(duration_slips), hint, len);
 }
 
 void rg_conf_hint_size(struct rg_str text, char *hint, size_t len)
 {
-    struct rg_str number, unit;
-    *hint = '\0';
-    if (!split(text, &number, &unit))
-        return;
-    for (size_t i = 0; i < COUNT(sizes); i++)
-        if (rg_str_eq_nocase(unit, rg_str_of(sizes[i].name)))
-            snprintf(hint, len, "%.*s%s", (int)number.len, number.ptr, sizes[i].name);
-    for (size_t i = 0; i < COUNT(size_slips); i++)
-        if (rg_str_eq_nocase(unit, rg_str_of(size_slips[i].other)))
-            snprintf(hint, len, "%.*s%s", (int)number.len, number.ptr, size_slips[i].ours);
+    correct(text, sizes, COUNT(sizes), size_slips, COUNT(size_slips), hint, len);
 }
