@@ -22,11 +22,11 @@ struct rg_access_record {
     uint8_t minor;  /* HTTP/1.minor of the client */
     bool reused;    /* kept connection to the replica */
     bool tls;
-    bool complete;    /* the response reached the client whole */
+    bool complete; /* the response reached the client whole */
     bool retried;
-    struct rg_str peer;       /* address text */
+    struct rg_str peer; /* address text */
     struct rg_str method;
-    struct rg_str target;     /* as received */
+    struct rg_str target; /* as received */
     struct rg_str host;
     struct rg_str user_agent;
     struct rg_str referer;
@@ -44,8 +44,9 @@ void rg_access_ring_destroy(struct rg_access_ring *ring);
 bool rg_access_ring_put(struct rg_access_ring *ring, const struct rg_access_record *record);
 
 /*
- * Control thread only. false: empty. The strings of the record point into the ring and are valid until rg_access_ring_next
- * or rg_access_ring_take is called; both give the record's room back to the worker (next without a taken record does nothing).
+ * Control thread only. false: empty. The strings of the record point into the ring and are valid until
+ * rg_access_ring_next or rg_access_ring_take is called; both give the record's room back to the worker (next without a
+ * taken record does nothing).
  */
 bool rg_access_ring_take(struct rg_access_ring *ring, struct rg_access_record *ret);
 void rg_access_ring_next(struct rg_access_ring *ring);

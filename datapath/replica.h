@@ -27,7 +27,8 @@ static inline bool rg_replica_is_down(const struct rg_replica *r)
 /* Control thread. Returns whether the state changed. */
 bool rg_replica_set(struct rg_replica *r, enum rg_replica_state state);
 
-/* Worker. A connect failed; after `fall` in a row the replica counts as down until a probe succeeds. Returns whether it became down now. */
+/* Worker. A connect failed; after `fall` in a row the replica counts as down until a probe succeeds. Returns whether it
+ * became down now. */
 bool rg_replica_connect_failed(struct rg_replica *r, unsigned fall);
 void rg_replica_connected(struct rg_replica *r);
 

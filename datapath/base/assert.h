@@ -11,10 +11,10 @@
 /* Writes the message to standard error without allocating, then aborts. */
 _Noreturn RG_COLD void rg_assert_failed(const char *what, const char *file, int line);
 
-#define RG_ASSERT(cond)                                                                                                \
-    do {                                                                                                               \
-        if (RG_UNLIKELY(!(cond)))                                                                                      \
-            rg_assert_failed(#cond, __FILE__, __LINE__);                                                               \
+#define RG_ASSERT(cond)                                  \
+    do {                                                 \
+        if (RG_UNLIKELY(!(cond)))                        \
+            rg_assert_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 
 #endif

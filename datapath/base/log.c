@@ -69,11 +69,12 @@ bool rg_log_level_parse(struct rg_str name, enum rg_log_level *ret)
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
-    char end;
     struct stat st;
-    return stream != NULL && sscanf(stream, "%llu:%llu%c", &device, &inode, &end) == 2 &&
-           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    char ours[48];
+    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+        return false;
+    snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(stream, ours) == 0;
 }
 
 static size_t write_prefix(char out[PREFIX_MAX], enum rg_log_level level)
