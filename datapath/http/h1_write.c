@@ -6,6 +6,11 @@
  */
 #include "datapath/http/h1_write_out.h"
 
+#define LOOKALIKE_MAX             32 /* no known name is longer */
+#define RG_FIELD(id, name, flags) _Static_assert(sizeof(name) - 1 <= LOOKALIKE_MAX, name);
+#include "datapath/http/fields.def"
+#undef RG_FIELD
+
 enum { HOP = RG_FIELD_IS_HOP, END = RG_FIELD_IS_END, FWD = RG_FIELD_IS_FWD, NOTRAILER = RG_FIELD_IS_NOTRAILER };
 
 #define RG_FIELD(id, name, flags) | (((flags)&HOP) != 0 ? FIELD_BIT(RG_FIELD_##id) : 0)
@@ -49,11 +54,43 @@ static bool is_internal(const struct rg_field *f)
     return has_prefix(f, RG_STR("x-ringgate-")) || has_prefix(f, RG_STR("x-wso2-internal-"));
 }
 
+static inline bool is_plain_name_byte(char c)
+{
+    return (unsigned)rg_lower(c) - 'a' < 26u || (unsigned)c - '0' < 10u || c == '-';
+}
+
+static inline bool has_plain_name(const struct rg_field *f)
+{
+    for (unsigned i = 0; i < f->name_len; i++)
+        if (!is_plain_name_byte(f->name[i]))
+            return false;
+    return true;
+}
+
+/*
+ * Servers that hand fields to programs as variables (CGI and its heirs) make one name of Content-Length, Content_Length
+ * and Content.Length. What looks like a field that counts here must not become one there.
+ */
+RG_COLD static bool is_lookalike_slow(const struct rg_field *f)
+{
+    char name[LOOKALIKE_MAX];
+    unsigned len = f->name_len < sizeof(name) ? f->name_len : sizeof(name);
+    for (unsigned i = 0; i < len; i++)
+        name[i] = is_plain_name_byte(f->name[i]) ? f->name[i] : '-';
+    struct rg_field plain = {.name = name, .name_len = (uint16_t)len};
+    unsigned guarded = RG_FIELD_IS_HOP | RG_FIELD_IS_END | RG_FIELD_IS_FWD;
+    /* A longer name is none that is known, but may begin like an internal one. */
+    return is_internal(&plain) ||
+           (f->name_len <= sizeof(name) && (rg_field_flags(rg_field_lookup(name, len)) & guarded));
+}
+
 static inline bool unknown_stays(const struct rg_field *f, const struct selection *s)
 {
     if (RG_UNLIKELY(s->framing->n_listed != 0) && is_listed(f, s->framing))
         return false;
-    return !(s->drop_internal && rg_lower(f->name[0]) == 'x' && is_internal(f));
+    if (s->drop_internal && rg_lower(f->name[0]) == 'x' && is_internal(f))
+        return false;
+    return !s->drop_lookalikes || RG_LIKELY(has_plain_name(f)) || !is_lookalike_slow(f);
 }
 
 uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s)

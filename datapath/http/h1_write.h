@@ -1,5 +1,6 @@
 /*
- * What is forwarded: the head of a message rewritten for the next hop (RFC 9110 section 7.6, RFC 7239, W3C Trace Context).
+ * What is forwarded: the head of a message rewritten for the next hop (RFC 9110 section 7.6, RFC 7239, W3C Trace
+ * Context).
  *
  * Pure: writes into the caller's buffer. Runs of fields that stay are copied with one memcpy. Thread: any.
  * Returns the bytes written, or -1 when cap is too small (the caller retries with a larger buffer; nothing was lost).
@@ -15,7 +16,7 @@
 
 /* Text that is the same for all requests of a client connection; made once when it is accepted. */
 struct rg_peer_text {
-    char ip[46];  /* without brackets */
+    char ip[46]; /* without brackets */
     uint8_t ip_len;
     bool is_ipv6;
     bool trusted; /* its forwarding fields are kept and extended */
@@ -48,19 +49,22 @@ void rg_forward_ids(struct rg_forward *f, const struct rg_h1_request *req, struc
  * Request head for the replica: origin-form (or "*"), HTTP/1.1, Host, fields without hop-by-hop and forged ones,
  * framing exactly as decided (Content-Length kept, or Transfer-Encoding: chunked), X-Forwarded-*, Forwarded, Via,
  * x-request-id, traceparent; Upgrade and Connection only for a websocket; Expect only when expect_continue.
+ * Names that differ from a guarded one in punctuation only (Content_Length) go. Max-Forwards of OPTIONS and TRACE is
+ * counted down; a zero is passed on, so the caller answers itself before, if it wants to.
  */
 int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *req, const struct rg_framing *framing,
                             const struct rg_forward *f);
 
 struct rg_response_options {
-    bool client_http10;    /* the client speaks HTTP/1.0: no chunked, explicit keep-alive */
-    bool keep_alive;       /* the client connection stays open after this response */
-    bool chunked;          /* the body goes to the client in the chunked coding */
-    bool eof_to_chunked;   /* chunked although the replica ended it by closing: remove nothing, add Transfer-Encoding */
+    bool client_http10;  /* the client speaks HTTP/1.0: no chunked, explicit keep-alive */
+    bool keep_alive;     /* the client connection stays open after this response */
+    bool chunked;        /* the body goes to the client in the chunked coding */
+    bool eof_to_chunked; /* chunked although the replica ended it by closing: remove nothing, add Transfer-Encoding */
     struct rg_str request_id; /* x-request-id of the response; empty: none */
 };
 
-/* Response head (final or interim) for the client. Status line is rewritten as HTTP/1.1; Via is added; Date is added when missing (final only). */
+/* Response head (final or interim) for the client. Status line is rewritten as HTTP/1.1; Via is added; Date is added
+ * when missing (final only). */
 int32_t rg_h1_write_response(char *out, size_t cap, const struct rg_h1_response *res, const struct rg_framing *framing,
                              const struct rg_response_options *opt, struct rg_str date);
 
@@ -68,7 +72,7 @@ struct rg_own_response {
     uint16_t status;
     struct rg_str content_type; /* empty: no body */
     struct rg_str body;
-    bool head_only;      /* answer to HEAD: fields without body */
+    bool head_only; /* answer to HEAD: fields without body */
     bool keep_alive;
     bool client_http10;
     uint16_t retry_after; /* seconds; 0: none */

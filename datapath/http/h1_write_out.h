@@ -111,6 +111,7 @@ struct selection {
     uint64_t drop_ids;                /* known fields that go */
     const struct rg_framing *framing; /* its listed names go, too */
     bool drop_internal;               /* names that only our own side may use go */
+    bool drop_lookalikes;             /* names that differ from a guarded one in punctuation only go */
 };
 
 /* Copies the lines that stay, consecutive ones at once. Returns the set of known fields that the message has. */

@@ -205,7 +205,7 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
     write_request_line(&o, req, f);
     out_field(&o, "Host", framing->host.len != 0 ? framing->host : f->replica_host);
 
-    struct selection s = {dropped_ids(req, framing, f), framing, !f->peer->trusted};
+    struct selection s = {dropped_ids(req, framing, f), framing, !f->peer->trusted, true};
     uint64_t present = rg_h1_write_fields(&o, req->fields, req->n_fields, &s) & ~framing->listed_ids;
 
     write_framing(&o, framing);

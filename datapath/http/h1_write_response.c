@@ -126,7 +126,7 @@ int32_t rg_h1_write_response(char *out, size_t cap, const struct rg_h1_response 
     struct out o = out_init(out, cap);
     write_status_line(&o, res->status, res->reason_phrase);
 
-    struct selection s = {dropped_ids(res, framing, opt), framing, false};
+    struct selection s = {dropped_ids(res, framing, opt), framing, false, false};
     uint64_t present = rg_h1_write_fields(&o, res->fields, res->n_fields, &s) & ~framing->listed_ids;
 
     write_framing(&o, res->status, framing, opt);

@@ -226,6 +226,22 @@ static void lines_are_copied_as_they_are(void **state)
           "GET / HTTP/1.1\r\nHost: example.com\r\nA:1\r\nB: \t 2 \t\r\nEmpty:\r\nBlank:  \t\r\nC: \xc3\xa4\r\n" AFTER);
 }
 
+/* With underscores allowed, a server that makes variables of fields must not take one for another. */
+static void lookalikes_go(void **state)
+{
+    (void)state;
+    const char *in =
+        "GET / HTTP/1.1\r\nHost: example.com\r\nContent_Length: 5\r\nA_B: 1\r\nX_Forwarded_For: 1\r\n"
+        "Content.Length: 5\r\nA.B: 1\r\nTransfer~Encoding: chunked\r\nX-Forwarded_For: 1\r\nX_Ringgate_A: 1\r\n"
+        "X_Ringgate_A_name_that_is_longer_than_any_known_field: 1\r\nX_real_ip: 1\r\nUser_Agent: stays\r\n"
+        "Content_Length_and_more_than_32_bytes_of_name: stays\r\n\r\n";
+    const char *want = "GET / HTTP/1.1\r\nHost: example.com\r\nA_B: 1\r\nA.B: 1\r\nUser_Agent: stays\r\n"
+                       "Content_Length_and_more_than_32_bytes_of_name: stays\r\n" AFTER;
+    check(in, want);
+    set_peer("192.0.2.7", false, true);
+    check(in, want); /* whoever sends them */
+}
+
 /* A parser that leaves a line out (names with an underscore) must not bring it back through a run. */
 static void lines_that_are_not_consecutive(void **state)
 {
@@ -255,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup(tracestate_lives_with_its_traceparent, setup),
         cmocka_unit_test_setup(max_forwards_counts_down_for_options_and_trace, setup),
         cmocka_unit_test_setup(lines_are_copied_as_they_are, setup),
+        cmocka_unit_test_setup(lookalikes_go, setup),
         cmocka_unit_test_setup(lines_that_are_not_consecutive, setup),
     };
     return cmocka_run_group_tests_name("h1_write_request", tests, NULL, NULL);
