@@ -302,6 +302,3 @@ int steer(struct sk_reuseport_md *ctx)
     }
     return rg_by_load ? steer_by_load(&r) : steer_by_hash(&r);
 }
-
-/* The kernel wants a string here; no helper that this program calls is reserved to GPL programs. */
-const char rg_license[] SEC("license") = "Dual MIT/GPL";

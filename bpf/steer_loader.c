@@ -47,15 +47,15 @@ struct rg_steer {
 /* ---- what to tell the operator --------------------------------------------------------------------------------------
  */
 
-static _Thread_local char last_warning[256]; /* the last complaint of libbpf during a load */
+static _Thread_local char first_warning[256]; /* of libbpf during a load; those that follow only say that it failed */
 
 static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
 static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
 {
-    if (level == LIBBPF_WARN)
-        return vsnprintf(last_warning, sizeof(last_warning), format, args);
+    if (level == LIBBPF_WARN && first_warning[0] == '\0')
+        return vsnprintf(first_warning, sizeof(first_warning), format, args);
     return 0;
 }
 
@@ -119,7 +119,7 @@ static void copy_verifier_reason(char *line, size_t size, const char *log)
 static void copy_warning(char *line, size_t size)
 {
     static const char prefix[] = "libbpf: ";
-    const char *text = last_warning;
+    const char *text = first_warning;
 
     if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
         text += sizeof(prefix) - 1;
@@ -194,7 +194,7 @@ static int load_groups(struct rg_steer *s, enum rg_steer_mode mode, char *why, s
         snprintf(why, why_len, "out of memory");
         return -ENOMEM;
     }
-    last_warning[0] = '\0';
+    first_warning[0] = '\0';
     print = libbpf_set_print(keep_warning);
     for (unsigned g = 0; g < s->groups && !err; g++)
         err = load_group(s, g, mode, verifier_log);
