@@ -176,6 +176,25 @@ static void a_new_socket_takes_the_place(void **state)
     SITE_EXPECT(&site, [RG_STEER_LOAD] = 40);
 }
 
+/* As a worker does that hung, was passed over and moves again: the same socket listens once more. */
+static void a_socket_that_listens_again_takes_its_place(void **state)
+{
+    (void)state;
+    site_open(&site, RG_STEER_MODE_LOAD, 2, 2, AF_INET);
+    queue_at_worker_0();
+    abandon_worker_0();
+    assert_int_equal(site_accept_all_of(&site, 1), QUEUE);
+    SITE_EXPECT(&site, [RG_STEER_MIGRATED] = QUEUE);
+
+    assert_int_equal(listen(site.listener[0], SITE_CLIENTS_MAX), 0);
+    assert_int_equal(rg_steer_add(site.steer, 0, 0, site.listener[0]), 0);
+    site_row(&site, 0)->retired = 0;
+    site_row(&site, 1)->open = 1000;
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(site_serve_one(&site), 0);
+    SITE_EXPECT(&site, [RG_STEER_LOAD] = 40);
+}
+
 /* The last socket goes and a new one comes: a new group for the kernel, which must get the program, too. */
 static void a_group_made_again_is_steered(void **state)
 {
@@ -196,7 +215,8 @@ int main(void)
         CASE(the_queue_moves_to_the_other_worker), CASE(the_queue_moves_in_hash_mode_and_over_ipv6),
         CASE(the_queue_is_shared_among_the_fit),   CASE(without_a_fit_worker_the_kernel_moves_it),
         CASE(a_closed_listener_s_queue_moves),     CASE(new_connections_pass_over_an_empty_place),
-        CASE(a_new_socket_takes_the_place),        CASE(a_group_made_again_is_steered),
+        CASE(a_new_socket_takes_the_place),        CASE(a_socket_that_listens_again_takes_its_place),
+        CASE(a_group_made_again_is_steered),
     };
 #undef CASE
     int status = site_enter_namespace();
