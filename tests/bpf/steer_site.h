@@ -37,7 +37,7 @@ struct site {
  * printed. */
 int site_enter_namespace(void);
 
-int site_listen(int family, uint16_t *port); /* port 0: any, and *port says which */
+int site_listen(int family, uint16_t *port); /* port 0: a free one, and *port says which */
 void site_open(struct site *s, enum rg_steer_mode mode, unsigned workers, unsigned sockets, int family);
 void site_close(struct site *s);
 void site_drop_connections(struct site *s);
