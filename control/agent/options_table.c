@@ -116,7 +116,8 @@ static const struct rg_conf_custom custom_expect = {
     .equal = expect_equal,
     .copy = expect_copy,
     .wanted = "auto, ic-status, or status codes like 2xx, 204 or 200-399",
-    .pattern = "^(auto|ic-status|[1-5][xX][xX]|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$",
+    .schema = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 100, \"maximum\": 599}, {\"type\": \"string\", "
+              "\"pattern\": \"^(auto|ic-status|[1-5][xX][xX]|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$\"}]",
 };
 
 #define MEMBER(m)                  .offset = offsetof(struct rg_settings, m), .size = sizeof(((struct rg_settings *)0)->m)

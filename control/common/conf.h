@@ -42,8 +42,8 @@ struct rg_conf_custom {
     void (*format)(const void *target, char *buf, size_t len);
     bool (*equal)(const void *a, const void *b);
     void (*copy)(void *to, const void *from);
-    const char *wanted;  /* for messages and documentation */
-    const char *pattern; /* for the JSON Schema */
+    const char *wanted; /* for messages and documentation */
+    const char *schema; /* members of its JSON Schema */
 };
 
 struct rg_conf_option {

@@ -280,11 +280,11 @@ static const struct {
      "field_bytes, target_bytes, body_bytes, body_rate, buffer_bytes, interim_responses; did you "
      "mean timeouts.client_head?"},
     {"\"log.level\": info",
-     "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, listeners, replica, "
-     "steering, admin, timeouts, limits, http, trusted_proxies, health_path, access_log, log"},
-    {"\"listeners[]\": 80",
-     "1:1: \"listeners[]\": got an unknown key, wanted one of workers, pin_workers, backlog, listeners, replica, "
-     "steering, admin, timeouts, limits, http, trusted_proxies, health_path, access_log, log; did you mean listeners?"},
+     "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
+     "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log"},
+    {"\"listeners[]\": 80", "1:1: \"listeners[]\": got an unknown key, wanted one of workers, pin_workers, backlog, "
+                            "health_path, trusted_proxies, listeners, replica, steering, admin, timeouts, limits, "
+                            "http, access_log, log; did you mean listeners?"},
     /* known, not supported */
     {"control: {url: 'wss://x', token_file: /t, state_dir: /s}",
      "1:1: control: got an option that is not supported by this version, wanted it left out; this version is "
@@ -344,8 +344,8 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
         "unix:/path\n"
         "t.yaml:10:14: listeners[2].address: got \"[::]:80\" a second time, wanted each address once\n"
-        "t.yaml:11:1: timeout: got an unknown key, wanted one of workers, pin_workers, backlog, listeners, replica, "
-        "steering, admin, timeouts, limits, http, trusted_proxies, health_path, access_log, log; did you mean "
+        "t.yaml:11:1: timeout: got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
+        "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log; did you mean "
         "timeouts?\n");
 }
 
