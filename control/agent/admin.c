@@ -411,11 +411,8 @@ int rg_admin_start(struct rg_admin *a)
     return a->listener.fd < 0 ? 0 : rg_loop_watch(a->loop, &a->listener, EPOLLIN);
 }
 
-void rg_admin_fini(struct rg_admin *a)
+static void close_listener(struct rg_admin *a)
 {
-    for (unsigned i = 0; i < RG_ADMIN_CONNECTIONS; i++)
-        if (a->connections[i])
-            connection_destroy(a->connections[i]);
     if (a->listener.fd < 0)
         return;
     if (a->owns_file)
@@ -423,4 +420,21 @@ void rg_admin_fini(struct rg_admin *a)
     rg_loop_unwatch(a->loop, &a->listener);
     close(a->listener.fd);
     a->listener.fd = -1;
+}
+
+bool rg_admin_finish(struct rg_admin *a)
+{
+    bool busy = false;
+    close_listener(a);
+    for (unsigned i = 0; i < RG_ADMIN_CONNECTIONS; i++)
+        busy = busy || (a->connections[i] && a->connections[i]->phase == WRITING);
+    return busy;
+}
+
+void rg_admin_fini(struct rg_admin *a)
+{
+    for (unsigned i = 0; i < RG_ADMIN_CONNECTIONS; i++)
+        if (a->connections[i])
+            connection_destroy(a->connections[i]);
+    close_listener(a);
 }

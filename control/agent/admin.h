@@ -52,6 +52,9 @@ int rg_admin_open(struct rg_admin *a, const struct rg_address *address, char *wh
 int rg_admin_start(struct rg_admin *a); /* answers from now on */
 void rg_admin_fini(struct rg_admin *a); /* closes everything; an endpoint that was never opened is fine */
 
+/* No new connections; true while an answer is still on its way to a client. */
+bool rg_admin_finish(struct rg_admin *a);
+
 /* The first field of that kind, or an empty view. */
 struct rg_str rg_admin_field(const struct rg_admin_request *req, enum rg_field_id id);
 

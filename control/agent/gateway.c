@@ -10,6 +10,8 @@
 
 #include "datapath/base/log.h"
 
+#define LAST_ANSWERS_MS 500
+
 /* ---- Before any thread ---- */
 
 static void block_signals(void)
@@ -233,6 +235,9 @@ int rg_gateway_serve(struct rg_gateway *g)
     rg_notify_ready(&g->notify);
     rg_info("ready");
     while (r == 0 && !rg_gateway_has_ended(g))
+        r = rg_loop_turn(&g->loop);
+    /* The answer to POST /drain, and what a scrape waits for, go out before the end. */
+    for (uint64_t end = rg_now_ms() + LAST_ANSWERS_MS; r == 0 && rg_admin_finish(&g->admin) && rg_now_ms() < end;)
         r = rg_loop_turn(&g->loop);
     if (r < 0) {
         rg_error("the control loop failed error=\"%s\"", strerror(-r));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "control/agent/gateway.h"
+#include "control/agent/options_table.h"
 #include "datapath/base/log.h"
 
 struct reload_report {
@@ -14,17 +15,59 @@ struct reload_report {
     unsigned rows;
 };
 
+static void report_row(struct reload_report *report, const char *path, const char *key_a, const char *a,
+                       const char *key_b, const char *b)
+{
+    fputs(report->rows++ > 0 ? ",{\"option\":" : "{\"option\":", report->out);
+    rg_json_string(report->out, rg_str_of(path));
+    fprintf(report->out, ",\"%s\":", key_a);
+    rg_json_string(report->out, rg_str_of(a));
+    fprintf(report->out, ",\"%s\":", key_b);
+    rg_json_string(report->out, rg_str_of(b));
+    fputs("}", report->out);
+}
+
 static void report_kept(const char *path, const char *running, const char *wanted, void *arg)
 {
-    struct reload_report *report = arg;
     rg_warn("reload: this option needs a restart option=%s running=%s wanted=%s", path, running, wanted);
-    fputs(report->rows++ ? ",{\"option\":" : "{\"option\":", report->out);
-    rg_json_string(report->out, rg_str_of(path));
-    fputs(",\"running\":", report->out);
-    rg_json_string(report->out, rg_str_of(running));
-    fputs(",\"wanted\":", report->out);
-    rg_json_string(report->out, rg_str_of(wanted));
-    fputs("}", report->out);
+    report_row(arg, path, "running", running, "wanted", wanted);
+}
+
+/* ---- What changed ---- */
+
+/* A list is as long as its count says; the row after it describes an item. */
+static bool list_differs(const struct rg_conf_option *list, const struct rg_settings *a, const struct rg_settings *b)
+{
+    size_t count = rg_conf_list_count(list, a);
+    bool differs = count != rg_conf_list_count(list, b);
+    for (size_t i = 0; !differs && i < count; i++)
+        differs = !rg_conf_equal(list + 1, (const char *)a + i * list->stride, (const char *)b + i * list->stride);
+    return differs;
+}
+
+static void format_value(const struct rg_conf_option *o, const struct rg_settings *s, char *buf, size_t len)
+{
+    if (o->type == RG_CONF_LIST)
+        snprintf(buf, len, "%zu entries", rg_conf_list_count(o, s));
+    else
+        rg_conf_format(o, s, buf, len);
+}
+
+static void report_changes(const struct rg_settings *running, const struct rg_settings *next, FILE *out)
+{
+    struct reload_report report = {out, 0};
+    for (size_t i = 0; i < rg_options_table.count; i++) {
+        const struct rg_conf_option *o = &rg_options_table.options[i];
+        bool is_list = o->type == RG_CONF_LIST, is_item = strstr(o->path, "[]") != NULL;
+        char was[RG_CONF_TEXT_MAX], is[RG_CONF_TEXT_MAX];
+        if (o->type == RG_CONF_REFUSED || is_item ||
+            (is_list ? !list_differs(o, running, next) : rg_conf_equal(o, running, next)))
+            continue;
+        format_value(o, running, was, sizeof(was));
+        format_value(o, next, is, sizeof(is));
+        rg_info("reload: option changed option=%s from=%s to=%s", o->path, was, is);
+        report_row(&report, o->path, "was", was, "now", is);
+    }
 }
 
 /* ---- Errors ---- */
@@ -104,6 +147,8 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
         struct reload_report kept = {report, 0};
         fputs("{\"reloaded\":true,\"kept\":[", report);
         rg_options_keep_fixed(rg_gateway_settings(g), &box->settings, report_kept, &kept);
+        fputs("],\"changed\":[", report);
+        report_changes(rg_gateway_settings(g), &box->settings, report);
         publish(g, box);
         fprintf(report, "],\"generation\":%" PRIu64 "}\n", box->settings.generation);
         rg_info("reloaded generation=%" PRIu64 " kept=%u", box->settings.generation, kept.rows);

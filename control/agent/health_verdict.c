@@ -146,7 +146,7 @@ static bool is_healthy_map(const cbor_item_t *map, char *why, size_t why_len)
     struct rg_str value;
     const cbor_item_t *status = cbor_isa_map(map) ? find_status(map, &twice) : NULL;
     if (!status || twice || !is_text(status, &value)) {
-        snprintf(why, why_len, "the CBOR answer has no text \"" STATUS_KEY "\"");
+        snprintf(why, why_len, "the CBOR answer has no text '" STATUS_KEY "'");
         return false;
     }
     if (rg_str_eq(value, RG_STR("healthy")))
@@ -156,7 +156,7 @@ static bool is_healthy_map(const cbor_item_t *map, char *why, size_t why_len)
     for (size_t i = 0; i < n; i++) /* it goes to logs and answers */
         shown[i] = value.ptr[i] >= 0x20 && value.ptr[i] < 0x7f ? value.ptr[i] : '?';
     shown[n] = '\0';
-    snprintf(why, why_len, STATUS_KEY " is \"%s\", wanted \"healthy\"", shown);
+    snprintf(why, why_len, STATUS_KEY " is '%s', wanted 'healthy'", shown);
     return false;
 }
 
