@@ -12,9 +12,10 @@ _Static_assert(RG_FIELD_COUNT <= 64, "listed_ids has a bit for each known field"
 #define LENGTH_DIGITS_MAX 19 /* always fits in 64 bits */
 #define WEBSOCKET_KEY_LEN 24 /* 16 bytes in base64 */
 
-/* How often a field stands in the head (more than one is "several"), and its last value. */
+/* How often a field stands in the head (more than one is "several"), and the last one. */
 struct seen {
     struct rg_str value;
+    const struct rg_field *field;
     uint8_t count;
 };
 
@@ -28,6 +29,7 @@ struct facts {
 static inline void note(struct seen *s, const struct rg_field *f)
 {
     s->value = rg_field_value(f);
+    s->field = f;
     s->count = s->count ? 2 : 1;
 }
 
@@ -132,13 +134,30 @@ static bool persists(const struct facts *facts, uint8_t minor)
 
 /* ---- Content-Length, Transfer-Encoding ---- */
 
+/*
+ * A tab around the value. It is white space, but some programs strip spaces only, and then see another framing. Such
+ * fields are refused rather than cleaned.
+ */
+static bool is_padded_with_tab(const struct rg_field *f)
+{
+    const char *p = f->name + f->name_len + 1;
+    while (p < f->value && *p != '\t')
+        p++;
+    if (p < f->value)
+        return true;
+    for (p = f->value + f->value_len; *p != '\r'; p++)
+        if (*p == '\t')
+            return true;
+    return false;
+}
+
 /* One field with a plain decimal number; a leading zero is refused, as some read it as octal. */
 static bool take_length(const struct seen *length, uint64_t *ret)
 {
     struct rg_str text = length->value;
     if (length->count != 1 || text.len > LENGTH_DIGITS_MAX || !rg_str_is(text, RG_CHAR_DIGIT))
         return false;
-    if (text.ptr[0] == '0' && text.len > 1)
+    if ((text.ptr[0] == '0' && text.len > 1) || is_padded_with_tab(length->field))
         return false;
     uint64_t n = 0;
     for (size_t i = 0; i < text.len; i++)
@@ -165,7 +184,7 @@ static RG_COLD enum rg_reason judge_coding(const struct seen *coding)
 {
     struct rg_str rest = coding->value, name;
     bool after_chunked = false;
-    if (coding->count != 1)
+    if (coding->count != 1 || is_padded_with_tab(coding->field))
         return RG_REASON_BAD_TRANSFER_ENCODING;
     while (next_element(&rest, &name)) {
         if (after_chunked)
@@ -179,7 +198,8 @@ static RG_COLD enum rg_reason judge_coding(const struct seen *coding)
 
 static enum rg_reason take_coding(const struct seen *coding)
 {
-    if (RG_LIKELY(coding->count == 1 && rg_str_eq_nocase(coding->value, RG_STR("chunked"))))
+    bool is_chunked = coding->count == 1 && rg_str_eq_nocase(coding->value, RG_STR("chunked"));
+    if (RG_LIKELY(is_chunked && !is_padded_with_tab(coding->field)))
         return RG_REASON_NONE;
     return judge_coding(coding);
 }
