@@ -80,12 +80,14 @@ static uint16_t bound_port(int fd)
     return ntohs(a.any.sa_family == AF_INET6 ? a.in6.sin6_port : a.in.sin_port);
 }
 
+static const char LOOPBACK[] = "127.0.0.1"; /* of a port alone */
+
 /* PORT, HOST:PORT or [HOST]:PORT. */
 static bool split_address(const char *address, char host[HOST_SIZE], const char **ret_port)
 {
     const char *colon = strrchr(address, ':');
     if (!colon) {
-        strcpy(host, "127.0.0.1");
+        memcpy(host, LOOPBACK, sizeof(LOOPBACK));
         *ret_port = address;
         return true;
     }
@@ -156,7 +158,8 @@ int rg_listen_open(struct rg_server *s, unsigned n, FILE *port_file)
     if (!s->quiet) {
         const char *colon = strrchr(address, ':');
         int host_n = colon ? (int)(colon - address) : 0;
-        printf("listening on http://%.*s:%u\n", host_n ? host_n : 9, host_n ? address : "127.0.0.1", port);
+        printf("listening on http://%.*s:%u\n", host_n ? host_n : (int)sizeof(LOOPBACK) - 1,
+               host_n ? address : LOOPBACK, port);
     }
     if (port_file)
         fprintf(port_file, "%u\n", port);

@@ -153,13 +153,12 @@ static int parse_flags(struct rg_server *s, int argc, char **argv)
     return GO_ON;
 }
 
-static int threads_create(struct rg_server *s)
+/* Nothing is open yet in them. NULL when out of memory. */
+static struct rg_thread *threads_create(struct rg_server *s)
 {
-    s->threads = calloc(s->n_threads, sizeof(struct rg_thread));
-    if (!s->threads)
-        return -ENOMEM;
-    for (unsigned i = 0; i < s->n_threads; i++) {
-        struct rg_thread *t = &s->threads[i];
+    struct rg_thread *threads = calloc(s->n_threads, sizeof(*threads));
+    for (unsigned i = 0; threads && i < s->n_threads; i++) {
+        struct rg_thread *t = &threads[i];
         t->server = s;
         t->epoll = t->spare_fd = t->wake.fd = -1;
         for (unsigned n = 0; n < RG_LISTEN_MAX; n++)
@@ -169,10 +168,10 @@ static int threads_create(struct rg_server *s)
         TAILQ_INIT(&t->run);
         pthread_mutex_init(&t->tally.lock, NULL);
     }
-    return 0;
+    return threads;
 }
 
-/* The ports appear at once and complete: the file is written beside and renamed. */
+/* The file of ports appears at once and complete: it is written beside and renamed. */
 static int open_listeners(struct rg_server *s)
 {
     char *temporary = NULL;
@@ -184,18 +183,24 @@ static int open_listeners(struct rg_server *s)
         ports = fopen(temporary, "we");
         if (!ports) {
             err = -errno;
-            fprintf(stderr, "ringgate-origin: %s: %s\n", temporary, strerror(errno));
             goto out;
         }
     }
-    for (unsigned n = 0; n < s->n_listen && err == 0; n++)
+    for (unsigned n = 0; n < s->n_listen; n++) {
         err = rg_listen_open(s, n, ports);
-    if (ports && fclose(ports) != 0 && err == 0)
-        err = -errno;
-    if (ports && err == 0 && rename(temporary, s->port_file) < 0)
-        err = -errno;
+        if (err < 0) {
+            if (ports)
+                fclose(ports);
+            free(temporary);
+            return err; /* said already */
+        }
+    }
     fflush(stdout);
+    if (ports && (fclose(ports) != 0 || rename(temporary, s->port_file) < 0))
+        err = -errno;
 out:
+    if (err < 0)
+        fprintf(stderr, "ringgate-origin: %s: %s\n", s->port_file, strerror(-err));
     free(temporary);
     return err;
 }
@@ -271,10 +276,12 @@ static void stop_threads(struct rg_server *s, unsigned n)
 static int serve(struct rg_server *s, const sigset_t *signals)
 {
     unsigned started = 0;
-    int err = threads_create(s);
-    if (err < 0)
-        return err;
-    err = open_listeners(s);
+    s->threads = threads_create(s);
+    if (!s->threads) {
+        fprintf(stderr, "ringgate-origin: out of memory\n");
+        return -ENOMEM;
+    }
+    int err = open_listeners(s);
     if (err == 0)
         err = start_threads(s, &started);
     if (err == 0)
@@ -289,7 +296,7 @@ static int serve(struct rg_server *s, const sigset_t *signals)
 
 int main(int argc, char **argv)
 {
-    static struct rg_server server = {.n_threads = 1, .next_seq = 1, .next_connection = 1};
+    struct rg_server server = {.n_threads = 1, .next_seq = 1, .next_connection = 1};
     sigset_t signals;
     int status = parse_flags(&server, argc, argv);
     if (status != GO_ON)
