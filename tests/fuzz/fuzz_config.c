@@ -56,20 +56,29 @@ static void check_limits(const struct rg_settings *s)
     RG_ASSERT(!s->access_log || s->access_log_path[0] != '\0');
 }
 
+static char *json_of(const struct rg_settings *s, size_t *ret_len)
+{
+    char *json = NULL;
+    FILE *out = open_memstream(&json, ret_len);
+    RG_ASSERT(out);
+    rg_options_write_json(s, out);
+    fclose(out);
+    return json;
+}
+
 static void check_round_trip(const struct memory_file *f, const struct rg_settings *first)
 {
     static struct rg_settings second;
-    char *json = NULL, *errors = NULL;
-    size_t json_len = 0, errors_len = 0;
-    FILE *out = open_memstream(&json, &json_len);
-    RG_ASSERT(out);
-    rg_options_write_json(first, out);
-    fclose(out);
-    memory_file_fill(f, json, json_len);
+    char *errors = NULL;
+    size_t len, again_len, errors_len = 0;
+    char *json = json_of(first, &len);
+    memory_file_fill(f, json, len);
     RG_ASSERT(load(f, &second, &errors, &errors_len) == 0);
-    RG_ASSERT(memcmp(first, &second, sizeof(second)) == 0);
+    char *again = json_of(&second, &again_len);
+    RG_ASSERT(len == again_len && memcmp(json, again, len) == 0);
     RG_ASSERT(rg_options_keep_fixed(first, &second, NULL, NULL) == 0);
     free(json);
+    free(again);
     free(errors);
 }
 

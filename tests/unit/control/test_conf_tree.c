@@ -34,11 +34,11 @@ static void an_alias_bomb_costs_nothing(void **state)
 {
     (void)state;
     char text[2048] = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+    size_t used = strlen(text);
     for (int i = 1; i < 12; i++) {
-        char line[128];
-        snprintf(line, sizeof(line), "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1,
-                 i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
-        strcat(text, line);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "a%d: &a%d [", i, i);
+        for (int j = 0; j < 9; j++)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "*a%d%s", i - 1, j < 8 ? ", " : "]\n");
     }
     struct loaded l = config_load(text, strlen(text), NULL);
     assert_true(l.rc < 0);
@@ -136,8 +136,7 @@ static void bytes_that_no_text_has(void **state)
         "\xf0\x9f\x98",
         "\xc3(",
         "\xfe",
-        "\xff\xfe"
-        "a",
+        "\xff\xfe.",
     };
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         char expected[128];

@@ -119,7 +119,7 @@ static void listeners_are_bounded(void **state)
     for (int i = 0; i < RG_LISTENERS_MAX; i++)
         sprintf(words + strlen(words), "--listen=%d ", 8000 + i);
     assert_int_equal(good(words).n_listen, RG_LISTENERS_MAX);
-    strcat(words, "--listen=99");
+    sprintf(words + strlen(words), "--listen=99");
     bad(words, "--listen: got more than 16 of them, wanted at most 16\n");
 }
 

@@ -1,0 +1,122 @@
+/* control/agent/options.c: what comes from the file, what from flags, and what must come from either. */
+#include "tests/unit/control/config_fixture.h"
+
+static const char file[] = "workers: 3\n"
+                           "listeners: [{address: 80}, {address: 81}, {address: 'unix:/run/in.sock'}]\n"
+                           "replica: {address: 'unix:/run/replica.sock'}\n"
+                           "admin: {address: 9000}\n"
+                           "limits: {headers: 21}\n";
+
+static void a_replica_is_needed(void **state)
+{
+    (void)state;
+    struct rg_flags none = {0};
+    struct loaded l = config_load("workers: 1\n", 11, &none);
+    assert_string_equal(
+        l.errors, "t.yaml:1:1: replica.address: got nothing, wanted the address of the service behind the gateway; "
+                  "give it here or by --replica ADDR\n");
+    config_free(&l);
+    l = config_load("log: {}\nreplica:\n  protocol: http1\n", 34, &none);
+    assert_string_equal(
+        l.errors, "t.yaml:3:3: replica.address: got nothing, wanted the address of the service behind the gateway; "
+                  "give it here or by --replica ADDR\n");
+    config_free(&l);
+    l = config_load("log: [\n", 7, &none); /* one error is enough when the file could not be read */
+    assert_null(strstr(l.errors, "replica.address"));
+    config_free(&l);
+}
+
+static void flags_win_over_the_file(void **state)
+{
+    (void)state;
+    struct rg_flags flags = {.listen = {"81", "127.0.0.1:82"},
+                             .n_listen = 2,
+                             .replica = "http://127.0.0.1:83",
+                             .workers = "5",
+                             .admin = "off"};
+    struct loaded l = config_load(file, strlen(file), &flags);
+    assert_string_equal(l.errors, "");
+    assert_int_equal(l.settings.n_listeners, 2);
+    assert_string_equal(l.settings.listeners[0].text, "[::]:81");
+    assert_string_equal(l.settings.listeners[1].text, "127.0.0.1:82");
+    assert_string_equal(l.settings.replica.text, "127.0.0.1:83");
+    assert_int_equal(l.settings.workers, 5);
+    assert_false(l.settings.admin_enabled);
+    assert_int_equal(l.settings.headers, 21);
+    config_free(&l);
+    flags = (struct rg_flags){.workers = "auto", .replica = "1"};
+    l = config_load("workers: 63\n", 12, &flags);
+    assert_int_equal(l.rc, 0);
+    assert_int_not_equal(l.settings.workers, 63);
+    config_free(&l);
+}
+
+static void bad_flags_are_named_after_the_file(void **state)
+{
+    (void)state;
+    struct rg_flags flags = {.listen = {"80", "x", "80"},
+                             .n_listen = 3,
+                             .replica = "h2c://127.0.0.1:1",
+                             .workers = "0",
+                             .admin = "of",
+                             .control = "wss://p",
+                             .token_file = "/t",
+                             .state_dir = "/s"};
+    struct loaded l = config_load("log: {level: x}\n", 16, &flags);
+    assert_string_equal(
+        l.errors,
+        "t.yaml:1:14: log.level: got \"x\", wanted one of error, warn, info or debug\n"
+        "--listen: got \"x\", wanted a numeric address or localhost; host names are not supported by this version\n"
+        "--replica: got \"h2c://127.0.0.1:1\", wanted http://ADDR; this version does not speak HTTP/2 or TLS to the "
+        "replica yet\n"
+        "--workers: got 0, wanted auto or a whole number from 1 to 64\n"
+        "--admin: got \"of\", wanted a numeric address or localhost; host names are not supported by this version; did "
+        "you mean off?\n"
+        "--control: got \"wss://p\", wanted the flag left out; not supported by this version, which is configured by "
+        "its file and flags alone\n"
+        "--token-file: got \"/t\", wanted the flag left out; not supported by this version, which is configured by its "
+        "file and flags alone\n"
+        "--state-dir: got \"/s\", wanted the flag left out; not supported by this version, which is configured by its "
+        "file and flags alone\n"
+        "--listen: got \"[::]:80\" a second time, wanted each address once\n");
+    config_free(&l);
+}
+
+static void files_that_are_not_there(void **state)
+{
+    (void)state;
+    struct rg_flags flags = {.config_path = "none.yaml", .replica = "80"};
+    struct loaded l = config_load("", 0, &flags);
+    assert_int_equal(l.rc, 0);
+    assert_string_equal(l.errors, "");
+    config_free(&l);
+    flags.replica = NULL;
+    l = config_load("", 0, &flags);
+    assert_string_equal(l.errors,
+                        "none.yaml: got an error (No such file or directory), wanted a configuration file that can be "
+                        "read; name one with -c FILE, or start without a file by --replica ADDR\n");
+    config_free(&l);
+    flags = (struct rg_flags){.config_path = "none.yaml", .config_given = true, .replica = "80"};
+    l = config_load("", 0, &flags);
+    assert_string_equal(
+        l.errors,
+        "none.yaml: got an error (No such file or directory), wanted a configuration file that can be read\n");
+    config_free(&l);
+    flags = (struct rg_flags){.config_path = ".", .replica = "80"};
+    l = config_load("", 0, &flags);
+    assert_string_equal(l.errors,
+                        ".: got an error (Is a directory), wanted a configuration file that can be read; name one "
+                        "with -c FILE, or start without a file by --replica ADDR\n");
+    config_free(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_replica_is_needed),
+        cmocka_unit_test(flags_win_over_the_file),
+        cmocka_unit_test(bad_flags_are_named_after_the_file),
+        cmocka_unit_test(files_that_are_not_there),
+    };
+    return cmocka_run_group_tests(tests, config_setup, config_teardown);
+}
