@@ -28,8 +28,8 @@ struct rg_conn {
     struct rg_list idle; /* worker->idle while RG_CONN_IDLE */
     struct rg_exchange *exchange;
     struct rg_h1_resume resume;
-    uint64_t since_ms;    /* when the present state began */
-    uint64_t head_us;     /* first byte of the present request */
+    uint64_t since_ms; /* when the present state began */
+    uint64_t head_us;  /* first byte of the present request */
     uint16_t peer_port, listener_port;
     uint8_t state;
     struct rg_peer_text peer;

@@ -31,7 +31,7 @@ struct rg_worker {
     uint64_t now_ms, now_us; /* CLOCK_MONOTONIC, once a turn */
     uint64_t unix_us_offset; /* wall clock minus now_us */
     struct rg_wheel wheel;
-    struct rg_timer tick; /* each second */
+    struct rg_timer tick;   /* each second */
     struct rg_list dirty;   /* sockets with output to send this turn */
     struct rg_list starved; /* sockets whose receive found no buffer */
     struct rg_metrics *metrics;
@@ -67,11 +67,11 @@ struct rg_worker {
     struct rg_slot mail_slot;
     int mail_fd;
     uint64_t mail_value;
-    uint32_t mail; /* atomic bits */
+    uint32_t mail;                           /* atomic bits */
     const struct rg_settings *next_settings; /* atomic */
-    uint64_t generation; /* atomic; of the settings in use */
-    uint32_t stall_ms;   /* atomic */
-    bool ended;          /* atomic */
+    uint64_t generation;                     /* atomic; of the settings in use */
+    uint32_t stall_ms;                       /* atomic */
+    bool ended;                              /* atomic */
     pthread_t thread;
     bool thread_runs;
 };

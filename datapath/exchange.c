@@ -103,7 +103,8 @@ static void answer_refusal(struct rg_worker *w, struct rg_exchange *x, enum rg_r
 {
     char body[512];
     uint16_t status = rg_reason_info(reason)->status;
-    /* After a refused request nobody knows where the next one begins. A failure of the replica leaves the client's side sound. */
+    /* After a refused request nobody knows where the next one begins. A failure of the replica leaves the client's side
+     * sound. */
     if (status < 500 || status == 501 || status == 505 || !x->request.done)
         x->keep = false;
     struct rg_str id = {x->request_id, x->request_id_len};
@@ -230,10 +231,8 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
     struct rg_framing framing = {0};
     struct rg_framing_options opt = {.body_bytes = w->settings->body_bytes};
     enum rg_reason reason = rg_h1_frame_request(req, &opt, &framing);
-    struct rg_forward f = {.peer = &c->peer,
-                           .scheme = RG_STR("http"),
-                           .listener_port = c->listener_port,
-                           .replica_host = w->replica_host};
+    struct rg_forward f = {
+        .peer = &c->peer, .scheme = RG_STR("http"), .listener_port = c->listener_port, .replica_host = w->replica_host};
     f.path = normal_path(req, path_scratch, &reason);
     rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memcpy(x->request_id, f.request_id, f.request_id_len);

@@ -2,8 +2,8 @@
  * An exchange: one request and its response. exchange.c tells its life, step by step.
  *
  * Lifetime: made when a request head is complete or refused, freed in one function when the last byte of the response
- * has been taken by the kernel, or the client is lost. It borrows the client connection for its whole life and an upstream
- * connection from acquire to release. Thread: the worker's.
+ * has been taken by the kernel, or the client is lost. It borrows the client connection for its whole life and an
+ * upstream connection from acquire to release. Thread: the worker's.
  */
 #ifndef RG_EXCHANGE_H
 #define RG_EXCHANGE_H
@@ -24,32 +24,32 @@ struct rg_exchange {
     struct rg_upstream_conn *up;
     struct rg_list waiting; /* upstream->waiting */
     uint8_t step;
-    uint8_t method;       /* enum rg_method */
-    uint8_t minor;        /* of the client */
-    uint8_t reason;       /* enum rg_reason; NONE while all is well */
-    uint8_t interims;     /* 1xx passed on */
-    uint16_t status;      /* of the final response; 0: none yet */
-    bool keep;            /* the client connection may go on afterwards */
-    bool broken_off;      /* the client's message is not whole; its connection ends */
-    bool reset;           /* ... and must not end in order, lest the message look whole */
+    uint8_t method;            /* enum rg_method */
+    uint8_t minor;             /* of the client */
+    uint8_t reason;            /* enum rg_reason; NONE while all is well */
+    uint8_t interims;          /* 1xx passed on */
+    uint16_t status;           /* of the final response; 0: none yet */
+    bool keep;                 /* the client connection may go on afterwards */
+    bool broken_off;           /* the client's message is not whole; its connection ends */
+    bool reset;                /* ... and must not end in order, lest the message look whole */
     bool ends_with_connection; /* the response has no length of its own (HTTP/1.0 client) */
-    bool expect_continue; /* the client waits for a 100 before it sends its body */
+    bool expect_continue;      /* the client waits for a 100 before it sends its body */
     bool websocket;
-    bool whole_in_head;   /* `head` holds the whole request, body included */
-    bool retried;         /* sent again, on a new connection */
-    bool responding;      /* a final response head is in the client's output */
-    bool up_persistent;   /* the replica allows another request on the connection */
-    bool logged;          /* an access record is wanted */
+    bool whole_in_head;         /* `head` holds the whole request, body included */
+    bool retried;               /* sent again, on a new connection */
+    bool responding;            /* a final response head is in the client's output */
+    bool up_persistent;         /* the replica allows another request on the connection */
+    bool logged;                /* an access record is wanted */
     struct rg_h1_resume resume; /* of the response head */
     struct rg_pump request, response;
     struct rg_buf *head; /* what the replica gets: head, and the body if it was there and small; kept for a retry */
     uint64_t connect_us, connected_us, sent_us, first_byte_us; /* 0: not yet */
     uint64_t client_in_ms, client_out_ms, up_ms;               /* last progress */
-    uint64_t half_closed_ms; /* the client ended its side after a complete request; 0: it has not */
-    uint32_t body_in_head;   /* body bytes in `head` */
+    uint64_t half_closed_ms;             /* the client ended its side after a complete request; 0: it has not */
+    uint32_t body_in_head;               /* body bytes in `head` */
     uint64_t request_done_ms;            /* when it was first seen that only the response is missing; 0: not yet */
     uint64_t checked_ms, client_wait_ms; /* for the least rate of a body */
-    int64_t unsent; /* bytes the client's kernel had not acknowledged when last looked at */
+    int64_t unsent;                      /* bytes the client's kernel had not acknowledged when last looked at */
     uint8_t request_id_len;
     /* of the access record; views into request_buf */
     struct rg_buf *request_buf;

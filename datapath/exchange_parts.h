@@ -1,10 +1,12 @@
-/* What the files of the exchange share: exchange.c (its life), exchange_time.c (limits), exchange_record.c (the record). */
+/* What the files of the exchange share: exchange.c (its life), exchange_time.c (limits), exchange_record.c (the
+ * record). */
 #ifndef RG_EXCHANGE_PARTS_H
 #define RG_EXCHANGE_PARTS_H
 
 #include "datapath/exchange.h"
 
-#define RG_HALF_CLOSE_MS 500 /* a client that ended its side after a complete request gets so long for the response to begin */
+#define RG_HALF_CLOSE_MS \
+    500 /* a client that ended its side after a complete request gets so long for the response to begin */
 
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason);
 

@@ -78,7 +78,8 @@ static bool is_shortage(int err)
 
 static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, int err)
 {
-    /* Shut down by the supervisor while this worker hung: its queue has moved to others, and now it takes part again. */
+    /* Shut down by the supervisor while this worker hung: its queue has moved to others, and now it takes part again.
+     */
     if (err == EINVAL && l->state == RG_LISTENER_OPEN && listen(l->fd, (int)w->settings->backlog) == 0) {
         accept_more(w, l);
         return;

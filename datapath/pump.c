@@ -33,7 +33,8 @@ static bool pass_on(struct rg_output *out, struct rg_bufs *bufs, struct rg_buf *
     return rg_output_push(out, b, (uint32_t)(ptr - b->data), len);
 }
 
-static enum rg_pump_result run_length(struct rg_pump *p, struct rg_input *in, struct rg_output *out, struct rg_bufs *bufs)
+static enum rg_pump_result run_length(struct rg_pump *p, struct rg_input *in, struct rg_output *out,
+                                      struct rg_bufs *bufs)
 {
     struct rg_str front = rg_input_front(in);
     uint32_t n = front.len < p->left ? (uint32_t)front.len : (uint32_t)p->left;
@@ -76,7 +77,8 @@ static enum rg_pump_result run_until_end(struct rg_pump *p, struct rg_input *in,
     return RG_PUMP_OK;
 }
 
-static enum rg_pump_result run_chunked(struct rg_pump *p, struct rg_input *in, struct rg_output *out, struct rg_bufs *bufs)
+static enum rg_pump_result run_chunked(struct rg_pump *p, struct rg_input *in, struct rg_output *out,
+                                       struct rg_bufs *bufs)
 {
     struct rg_str front = rg_input_front(in);
     struct rg_str span = RG_STR_NONE;

@@ -52,7 +52,8 @@ static uint64_t user_data(struct rg_slot slot, enum rg_op op)
 static RG_COLD int explain(int err)
 {
     if (err == -EPERM)
-        rg_error("io_uring is not permitted here; check sysctl kernel.io_uring_disabled (must be 0) and seccomp filters");
+        rg_error(
+            "io_uring is not permitted here; check sysctl kernel.io_uring_disabled (must be 0) and seccomp filters");
     else if (err == -ENOSYS)
         rg_error("this kernel has no io_uring; Linux 6.1 or newer is needed");
     else if (err == -EINVAL)
@@ -91,9 +92,9 @@ int rg_ring_create(struct rg_ring **ret, struct rg_bufs *bufs, struct rg_metrics
         free(ring);
         return -ENOMEM;
     }
-    struct io_uring_params p = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
-        .cq_entries = COMPLETIONS};
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                                         IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+                                .cq_entries = COMPLETIONS};
     int err = io_uring_queue_init_params(SUBMISSIONS, &ring->uring, &p);
     if (err < 0)
         goto no_ring;

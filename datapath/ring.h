@@ -56,8 +56,8 @@ void rg_ring_destroy(struct rg_ring *ring);
 struct rg_slot rg_ring_slot_get(struct rg_ring *ring, enum rg_slot_kind kind, void *owner);
 void rg_ring_slot_put(struct rg_ring *ring, struct rg_slot slot);
 
-void rg_ring_accept(struct rg_ring *ring, struct rg_slot slot, int fd);      /* multishot */
-void rg_ring_recv_multi(struct rg_ring *ring, struct rg_slot slot, int fd);  /* multishot, provided buffers */
+void rg_ring_accept(struct rg_ring *ring, struct rg_slot slot, int fd);     /* multishot */
+void rg_ring_recv_multi(struct rg_ring *ring, struct rg_slot slot, int fd); /* multishot, provided buffers */
 void rg_ring_recv_once(struct rg_ring *ring, struct rg_slot slot, int fd, bool expect_wait); /* a provided buffer */
 void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *to, uint32_t len);
 void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n);

@@ -69,14 +69,15 @@ struct rg_settings {
     uint32_t replica_idle_ms;
     struct rg_health_settings health;
 
-    uint32_t client_head_ms, client_idle_ms, body_idle_ms, connect_ms, response_head_ms, drain_ms, drain_idle_ms, tunnel_idle_ms;
+    uint32_t client_head_ms, client_idle_ms, body_idle_ms, connect_ms, response_head_ms, drain_ms, drain_idle_ms,
+        tunnel_idle_ms;
 
     uint32_t connections; /* client connections per process; 0: as many as descriptors allow */
     uint32_t head_bytes, field_bytes, target_bytes;
     uint16_t headers;
-    uint64_t body_bytes;      /* 0: no limit */
-    uint32_t body_rate;       /* least bytes/s of a request body after 10 s of grace; 0: off */
-    uint64_t buffer_bytes;    /* most memory for buffers per worker */
+    uint64_t body_bytes;   /* 0: no limit */
+    uint32_t body_rate;    /* least bytes/s of a request body after 10 s of grace; 0: off */
+    uint64_t buffer_bytes; /* most memory for buffers per worker */
     uint8_t interim_responses;
     bool allow_underscore;
 
@@ -89,7 +90,7 @@ struct rg_settings {
     char access_log_path[256]; /* "-": standard output */
     uint8_t access_format;     /* enum rg_access_format */
     uint32_t access_sample;    /* every n-th exchange; 1: all */
-    uint8_t log_level; /* enum rg_log_level */
+    uint8_t log_level;         /* enum rg_log_level */
 };
 
 #endif

@@ -24,10 +24,10 @@ enum rg_socket_state { RG_SOCKET_OPEN, RG_SOCKET_CLOSING, RG_SOCKET_CLOSED };
 
 enum rg_socket_event {
     RG_SOCKET_NOTHING,
-    RG_SOCKET_DATA,  /* bytes were added to `in` */
-    RG_SOCKET_EOF,   /* the peer has ended its side; `eof` stays set */
-    RG_SOCKET_ERROR, /* the connection is broken; `broken` stays set */
-    RG_SOCKET_SENT,  /* bytes of `out` were taken by the kernel */
+    RG_SOCKET_DATA,       /* bytes were added to `in` */
+    RG_SOCKET_EOF,        /* the peer has ended its side; `eof` stays set */
+    RG_SOCKET_ERROR,      /* the connection is broken; `broken` stays set */
+    RG_SOCKET_SENT,       /* bytes of `out` were taken by the kernel */
     RG_SOCKET_UNSENDABLE, /* the peer takes no more; what it sent before may still be read; `unsendable` stays set */
     RG_SOCKET_CONNECTED,
     RG_SOCKET_SHUT, /* our side was ended */
@@ -44,13 +44,13 @@ struct rg_socket {
     bool recv_cancelled; /* the cancel of the receive in flight was asked for */
     bool all_cancelled;  /* closing: the cancel of everything was asked for */
     bool eof, broken, unsendable;
-    bool slow;      /* the peer takes output slowly: it gets small pieces, so that it holds little memory */
-    bool fast;      /* the last receive filled its block: more is likely there */
-    bool connected; /* output may be sent */
-    bool shut;      /* the end of our side was asked for */
-    int error;      /* errno of what broke it */
-    uint64_t sent_ms; /* when output was last taken, or first queued */
-    struct rg_buf *bulk; /* of the receive in flight */
+    bool slow;              /* the peer takes output slowly: it gets small pieces, so that it holds little memory */
+    bool fast;              /* the last receive filled its block: more is likely there */
+    bool connected;         /* output may be sent */
+    bool shut;              /* the end of our side was asked for */
+    int error;              /* errno of what broke it */
+    uint64_t sent_ms;       /* when output was last taken, or first queued */
+    struct rg_buf *bulk;    /* of the receive in flight */
     struct rg_list dirty;   /* in worker->dirty while output waits for the end of the turn */
     struct rg_list starved; /* in worker->starved while it waits for a buffer */
     struct rg_input in;

@@ -39,7 +39,8 @@ static bool is_loopback6(const struct in6_addr *a)
     return IN6_IS_ADDR_LOOPBACK(a);
 }
 
-/* Loopback needs no pacing and no estimate of a path: BBR, where it is the default, costs timers and throughput there. */
+/* Loopback needs no pacing and no estimate of a path: BBR, where it is the default, costs timers and throughput there.
+ */
 static void tune_loopback(int fd)
 {
     if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0)
@@ -59,7 +60,8 @@ int rg_sys_socket(const struct rg_address *to)
     if (to->sa.sa_family == AF_UNIX)
         return fd;
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    bool loopback = to->sa.sa_family == AF_INET ? is_loopback4(to->in.sin_addr.s_addr) : is_loopback6(&to->in6.sin6_addr);
+    bool loopback =
+        to->sa.sa_family == AF_INET ? is_loopback4(to->in.sin_addr.s_addr) : is_loopback6(&to->in6.sin6_addr);
     if (loopback)
         tune_loopback(fd);
     return fd;
@@ -130,10 +132,8 @@ bool rg_sys_refuse_handshakes(int fd)
         return false;
     /* Byte 13 of the TCP header holds the flags; a segment with SYN alone opens a connection. */
     struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
         BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
     };
     struct sock_fprog prog = {.len = sizeof code / sizeof *code, .filter = code};

@@ -8,8 +8,8 @@
 #include "datapath/http/h1_write.h"
 #include "datapath/settings.h"
 
-uint64_t rg_sys_now_ns(void);     /* CLOCK_MONOTONIC */
-uint64_t rg_sys_unix_us(void);    /* wall clock */
+uint64_t rg_sys_now_ns(void);  /* CLOCK_MONOTONIC */
+uint64_t rg_sys_unix_us(void); /* wall clock */
 
 /* A socket for the address's family, tuned for a leg to it. Negative errno. */
 int rg_sys_socket(const struct rg_address *to);
@@ -23,7 +23,8 @@ int64_t rg_sys_unsent(int fd);
 bool rg_sys_is_quiet(int fd);
 /* The close that follows breaks the connection (RST), so that the peer can't take what it has for the whole. */
 void rg_sys_reset_on_close(int fd);
-/* New handshakes are not answered any more; those that have begun still complete. false: can't be done for this socket. */
+/* New handshakes are not answered any more; those that have begun still complete. false: can't be done for this socket.
+ */
 bool rg_sys_refuse_handshakes(int fd);
 
 #endif

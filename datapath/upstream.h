@@ -2,8 +2,8 @@
  * The way to the replica: connections of this worker, kept between requests (the most recently used first), and the
  * exchanges that wait for one. A connection carries one request at a time.
  *
- * Lifetime: an upstream connection belongs to the pool while idle, to its exchange while used; freed in one function when
- * its socket has gone. Thread: the worker's.
+ * Lifetime: an upstream connection belongs to the pool while idle, to its exchange while used; freed in one function
+ * when its socket has gone. Thread: the worker's.
  */
 #ifndef RG_UPSTREAM_H
 #define RG_UPSTREAM_H

@@ -1,6 +1,6 @@
 /*
- * See worker.h. One turn of the loop: sleep in the kernel (the only io_uring_enter), take the completions, run the timers,
- * read the mail, give fresh buffers, send what the turn has produced.
+ * See worker.h. One turn of the loop: sleep in the kernel (the only io_uring_enter), take the completions, run the
+ * timers, read the mail, give fresh buffers, send what the turn has produced.
  */
 #include "datapath/worker.h"
 
@@ -19,10 +19,10 @@
 #include "datapath/exchange.h"
 #include "datapath/http/h1_write.h"
 
-#define TICK_MS        1000
-#define POOL_CHUNK     (256u * 1024)
-#define POOL_MAX       (1ull << 32) /* connections and exchanges are bounded by descriptors, not here */
-#define FD_RESERVE     64           /* descriptors that are not for clients: log, admin, rings, listeners */
+#define TICK_MS    1000
+#define POOL_CHUNK (256u * 1024)
+#define POOL_MAX   (1ull << 32) /* connections and exchanges are bounded by descriptors, not here */
+#define FD_RESERVE 64           /* descriptors that are not for clients: log, admin, rings, listeners */
 
 /* ---- time ---- */
 

@@ -19,9 +19,9 @@ struct rg_worker_init {
     uint16_t id;
     const struct rg_settings *settings; /* borrowed until replaced by rg_worker_publish and acknowledged */
     struct rg_replica *replica;         /* shared by all workers, owned by the control thread */
-    struct rg_steer_worker *steer;      /* this worker's row in the steering map, or a private one when steering is off */
-    struct rg_access_ring *access;      /* owned by the control thread */
-    int listen_fds[RG_LISTENERS_MAX];   /* bound and listening, one per listener; the worker takes them over */
+    struct rg_steer_worker *steer;    /* this worker's row in the steering map, or a private one when steering is off */
+    struct rg_access_ring *access;    /* owned by the control thread */
+    int listen_fds[RG_LISTENERS_MAX]; /* bound and listening, one per listener; the worker takes them over */
     uint16_t n_listen_fds;
 };
 
@@ -33,12 +33,13 @@ int rg_worker_start(struct rg_worker *w); /* spawns the thread */
 void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings);
 uint64_t rg_worker_generation(const struct rg_worker *w); /* generation of the settings in use; atomic */
 
-void rg_worker_drain(struct rg_worker *w);      /* stop accepting, finish what runs, then the thread ends */
-void rg_worker_stop(struct rg_worker *w);       /* break off everything and end */
+void rg_worker_drain(struct rg_worker *w);           /* stop accepting, finish what runs, then the thread ends */
+void rg_worker_stop(struct rg_worker *w);            /* break off everything and end */
 bool rg_worker_has_ended(const struct rg_worker *w); /* atomic; the thread may be joined without waiting */
-void rg_worker_destroy(struct rg_worker *w);    /* joins the thread; NULL is fine */
+void rg_worker_destroy(struct rg_worker *w);         /* joins the thread; NULL is fine */
 
-/* The supervisor's act on a hung worker: its listeners are shut down so that their queues migrate. The worker takes new ones when it moves again. */
+/* The supervisor's act on a hung worker: its listeners are shut down so that their queues migrate. The worker takes new
+ * ones when it moves again. */
 void rg_worker_abandon_listeners(struct rg_worker *w);
 
 /* Test switch, only in builds with RG_DEBUG_SWITCHES: the loop sleeps once, outside the kernel's wait. */

@@ -13,7 +13,7 @@
 #include "datapath/base/pool.h"
 #include "datapath/base/str.h"
 
-#define RG_BUF_SMALL 8192u  /* block sizes, header included */
+#define RG_BUF_SMALL 8192u /* block sizes, header included */
 #define RG_BUF_BULK  65536u
 
 struct rg_buf {
@@ -90,8 +90,9 @@ struct rg_output {
 /* A reference to bytes of b. false: no segment free (nothing changed); the caller waits for a send to finish. */
 bool rg_output_push(struct rg_output *out, struct rg_buf *b, uint32_t off, uint32_t len);
 /*
- * Room to write at least n bytes (n <= RG_BUF_BULK_CAP) at the end of the queue: in the last block when it is the queue's alone
- * and has room, else in a new one. Commit what was written with rg_output_commit. NULL: no segment or no buffer.
+ * Room to write at least n bytes (n <= RG_BUF_BULK_CAP) at the end of the queue: in the last block when it is the
+ * queue's alone and has room, else in a new one. Commit what was written with rg_output_commit. NULL: no segment or no
+ * buffer.
  */
 char *rg_output_room(struct rg_output *out, struct rg_bufs *bufs, uint32_t n, uint32_t *cap);
 void rg_output_commit(struct rg_output *out, uint32_t n);

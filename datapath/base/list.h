@@ -9,7 +9,7 @@ struct rg_list {
     struct rg_list *prev, *next;
 };
 
-#define RG_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define RG_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void rg_list_init(struct rg_list *head)
 {

@@ -1,6 +1,7 @@
 /*
- * Pool: objects of one size in chunks of mapped memory. The most recently returned object is handed out first (its cache
- * lines are warm); a chunk that became empty goes back to the kernel, so memory follows the load down as well as up.
+ * Pool: objects of one size in chunks of mapped memory. The most recently returned object is handed out first (its
+ * cache lines are warm); a chunk that became empty goes back to the kernel, so memory follows the load down as well as
+ * up.
  *
  * Thread: the owner's only. Bounded by max_bytes; get returns NULL there, which callers must expect.
  */

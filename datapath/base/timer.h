@@ -35,7 +35,8 @@ static inline bool rg_timer_is_running(const struct rg_timer *timer)
     return !rg_list_empty(&timer->link);
 }
 
-/* Starts or moves a timer. Fires at or after due_ms, at most one tick late, or at the horizon when due_ms lies beyond. */
+/* Starts or moves a timer. Fires at or after due_ms, at most one tick late, or at the horizon when due_ms lies beyond.
+ */
 void rg_timer_start(struct rg_wheel *wheel, struct rg_timer *timer, uint64_t due_ms);
 void rg_timer_stop(struct rg_timer *timer);
 

@@ -1,0 +1,50 @@
+/*
+ * A world without a kernel: one worker runs its real loop on a ring whose completions this world decides. Every place
+ * where a kernel could do one thing or another is a choice; a test plays all of them.
+ *
+ * A run: rg_worker_start with sim_begin before it. The world lets `prefix` steps go the usual way, then takes the
+ * given choices, then goes the usual way again until nothing is left to happen, and stops the worker.
+ */
+#ifndef RG_TESTS_SIM_H
+#define RG_TESTS_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/worker.h"
+
+#define SIM_DEPTH_MAX 16
+
+struct sim_script {
+    const char *client;  /* bytes that each client sends */
+    const char *replica; /* bytes that the replica sends after it got a request */
+    bool replica_closes; /* ... and then ends the connection */
+    unsigned clients;
+    unsigned prefix;      /* steps before choices begin */
+    unsigned depth;       /* choices */
+    bool stop_at_choices; /* the worker is told to stop when choices begin */
+};
+
+/* The choices of a run, as an odometer: sim_next_run turns it to the next one. */
+struct sim_choices {
+    unsigned taken[SIM_DEPTH_MAX], options[SIM_DEPTH_MAX];
+    unsigned n;
+};
+
+void sim_begin(const struct sim_script *script, struct sim_choices *choices);
+void sim_set_worker(struct rg_worker *w);
+/* After the worker has ended: checks that nothing is left open or in flight, forgets the run. */
+void sim_end(void);
+bool sim_next_run(struct sim_choices *choices);
+
+struct sim_result {
+    unsigned accepted, requests_at_replica, responses_at_clients, steps;
+    bool ran_out; /* the run was shorter than its prefix: no choice was taken */
+};
+struct sim_result sim_result(void);
+
+/* For sim_sys.c */
+uint64_t sim_now_ns(void);
+int sim_open_upstream(void);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * Every order of completions through the teardown of connections: for each point of an exchange's life, every sequence
+ * of the next few events (data, part of it, end, reset, no buffer, send in part, broken pipe, refused connect,
+ * time-out, stop, cancel before and after what it cancels), then the usual way to the end. The simulated ring asserts
+ * that nothing is closed before it is joined; pools assert that everything came back; sanitizers watch the rest.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/sim.h"
+
+#define LISTEN_FD 1000
+
+static struct rg_settings settings(void)
+{
+    return (struct rg_settings){
+        .generation = 1,
+        .workers = 1,
+        .backlog = 16,
+        .replica = {.in = {.sin_family = AF_INET}, .len = sizeof(struct sockaddr_in), .text = "127.0.0.1:1"},
+        .replica_idle = 4,
+        .replica_idle_ms = 60000,
+        .health = {.fall = 60000},
+        .client_head_ms = 10000,
+        .client_idle_ms = 75000,
+        .body_idle_ms = 30000,
+        .connect_ms = 5000,
+        .response_head_ms = 60000,
+        .drain_ms = 30000,
+        .drain_idle_ms = 1000,
+        .tunnel_idle_ms = 3600000,
+        .connections = 100,
+        .head_bytes = 32768,
+        .field_bytes = 16384,
+        .target_bytes = 8192,
+        .headers = 100,
+        .body_bytes = 1 << 20,
+        .buffer_bytes = 16 << 20,
+        .interim_responses = 8,
+        .access_log = true,
+        .access_sample = 1,
+    };
+}
+
+static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
+{
+    struct rg_settings s = settings();
+    struct rg_replica replica = {0};
+    struct rg_steer_worker row = {0};
+    struct rg_access_ring *access = rg_access_ring_create(1 << 16);
+    struct rg_worker *w = NULL;
+    struct rg_worker_init init = {.settings = &s,
+                                  .replica = &replica,
+                                  .steer = &row,
+                                  .access = access,
+                                  .listen_fds = {LISTEN_FD},
+                                  .n_listen_fds = 1};
+    sim_begin(script, choices);
+    assert_int_equal(rg_worker_create(&w, &init), 0);
+    sim_set_worker(w);
+    assert_int_equal(rg_worker_start(w), 0);
+    rg_worker_destroy(w); /* joins; asserts that the pools are whole */
+    sim_end();
+    assert_int_equal(row.open, 0);
+    rg_access_ring_destroy(access);
+    return sim_result();
+}
+
+static unsigned play_all(struct sim_script script, unsigned depth)
+{
+    unsigned runs = 0;
+    script.depth = depth;
+    for (script.prefix = 0;; script.prefix++) {
+        struct sim_choices choices = {0};
+        bool ran_out = false;
+        do {
+            ran_out = play(&script, &choices).ran_out;
+            runs++;
+        } while (sim_next_run(&choices));
+        if (ran_out)
+            break;
+    }
+    return runs;
+}
+
+#define GET        "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+#define POST       "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789"
+#define CHUNKED    "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"
+#define OK_LENGTH  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+#define OK_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+#define OK_EOF     "HTTP/1.1 200 OK\r\n\r\nhello"
+#define UPGRADE                                                                    \
+    "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nabc"
+#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nxyz"
+
+static void usual_way(void **state)
+{
+    (void)state;
+    struct sim_choices choices = {0};
+    struct sim_script script = {.client = GET GET, .replica = OK_LENGTH, .clients = 1, .prefix = 1000};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.accepted, 1);
+    assert_int_equal(r.requests_at_replica, 2);
+    assert_int_equal(r.responses_at_clients, 1);
+}
+
+static void every_order(struct sim_script script)
+{
+    const char *depth = getenv("RG_SIM_DEPTH");
+    unsigned d = depth ? (unsigned)atoi(depth) : 3;
+    unsigned runs = play_all(script, d);
+    script.stop_at_choices = true;
+    runs += play_all(script, d);
+    print_message("%u runs\n", runs);
+    assert_true(runs > 1000);
+}
+
+static void get_with_length(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = GET, .replica = OK_LENGTH, .clients = 1});
+}
+
+static void get_until_end(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = GET, .replica = OK_EOF, .replica_closes = true, .clients = 1});
+}
+
+static void post_and_chunked_response(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = POST, .replica = OK_CHUNKED, .clients = 1});
+}
+
+static void chunked_request(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = CHUNKED, .replica = OK_LENGTH, .clients = 1});
+}
+
+static void tunnel(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = UPGRADE, .replica = SWITCHING, .clients = 1});
+}
+
+static void refused(void **state)
+{
+    (void)state;
+    every_order((struct sim_script){.client = "GET / HTTP/1.1\r\n\r\nrest", .replica = "", .clients = 1});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(usual_way),       cmocka_unit_test(get_with_length),
+        cmocka_unit_test(get_until_end),   cmocka_unit_test(post_and_chunked_response),
+        cmocka_unit_test(chunked_request), cmocka_unit_test(tunnel),
+        cmocka_unit_test(refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

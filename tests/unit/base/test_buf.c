@@ -1,0 +1,199 @@
+/* buf.h: blocks, the input queue, the output queue. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "datapath/base/buf.h"
+
+static struct rg_bufs bufs;
+
+static int make(void **state)
+{
+    (void)state;
+    rg_bufs_init(&bufs, 8u << 20);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    rg_bufs_fini(&bufs); /* asserts that every block came back */
+    return 0;
+}
+
+static struct rg_buf *block_of(const char *text)
+{
+    struct rg_buf *b = rg_buf_get_small(&bufs);
+    b->len = (uint32_t)strlen(text);
+    memcpy(b->data, text, b->len);
+    return b;
+}
+
+static void input_is_used_across_blocks(void **state)
+{
+    (void)state;
+    struct rg_input in = {0};
+    rg_input_push(&in, block_of("hello "));
+    rg_input_push(&in, block_of("wide "));
+    rg_input_push(&in, block_of("world"));
+    assert_int_equal(in.bytes, 16);
+    rg_input_use(&in, 8);
+    struct rg_str front = rg_input_front(&in);
+    assert_int_equal(front.len, 3);
+    assert_memory_equal(front.ptr, "de ", 3);
+    rg_input_use(&in, 8);
+    assert_int_equal(in.bytes, 0);
+    assert_null(in.head);
+    assert_null(in.tail);
+}
+
+static void gather_makes_it_contiguous(void **state)
+{
+    (void)state;
+    struct rg_input in = {0};
+    for (unsigned i = 0; i < 100; i++)
+        rg_input_push(&in, block_of("0123456789"));
+    rg_input_use(&in, 5);
+    assert_true(rg_input_gather(&in, &bufs));
+    struct rg_str front = rg_input_front(&in);
+    assert_int_equal(front.len, 995);
+    assert_memory_equal(front.ptr, "5678901234", 10);
+    assert_memory_equal(front.ptr + 985, "0123456789", 10);
+    assert_ptr_equal(in.head, in.tail);
+    rg_input_clear(&in);
+}
+
+static void gather_never_writes_into_a_shared_block(void **state)
+{
+    (void)state;
+    struct rg_input in = {0};
+    struct rg_buf *first = rg_buf_ref(block_of("shared"));
+    rg_input_push(&in, first);
+    rg_input_push(&in, block_of("tail"));
+    assert_true(rg_input_gather(&in, &bufs));
+    assert_int_equal(first->len, 6);
+    assert_memory_equal(rg_input_front(&in).ptr, "sharedtail", 10);
+    rg_buf_unref(first);
+    rg_input_clear(&in);
+}
+
+static void gather_beyond_a_bulk_block_fills_it(void **state)
+{
+    (void)state;
+    struct rg_input in = {0};
+    for (unsigned i = 0; i < 12; i++) {
+        struct rg_buf *b = rg_buf_get_small(&bufs);
+        memset(b->data, 'a' + (int)i, b->cap);
+        b->len = b->cap;
+        rg_input_push(&in, b);
+    }
+    uint32_t bytes = in.bytes;
+    assert_true(rg_input_gather(&in, &bufs));
+    assert_int_equal(rg_input_front(&in).len, RG_BUF_BULK_CAP);
+    assert_int_equal(in.bytes, bytes);
+    uint32_t seen = 0;
+    while (in.bytes > 0) {
+        struct rg_str front = rg_input_front(&in);
+        for (size_t i = 0; i < front.len; i++, seen++)
+            assert_int_equal(front.ptr[i], 'a' + (int)(seen / RG_BUF_SMALL_CAP));
+        rg_input_use(&in, (uint32_t)front.len);
+    }
+    assert_int_equal(seen, bytes);
+}
+
+static void output_copies_stand_in_one_segment(void **state)
+{
+    (void)state;
+    struct rg_output out = {0};
+    for (unsigned i = 0; i < 50; i++)
+        assert_true(rg_output_copy(&out, &bufs, "0123456789", 10));
+    assert_int_equal(out.count, 1);
+    assert_int_equal(out.bytes, 500);
+    rg_output_sent(&out, 495);
+    struct iovec iov[RG_OUT_SEGMENTS];
+    assert_int_equal(rg_output_iov(&out, iov), 1);
+    assert_int_equal(iov[0].iov_len, 5);
+    assert_memory_equal(iov[0].iov_base, "56789", 5);
+    rg_output_clear(&out);
+    assert_int_equal(out.count, 0);
+}
+
+static void output_appends_only_to_a_block_of_its_own(void **state)
+{
+    (void)state;
+    struct rg_output out = {0};
+    struct rg_buf *kept = block_of("head");
+    assert_true(rg_output_push(&out, kept, 0, kept->len));
+    assert_true(rg_output_copy(&out, &bufs, "body", 4));
+    assert_int_equal(kept->len, 4); /* untouched: somebody else still reads it */
+    assert_int_equal(out.count, 2);
+    rg_output_clear(&out);
+    rg_buf_unref(kept);
+}
+
+static void output_merges_neighbours_and_fills_up(void **state)
+{
+    (void)state;
+    struct rg_output out = {0};
+    struct rg_buf *b = block_of("abcdefghijklmnopqrstuvwxyz");
+    assert_true(rg_output_push(&out, b, 0, 3));
+    assert_true(rg_output_push(&out, b, 3, 3));
+    assert_int_equal(out.count, 1);
+    for (unsigned i = 1; i < RG_OUT_SEGMENTS; i++)
+        assert_true(rg_output_push(&out, b, 2 * i + 10, 1));
+    assert_false(rg_output_push(&out, b, 0, 1));
+    uint32_t cap;
+    assert_null(rg_output_room(&out, &bufs, 10, &cap));
+    rg_output_sent(&out, 6);
+    assert_true(rg_output_push(&out, b, 0, 1));
+    rg_output_clear(&out);
+    rg_buf_unref(b);
+}
+
+static void room_that_is_not_used_leaves_nothing(void **state)
+{
+    (void)state;
+    struct rg_output out = {0};
+    uint32_t cap;
+    assert_non_null(rg_output_room(&out, &bufs, 100, &cap));
+    rg_output_commit(&out, 0);
+    assert_int_equal(out.count, 0);
+    assert_int_equal(out.bytes, 0);
+}
+
+static void receiving_ahead_leaves_a_reserve(void **state)
+{
+    (void)state;
+    enum { MOST = 2048 };
+    static struct rg_buf *taken[MOST];
+    unsigned n = 0;
+    while (n < MOST && (taken[n] = rg_buf_get_spare(&bufs)))
+        n++;
+    assert_in_range(n, 100, MOST - 1);
+    assert_null(rg_buf_get_bulk(&bufs));
+    struct rg_buf *reserve = rg_buf_get_small(&bufs);
+    assert_non_null(reserve);
+    rg_buf_unref(reserve);
+    while (n > 0)
+        rg_buf_unref(taken[--n]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(input_is_used_across_blocks),
+        cmocka_unit_test(gather_makes_it_contiguous),
+        cmocka_unit_test(gather_never_writes_into_a_shared_block),
+        cmocka_unit_test(gather_beyond_a_bulk_block_fills_it),
+        cmocka_unit_test(output_copies_stand_in_one_segment),
+        cmocka_unit_test(output_appends_only_to_a_block_of_its_own),
+        cmocka_unit_test(output_merges_neighbours_and_fills_up),
+        cmocka_unit_test(room_that_is_not_used_leaves_nothing),
+        cmocka_unit_test(receiving_ahead_leaves_a_reserve),
+    };
+    return cmocka_run_group_tests(tests, make, drop);
+}

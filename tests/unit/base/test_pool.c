@@ -1,0 +1,95 @@
+/* pool.h: the last object returned comes first, memory follows the load down, the limit holds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "datapath/base/pool.h"
+
+#define CHUNK 65536
+
+static void hands_out_the_last_returned_first(void **state)
+{
+    (void)state;
+    struct rg_pool pool;
+    rg_pool_init(&pool, 100, CHUNK, UINT64_MAX);
+    void *a = rg_pool_get(&pool), *b = rg_pool_get(&pool);
+    assert_true(a && b && a != b);
+    assert_int_equal((uintptr_t)a % 16, 0);
+    rg_pool_put(&pool, a);
+    assert_ptr_equal(rg_pool_get(&pool), a);
+    rg_pool_put(&pool, a);
+    rg_pool_put(&pool, b);
+    rg_pool_fini(&pool);
+}
+
+static void objects_do_not_overlap(void **state)
+{
+    (void)state;
+    struct rg_pool pool;
+    enum { N = 3000 };
+    static unsigned char *objects[N];
+    rg_pool_init(&pool, 200, CHUNK, UINT64_MAX);
+    for (unsigned i = 0; i < N; i++) {
+        objects[i] = rg_pool_get(&pool);
+        assert_non_null(objects[i]);
+        memset(objects[i], (int)(i & 0xff), 200);
+    }
+    for (unsigned i = 0; i < N; i++)
+        for (unsigned j = 0; j < 200; j++)
+            assert_int_equal(objects[i][j], i & 0xff);
+    for (unsigned i = 0; i < N; i++)
+        rg_pool_put(&pool, objects[(i * 7) % N]);
+    rg_pool_fini(&pool);
+}
+
+static void memory_follows_the_load_down(void **state)
+{
+    (void)state;
+    struct rg_pool pool;
+    enum { N = 1000 };
+    void *objects[N];
+    rg_pool_init(&pool, 8192, 512 * 1024, UINT64_MAX);
+    for (unsigned i = 0; i < N; i++)
+        objects[i] = rg_pool_get(&pool);
+    uint64_t peak = pool.bytes;
+    assert_true(peak >= N * 8192ull);
+    for (unsigned i = 0; i < N; i++)
+        rg_pool_put(&pool, objects[i]);
+    assert_true(pool.bytes <= 512 * 1024); /* one chunk stays in reserve */
+    rg_pool_fini(&pool);
+    assert_int_equal(pool.bytes, 0);
+}
+
+static void the_limit_holds_and_gives_way(void **state)
+{
+    (void)state;
+    struct rg_pool pool;
+    rg_pool_init(&pool, 8192, CHUNK, 2 * CHUNK);
+    void *objects[64];
+    unsigned n = 0;
+    while (n < 64 && (objects[n] = rg_pool_get(&pool)))
+        n++;
+    assert_int_equal(n, 2 * pool.per_chunk);
+    assert_null(rg_pool_get(&pool));
+    rg_pool_put(&pool, objects[--n]);
+    objects[n] = rg_pool_get(&pool);
+    assert_non_null(objects[n++]);
+    while (n > 0)
+        rg_pool_put(&pool, objects[--n]);
+    rg_pool_fini(&pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hands_out_the_last_returned_first),
+        cmocka_unit_test(objects_do_not_overlap),
+        cmocka_unit_test(memory_follows_the_load_down),
+        cmocka_unit_test(the_limit_holds_and_gives_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
