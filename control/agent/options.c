@@ -58,9 +58,11 @@ static void refuse_file(struct load *l, int err)
     char got[128], shown[RG_CONF_TEXT_MAX];
     snprintf(shown, sizeof(shown), "%s", l->flags->config_path);
     snprintf(got, sizeof(got), "an error (%s)", strerror(-err));
-    rg_conf_errors_add(&l->errors, no_mark, shown, got, "a configuration file that can be read",
-                       l->flags->config_given ? NULL
-                                              : "name one with -c FILE, or start without a file by --replica ADDR");
+    rg_conf_errors_add(
+        &l->errors, no_mark, shown, got, "a configuration file that can be read",
+        l->flags->config_given
+            ? NULL
+            : "give replica.address in a file that -c FILE names, or start without one by --replica ADDR");
 }
 
 /* Without -c the default file may be missing when the flags say enough. */

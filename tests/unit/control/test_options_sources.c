@@ -92,9 +92,9 @@ static void files_that_are_not_there(void **state)
     config_free(&l);
     flags.replica = NULL;
     l = config_load("", 0, &flags);
-    assert_string_equal(l.errors,
-                        "none.yaml: got an error (No such file or directory), wanted a configuration file that can be "
-                        "read; name one with -c FILE, or start without a file by --replica ADDR\n");
+    assert_string_equal(
+        l.errors, "none.yaml: got an error (No such file or directory), wanted a configuration file that can be read; "
+                  "give replica.address in a file that -c FILE names, or start without one by --replica ADDR\n");
     config_free(&l);
     flags = (struct rg_flags){.config_path = "none.yaml", .config_given = true, .replica = "80"};
     l = config_load("", 0, &flags);
@@ -105,8 +105,8 @@ static void files_that_are_not_there(void **state)
     flags = (struct rg_flags){.config_path = ".", .replica = "80"};
     l = config_load("", 0, &flags);
     assert_string_equal(l.errors,
-                        ".: got an error (Is a directory), wanted a configuration file that can be read; name one "
-                        "with -c FILE, or start without a file by --replica ADDR\n");
+                        ".: got an error (Is a directory), wanted a configuration file that can be read; "
+                        "give replica.address in a file that -c FILE names, or start without one by --replica ADDR\n");
     config_free(&l);
 }
 
