@@ -362,15 +362,15 @@ def test_half_closed_client_gets_its_answers(origin):
 
 
 def test_idle_close(start):
-    origin = start("--idle-close", "150")
+    origin = start("--idle-close", "700")
     with origin.connect() as connection:
         for _ in range(4):
             connection.request("/bytes/10")
             connection.response()
-            time.sleep(0.06)
+            time.sleep(0.25)
         before = time.monotonic()
         assert connection.rest() == b""
-        assert 0.05 <= time.monotonic() - before < 2
+        assert 0.2 <= time.monotonic() - before < 5
 
 
 def test_max_requests_announced_and_silent(start):
@@ -479,14 +479,14 @@ def test_sink_never_answers_and_sees_the_client_leave(origin):
         connection.sock.settimeout(0.2)
         with pytest.raises(socket.timeout):
             connection.sock.recv(1)
-    wait_until(lambda: origin.stats()["aborted"] == 1, 1)
+    wait_until(lambda: origin.stats()["aborted"] == 1)
 
 
 def test_client_that_leaves_during_a_delay_is_seen(origin):
     with origin.connect() as connection:
         connection.request("/bytes/10?delay=60000")
         wait_until(lambda: origin.stats()["requests"] == 1)
-    wait_until(lambda: origin.stats()["aborted"] == 1, 1)
+    wait_until(lambda: origin.stats()["aborted"] == 1)
 
 
 def test_expect_100_continue(origin):
@@ -640,6 +640,14 @@ def test_down_closes_connections_and_answers_nothing(origin):
     assert origin.ask("/bytes/1").status == 200
 
 
+def health_in_stats(origin):
+    """None when going down has just closed the connection that asks."""
+    try:
+        return origin.stats()["health"]
+    except (ConnectionError, AssertionError):
+        return None
+
+
 def test_signals_switch_health(start):
     origin = start()
     origin.process.send_signal(signal.SIGUSR1)
@@ -647,7 +655,7 @@ def test_signals_switch_health(start):
     origin.process.send_signal(signal.SIGUSR1)
     wait_until(lambda: replica_health(origin) == "healthy")
     origin.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: origin.stats()["health"] == "down")
+    wait_until(lambda: health_in_stats(origin) == "down")
     origin.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: replica_health(origin) == "healthy")
 
