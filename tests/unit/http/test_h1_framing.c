@@ -1,0 +1,131 @@
+/* What the vectors in tests/conformance/h1 don't show: rules over all fields, and what is left as it was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/http/h1_test.h"
+
+static struct h1_run run;
+
+static enum rg_reason frame(const char *text)
+{
+    run.limits = H1_DEFAULT_LIMITS;
+    h1_run_whole(&run, text, strlen(text));
+    assert_int_not_equal(run.state, H1_HEAD_MORE);
+    return run.state == H1_REFUSED ? run.reason : RG_REASON_NONE;
+}
+
+/* Each known field in Connection: refused if it must reach the origin, else noted as hop-by-hop. */
+static void connection_may_name_hop_by_hop_fields_only(void **state)
+{
+    (void)state;
+    for (unsigned i = 1; i < RG_FIELD_COUNT; i++) {
+        enum rg_field_id id = (enum rg_field_id)i;
+        char text[256];
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\nConnection: a, %s\r\n\r\n",
+                 rg_field_id_name(id).ptr);
+        enum rg_reason reason = frame(text);
+        if (rg_field_flags(id) & RG_FIELD_IS_END) {
+            assert_reason(reason, RG_REASON_BAD_CONNECTION_OPTION);
+            continue;
+        }
+        assert_reason(reason, RG_REASON_NONE);
+        assert_true(run.framing.listed_ids == UINT64_C(1) << i);
+        assert_int_equal(run.framing.n_listed, 1);
+    }
+}
+
+static void framing_fields_are_end_to_end(void **state)
+{
+    (void)state;
+    static const enum rg_field_id ids[] = {RG_FIELD_HOST, RG_FIELD_CONTENT_LENGTH, RG_FIELD_TRANSFER_ENCODING,
+                                           RG_FIELD_AUTHORIZATION, RG_FIELD_COOKIE};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
+        assert_true(rg_field_flags(ids[i]) & RG_FIELD_IS_END);
+}
+
+/* A result of another message is not left in the struct. */
+static void all_is_reset(void **state)
+{
+    (void)state;
+    assert_reason(frame("POST / HTTP/1.1\r\nHost: x\r\nConnection: close, foo, te\r\nContent-Length: 5\r\nExpect: "
+                        "100-continue\r\n\r\n"
+                        "hello"),
+                  RG_REASON_NONE);
+    assert_true(run.framing.expect_continue && !run.framing.persistent && run.framing.n_listed == 1);
+    assert_reason(frame("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), RG_REASON_NONE);
+    assert_false(run.framing.expect_continue || run.framing.has_length_field || run.framing.websocket);
+    assert_true(run.framing.persistent);
+    assert_int_equal(run.framing.kind, RG_BODY_NONE);
+    assert_int_equal(run.framing.length, 0);
+    assert_int_equal(run.framing.n_listed, 0);
+    assert_int_equal(run.framing.host.len, 0);
+}
+
+/* Of two things that are wrong, the one that says most about the attack is counted. */
+static void order_of_the_checks(void **state)
+{
+    (void)state;
+    assert_reason(frame("POST / HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                  RG_REASON_LENGTH_AND_CODING);
+    assert_reason(frame("POST / HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n"), RG_REASON_CODING_IN_HTTP10);
+    assert_reason(frame("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), RG_REASON_NO_HOST);
+    assert_reason(frame("POST / HTTP/1.1\r\nHost: x\r\nConnection: content-length\r\nContent-Length: x\r\n\r\n"),
+                  RG_REASON_BAD_CONTENT_LENGTH);
+}
+
+static void the_body_limit(void **state)
+{
+    (void)state;
+    run.framing_options.body_bytes = 4;
+    assert_reason(frame("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"), RG_REASON_BODY_TOO_LARGE);
+    assert_reason(frame("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"), RG_REASON_NONE);
+    assert_reason(frame("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\n"), RG_REASON_BAD_CONTENT_LENGTH);
+    run.framing_options.body_bytes = 0;
+}
+
+/* A response has a body or not by method and status; its fields are checked either way. */
+static void responses_by_method_and_status(void **state)
+{
+    (void)state;
+    static const uint16_t statuses[] = {100, 103, 199, 200, 204, 206, 304, 404, 500, 999};
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+        for (unsigned method = RG_METHOD_OTHER; method < RG_METHOD_CONNECT; method++) {
+            char text[128];
+            unsigned status = statuses[i];
+            bool has_none = status < 200 || status == 204 || status == 304 || method == RG_METHOD_HEAD;
+            run.is_response = true;
+            run.request_method = (enum rg_method)method;
+            snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\nContent-Length: 3\r\n\r\nabc", status);
+            assert_reason(frame(text), RG_REASON_NONE);
+            assert_int_equal(run.framing.kind, has_none ? RG_BODY_NONE : RG_BODY_LENGTH);
+            assert_int_equal(run.framing.has_length_field, status >= 200 && status != 204);
+            assert_true(run.framing.persistent);
+            snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\n\r\nabc", status);
+            assert_reason(frame(text), RG_REASON_NONE);
+            assert_int_equal(run.framing.kind, has_none ? RG_BODY_NONE : RG_BODY_EOF);
+            assert_int_equal(run.framing.persistent, has_none);
+            snprintf(text, sizeof(text), "HTTP/1.1 %u X\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", status);
+            assert_reason(frame(text), RG_REASON_REPLICA_FRAMING);
+        }
+    }
+    run.is_response = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connection_may_name_hop_by_hop_fields_only),
+        cmocka_unit_test(framing_fields_are_end_to_end),
+        cmocka_unit_test(all_is_reset),
+        cmocka_unit_test(order_of_the_checks),
+        cmocka_unit_test(the_body_limit),
+        cmocka_unit_test(responses_by_method_and_status),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    h1_run_fini(&run);
+    return failed;
+}
