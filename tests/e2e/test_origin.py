@@ -657,7 +657,8 @@ def test_signals_switch_health(start):
     origin.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: health_in_stats(origin) == "down")
     origin.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: replica_health(origin) == "healthy")
+    wait_until(lambda: health_in_stats(origin) == "healthy")
+    assert replica_health(origin) == "healthy"
 
 
 # ---- /raw and /ws ----
