@@ -48,6 +48,13 @@ as_root()
     fi
 }
 
+# Without a password, or by asking for it on a terminal.
+may_sudo()
+{
+    command -v sudo >/dev/null || return 1
+    sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }
+}
+
 # Prints "12" or "13"; a Debian without a number (testing, unstable) counts as newer than both.
 debian_version()
 {

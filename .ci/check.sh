@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# ./dev check: what is looked at beside the tests. Each check_NAME is a check of that name. Sourced by ./dev.
+
+CHECKS=(builds format tidy shell python files layers links)
+
+# Runs one check to its end, whatever others found; a function called in a condition would not stop at its first error.
+run_check()
+{
+    local rc
+    say "check $1"
+    set +e
+    (
+        set -e
+        "check_$1"
+    )
+    rc=$?
+    set -e
+    return $rc
+}
+
+tracked()
+{
+    git ls-files -- "$@"
+}
+
+check_format()
+{
+    tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+}
+
+# The clang tree knows the commands and the generated headers. One file at a time: clang-tidy 14 mistakes va_list in later ones.
+check_tidy()
+{
+    build_tree clang
+    tracked 'datapath/*.c' 'control/*.c' 'bench/*.c' 'bpf/steer_loader.c' |
+        xargs -r -P "$(jobs_wanted)" -n 1 clang-tidy --quiet -p build/clang 2> >(grep -v 'warnings generated' >&2)
+}
+
+shell_scripts()
+{
+    git grep -IlE '^#!.*[/ ](ba)?sh$'
+    tracked '*.sh'
+}
+
+check_shell()
+{
+    shell_scripts | sort -u | xargs -r shellcheck -x
+}
+
+python_scripts()
+{
+    tracked '*.py'
+    tracked bench/compare
+}
+
+check_python()
+{
+    local files
+    mapfile -t files < <(python_scripts)
+    ((${#files[@]} > 0)) || return 0
+    PYTHONPYCACHEPREFIX=$ROOT/build/pycache python3 -m compileall -q "${files[@]}"
+    ! command -v pyflakes3 >/dev/null || pyflakes3 "${files[@]}"
+}
+
+# Warnings are errors in both.
+check_builds()
+{
+    build_tree release && build_tree clang
+}
+
+# Only sources are committed: what a program makes is made again, but for the documents that a test compares.
+check_files()
+{
+    local bad
+    bad=$(tracked | grep -E '\.(o|a|so|pyc|d|gcda|gcno|skel\.h|bpf\.o)$|(^|/)(build|__pycache__)/|compile_commands\.json$' || true)
+    bad+=$(git ls-files --eol | awk '$1 == "i/-text"' | grep -v '	tests/fuzz/corpus/' || true)
+    [[ -z $bad ]] || { printf 'not source: %s\n' "$bad" >&2; return 1; }
+}
+
+check_layers()
+{
+    python3 tests/house/check_layers.py
+}
+
+check_links()
+{
+    python3 tests/house/check_links.py
+}
+
+cmd_check()
+{
+    local name failed=()
+    (($# > 0)) || set -- "${CHECKS[@]}"
+    require BUILD CHECK
+    for name in "$@"; do
+        declare -F "check_$name" >/dev/null || die "check: got '$name', wanted one of: ${CHECKS[*]}"
+        run_check "$name" || failed+=("$name")
+    done
+    ((${#failed[@]} == 0)) || die "checks failed: ${failed[*]}"
+    say "all checks passed: $*"
+}
