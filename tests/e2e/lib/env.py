@@ -1,0 +1,53 @@
+"""The environment of a test run: programs, pace, ports, waiting for conditions. No sleep where a condition belongs."""
+
+import os
+import random
+import socket
+import time
+
+RINGGATE = os.environ.get("RINGGATE_BIN", "")
+ORIGIN = os.environ.get("ORIGIN_BIN", "")
+SANITIZER = os.environ.get("RINGGATE_SANITIZER", "")
+
+# How much slower than a plain build on an idle machine this run may be: deadlines and configured time-outs grow with it.
+SLOW = float(os.environ.get("RINGGATE_TEST_SLOW", "1"))
+
+_random = random.Random(os.getpid() ^ time.monotonic_ns())
+
+
+def scaled(seconds):
+    """A deadline for this run."""
+    return seconds * SLOW
+
+
+def ms(value):
+    """A configured time-out, grown like the deadlines."""
+    return f"{int(value * SLOW)}ms"
+
+
+def free_port():
+    """A port of the loopback that nobody listens on, outside the range that the kernel gives to clients."""
+    for _ in range(200):
+        port = _random.randrange(12000, 32000)
+        try:
+            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::")):
+                with socket.socket(family) as s:
+                    if family == socket.AF_INET6:
+                        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    s.bind((host, port))
+            return port
+        except OSError:
+            continue
+    raise RuntimeError("no free port found between 12000 and 32000")
+
+
+def wait_until(condition, seconds=5.0, what="condition", interval=0.01):
+    """Polls until condition() is truthy and returns its value; fails after the (scaled) deadline."""
+    deadline = time.monotonic() + scaled(seconds)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {scaled(seconds):.1f} s (last value: {value!r})")
+        time.sleep(interval)

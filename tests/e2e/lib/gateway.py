@@ -1,0 +1,177 @@
+"""The gateway under test: a configuration file of its own, free ports, stopped and examined at the end."""
+
+import http.client
+import json
+import os
+import resource
+
+from . import env
+from .client import is_open_to
+from .process import Process, StartError
+from .prom import Metrics
+
+
+def merge(base, over):
+    """over laid on base, mappings member by member."""
+    out = dict(base)
+    for key, value in (over or {}).items():
+        out[key] = merge(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+def to_yaml(value, indent=0):
+    """Enough YAML for our configurations."""
+    pad = "  " * indent
+    if isinstance(value, dict):
+        lines = []
+        for key, v in value.items():
+            if isinstance(v, (dict, list)) and v:
+                lines.append(f"{pad}{key}:\n{to_yaml(v, indent + 1)}")
+            else:
+                lines.append(f"{pad}{key}: {scalar(v)}\n")
+        return "".join(lines)
+    lines = []
+    for v in value:
+        if isinstance(v, dict):
+            body = to_yaml(v, indent + 1)
+            lines.append(f"{pad}- {body.lstrip()}")
+        else:
+            lines.append(f"{pad}- {scalar(v)}\n")
+    return "".join(lines)
+
+
+def scalar(v):
+    if isinstance(v, bool):
+        return "true" if v else "false"
+    if isinstance(v, (int, float)):
+        return str(v)
+    if v in ([], {}):
+        return "[]" if v == [] else "{}"
+    return json.dumps(v) if v and not v[0].isdigit() else v
+
+
+def nofile_limit(n):
+    """For preexec: soft and hard limit of open files."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+class Gateway:
+    def __init__(self, directory, replica=None, config=None, listen=None, flags=None, workers=1, preexec=None,
+                 environment=None, name="gateway", wait=True):
+        """
+        listen: addresses; default one free loopback port. flags: given instead of a file (or with config=False beside
+        nothing). The replica's health is not probed unless the configuration asks, so that scripted origins see only
+        what clients sent.
+        """
+        self.directory, self.name = str(directory), name
+        self.admin_port = env.free_port()
+        self.listen = listen or [f"127.0.0.1:{env.free_port()}"]
+        self.preexec, self.environment = preexec, environment
+        self.config_path = os.path.join(self.directory, f"{name}.yaml")
+        self.process = None
+        self.expected_exit = 0
+        if flags is None:
+            self.config = merge({
+                "workers": workers,
+                "listeners": [{"address": a} for a in self.listen],
+                "replica": {"address": replica, "health": {"path": "off"}},
+                "admin": {"address": f"127.0.0.1:{self.admin_port}"},
+            }, config)
+            self.write_config(self.config)
+            self.argv = [env.RINGGATE, "-c", self.config_path]
+        else:
+            self.config = None
+            self.argv = [env.RINGGATE] + [f.replace("{admin}", f"127.0.0.1:{self.admin_port}") for f in flags]
+        if wait:
+            self.start()
+
+    def write_config(self, config):
+        text = config if isinstance(config, str) else to_yaml(config)
+        with open(self.config_path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def reconfigure(self, changes):
+        """Writes the file anew; a reload is the caller's to ask for."""
+        self.config = merge(self.config, changes)
+        self.write_config(self.config)
+
+    def start(self):
+        self.process = Process(self.name, self.argv, self.directory, self.environment, self.preexec)
+        self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        def ready():
+            if not self.process.is_running():
+                raise StartError(f"{self.name} ended with status {self.process.popen.returncode}:\n"
+                                 f"{self.process.log()[-4000:]}")
+            return all(is_open_to(self.address_of(a)) for a in self.listen) and self._admin_is_up()
+        env.wait_until(ready, 15, f"{self.name} to listen\n{self.process.log()[-2000:]}", 0.02)
+
+    def _admin_is_up(self):
+        try:
+            return self.admin("GET", "/live")[0] == 200
+        except OSError:
+            return False
+
+    @staticmethod
+    def address_of(text):
+        """What Client() takes."""
+        if text.startswith("unix:"):
+            return text[5:]
+        host, _, port = text.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
+        return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port))
+
+    @property
+    def address(self):
+        return self.address_of(self.listen[0])
+
+    @property
+    def url(self):
+        host, port = self.address
+        return f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+
+    # ---- admin ----
+
+    def admin(self, method, path, body=None, headers=None):
+        """(status, body text, headers) of an admin request."""
+        c = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=env.scaled(10))
+        try:
+            c.request(method, path, body=body, headers=headers or {})
+            r = c.getresponse()
+            return r.status, r.read().decode("utf-8"), r.headers
+        except http.client.HTTPException as e:
+            raise OSError(f"admin: {e!r}") from e
+        finally:
+            c.close()
+
+    def metrics(self):
+        status, text, _ = self.admin("GET", "/metrics")
+        assert status == 200, (status, text)
+        return Metrics(text)
+
+    def wait_metric(self, value, name, seconds=5.0, **labels):
+        wait_until_equal = lambda: self.metrics().get(name, **labels) == value
+        env.wait_until(wait_until_equal, seconds, f"{name}{labels} = {value}", 0.02)
+
+    # ---- end ----
+
+    def rss_bytes(self):
+        return self.process.rss_bytes()
+
+    def log(self):
+        return self.process.log() if self.process else ""
+
+    def stop(self, seconds=15.0):
+        """TERM, then the checks that every gateway must pass: exit status 0, no sanitizer report."""
+        if self.process is None:
+            return
+        status = self.process.stop(seconds) if self.process.is_running() else self.process.popen.returncode
+        reports = self.process.sanitizer_reports()
+        assert not reports, f"sanitizer reports: {reports}\n{self.log()[-12000:]}"
+        assert status == self.expected_exit, f"{self.name} ended with status {status}\n{self.log()[-4000:]}"
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
