@@ -1,0 +1,306 @@
+"""Short of descriptors, buffers, connections: the gateway keeps serving what it can, counts, and recovers by itself."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lib import env
+from lib.attack import req
+from lib.client import Client, Incomplete, get
+from lib.gateway import nofile_limit
+from lib.raw_origin import reply
+
+HERE = __file__.rsplit("/", 1)[0]
+
+
+def connect_many(address, n):
+    """Connections that each did one request, as far as the gateway lets them."""
+    clients = []
+    for _ in range(n):
+        try:
+            c = Client(address, timeout=3)
+            c.served = c.request(req(method="GET")).status == 200
+        except (OSError, Incomplete):
+            c.served = False
+        clients.append(c)
+    return clients
+
+
+def close_all(clients):
+    for c in clients:
+        c.close()
+
+
+def settle(gateway):
+    gateway.wait_metric(0, "ringgate_connections_open", 8)
+    gateway.wait_metric(0, "ringgate_exchanges_open", 3)
+
+
+# ---- descriptors ----
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_short_of_descriptors(programs, workers):
+    """With 60 descriptors and 150 clients the oldest idle ones make room; nobody waits, nothing spins."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, workers=workers, preexec=nofile_limit(60))
+    clients = connect_many(gateway.address, 150)
+    served = [c.served for c in clients]
+    assert all(served), f"clients {[i for i, s in enumerate(served) if not s][:10]} of 150 were not served"
+    assert gateway.metrics().get("ringgate_connections_shed_total") > 0
+    # The youngest are still there, the oldest were closed.
+    assert clients[-1].request(req(method="GET")).status == 200
+    clients[0].sock.settimeout(env.scaled(2))
+    assert not clients[0]._fill(), "the oldest idle connection should have been closed"
+    assert gateway.process.cpu_share(0.5) < 0.3, "busy although nothing happens"
+    close_all(clients)
+    settle(gateway)
+    assert get(gateway.address).status == 200
+    assert gateway.process.open_fds() < 60
+
+
+def test_short_of_descriptors_with_busy_clients(programs):
+    """Nothing is idle: new clients must wait or be turned away, those that run are finished, and it recovers."""
+    release = threading.Event()
+
+    def script(_connection, request):
+        if request.target == "/attack":
+            release.wait(env.scaled(10))
+        return reply()
+    origin = programs.raw_origin(script)
+    gateway = programs.gateway(origin.address, preexec=nofile_limit(60))
+    clients = []
+    for _ in range(100):
+        try:
+            c = Client(gateway.address, timeout=10)
+            c.send(req(method="GET"))
+            clients.append(c)
+        except OSError:
+            pass
+    time.sleep(0.3)
+    share = gateway.process.cpu_share(1.0)
+    assert share < 0.5, f"{share:.2f} of a CPU is burnt while descriptors are short"
+    release.set()
+    statuses = []
+    for c in clients:
+        try:
+            statuses.append(c.response().status)
+        except (Incomplete, OSError):
+            statuses.append(None)
+        c.close()
+    assert statuses.count(200) >= 15 and set(statuses) <= {200, 503, None}, statuses
+    settle(gateway)
+    for _ in range(5):
+        assert get(gateway.address, "/x").status == 200
+    assert gateway.process.cpu_share(0.3) < 0.2
+
+
+def test_limit_of_connections(programs):
+    """At limits.connections idle ones make room; with none idle the new one is closed at once, and counted."""
+    release = threading.Event()
+
+    def script(_connection, request):
+        if request.target == "/wait":
+            release.wait(env.scaled(10))
+        return reply()
+    origin = programs.raw_origin(script)
+    gateway = programs.gateway(origin.address, {"limits": {"connections": 10}})
+    settle(gateway)
+    busy = [Client(gateway.address) for _ in range(10)]
+    for c in busy:
+        c.send(req(method="GET", target="/wait"))
+    origin.wait_requests(10)
+    with Client(gateway.address) as c:
+        c.send(req(method="GET"))
+        try:
+            assert c.response().status == 503
+        except Incomplete:
+            pass
+    assert gateway.metrics().get("ringgate_connections_refused_total") >= 1
+    release.set()
+    for c in busy:
+        assert c.response().status == 200
+    # Now they are idle: a new client gets the place of the oldest.
+    assert get(gateway.address, "/x").status == 200
+    close_all(busy)
+    settle(gateway)
+    again = connect_many(gateway.address, 10)
+    assert all(c.served for c in again)
+    close_all(again)
+
+
+# ---- buffers ----
+
+def test_short_of_buffers(programs):
+    """Many half-sent heads and slow bodies in 1 MiB of buffers: some are turned away, honest ones are served afterwards."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}, "timeouts": {"client_head": env.ms(1500)}})
+    part = req("X-Fill: " + "f" * 12_000, method="GET")[:-2]
+    clients = []
+    for _ in range(400):
+        c = Client(gateway.address, timeout=5)
+        c.send(part)
+        clients.append(c)
+    time.sleep(0.2)
+    assert gateway.process.cpu_share(0.5) < 0.5, "busy although nothing happens"
+    assert gateway.admin("GET", "/live")[0] == 200
+    statuses = []
+    for c in clients:
+        c.send(b"\r\n")
+        try:
+            statuses.append(c.response().status)
+        except (Incomplete, OSError):
+            statuses.append(None)
+        c.close()
+    assert set(statuses) <= {200, 503, 408, None}, set(statuses)
+    settle(gateway)
+    for _ in range(10):
+        assert get(gateway.address, "/x").status == 200
+    if not env.SANITIZER:
+        assert gateway.rss_bytes() < 64 << 20
+
+
+def test_many_bodies_in_few_buffers(programs):
+    """Slow readers of large answers fill the buffers; back-pressure holds the rest, all of it arrives in the end."""
+    size = 400_000
+    origin = programs.raw_origin(lambda c, q: reply(b"b" * size))
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}})
+    clients = [Client(gateway.address, timeout=20, receive_buffer=8192) for _ in range(40)]
+    for c in clients:
+        c.send(req(method="GET"))
+    time.sleep(0.3)
+    results = []
+
+    def read(c):
+        try:
+            r = c.response()
+            results.append((r.status, len(r.body)))
+        except Incomplete as e:
+            results.append(e)
+    threads = [threading.Thread(target=read, args=(c,)) for c in clients]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    good = results.count((200, size))
+    assert good >= 8 and all(r == (200, size) or (isinstance(r, tuple) and r[0] == 503) for r in results), results
+    close_all(clients)
+    settle(gateway)
+    assert get(gateway.address, "/x").status == 200
+
+
+# ---- floods ----
+
+def test_accept_flood_and_vanishing_clients(programs):
+    """Connect and leave, by FIN and by RST, with and without a request; honest clients are served meanwhile."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, workers=2)
+    stop, worst, served = threading.Event(), [0.0], [0]
+
+    def honest():
+        while not stop.is_set():
+            start = time.monotonic()
+            assert get(gateway.address, "/honest").status == 200
+            worst[0] = max(worst[0], time.monotonic() - start)
+            served[0] += 1
+            time.sleep(0.01)
+    thread = threading.Thread(target=honest)
+    thread.start()
+    for i in range(3000):
+        s = socket.socket()
+        s.connect(gateway.address)
+        if i % 4 == 1:
+            s.send(b"GET / HT")
+        elif i % 4 == 2:
+            s.send(req(method="GET"))
+        if i % 2:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        s.close()
+    stop.set()
+    thread.join()
+    assert served[0] > 5 and worst[0] < env.scaled(1.0), (served, worst)
+    settle(gateway)
+    m = gateway.metrics()
+    assert m.get("ringgate_connections_accepted_total") >= 3000 * 0.9
+    assert gateway.process.cpu_share(0.3) < 0.2
+    assert len(origin.open_connections()) <= 300
+
+
+def test_thousand_connections_at_once(programs):
+    """All connect before the first is served: none is lost, none is reset."""
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, workers=2)
+    clients = [Client(gateway.address, timeout=20) for _ in range(1000)]
+    for c in clients:
+        c.send(req(method="GET", target="/bytes/500"))
+    assert [len(c.response().body) for c in clients] == [500] * 1000
+    for c in clients:
+        c.send(req(method="GET", target="/bytes/5"))
+    assert [len(c.response().body) for c in clients] == [5] * 1000
+    close_all(clients)
+    settle(gateway)
+
+
+# ---- idle connections ----
+
+def idle_clients(gateway, n):
+    p = subprocess.Popen([sys.executable, "-B", f"{HERE}/lib/idle_clients.py", gateway.address[0], str(gateway.address[1]), str(n),
+                          "/bytes/100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    word = p.stdout.readline().strip()
+    return p, word
+
+
+def test_ten_thousand_idle_connections(programs):
+    """Each costs at most 1 KiB of the process's memory, and nothing of a CPU."""
+    n = 10_000 if not env.SANITIZER else 2_000
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, workers=2)
+    warm, word = idle_clients(gateway, 100)
+    assert word == "ready", word
+    warm.communicate()
+    settle(gateway)
+    before = gateway.rss_bytes()
+    p, word = idle_clients(gateway, n)
+    try:
+        assert word == "ready", word
+        gateway.wait_metric(n, "ringgate_connections_open")
+        each = (gateway.rss_bytes() - before) / n
+        print(f"an idle connection costs {each:.0f} bytes")
+        if not env.SANITIZER:
+            assert each <= 1024, f"an idle connection costs {each:.0f} bytes"
+        assert gateway.process.cpu_share(0.5) < 0.1, "idle connections use CPU"
+        start = time.monotonic()
+        assert get(gateway.address, "/bytes/10").status == 200
+        assert time.monotonic() - start < env.scaled(0.2)
+        gateway.wait_metric(n, "ringgate_connections_open")
+        rows = json.loads(gateway.admin("GET", "/workers")[1])["workers"]
+        assert sum(r["steering"]["open"] for r in rows) == n
+    finally:
+        p.communicate()
+    gateway.wait_metric(0, "ringgate_connections_open", 15)
+    settle(gateway)
+
+
+def test_gauges_return_to_zero(programs):
+    """After a mix of everything nothing is left open or counted as open."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"replica": {"idle_timeout": "100ms"}}, workers=2)
+    for i in range(60):
+        c = Client(gateway.address)
+        c.send([req(method="GET"), b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nHo", req("Content-Length: 10", body=b"half")][i % 4])
+        if i % 3 == 0:
+            c.reset()
+        elif i % 4 == 0:
+            c.response()
+            c.close()
+        else:
+            c.close()
+    settle(gateway)
+    for name in ("ringgate_replica_connections_open", "ringgate_replica_connections_idle", "ringgate_tunnels_open"):
+        gateway.wait_metric(0, name)
+    env.wait_until(lambda: not origin.open_connections(), 3, "upstream connections to end")
+    assert gateway.process.cpu_share(0.3) < 0.1
