@@ -12,6 +12,7 @@
 #include "datapath/http/h1_write.h"
 
 #define HEAD_MAX  8192
+#define RETRY_MS  100  /* after an accept that failed */
 #define LINGER_MS 1000 /* after the last answer: time for the client to read it before the connection is reset */
 
 enum phase {
@@ -376,6 +377,11 @@ static void listener_ready(struct rg_watch *watch, uint32_t events)
     (void)events;
     struct rg_admin *a = RG_OWNER(watch, struct rg_admin, listener);
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        /* Short of descriptors or memory: the connection keeps waiting, and would wake the loop without end. */
+        rg_loop_unwatch(a->loop, &a->listener);
+        rg_loop_set_alarm(a->loop, &a->retry, RETRY_MS);
+    }
     if (fd < 0)
         return;
     if (a->n_connections < RG_ADMIN_CONNECTIONS && connection_create(a, fd) == 0)
@@ -385,9 +391,16 @@ static void listener_ready(struct rg_watch *watch, uint32_t events)
     close(fd);
 }
 
+static void retry_due(struct rg_alarm *alarm)
+{
+    struct rg_admin *a = RG_OWNER(alarm, struct rg_admin, retry);
+    if (rg_loop_watch(a->loop, &a->listener, EPOLLIN) < 0)
+        rg_loop_set_alarm(a->loop, &a->retry, RETRY_MS);
+}
+
 void rg_admin_init(struct rg_admin *a, struct rg_loop *loop)
 {
-    *a = (struct rg_admin){.loop = loop, .listener = {.fd = -1, .ready = listener_ready}};
+    *a = (struct rg_admin){.loop = loop, .listener = {.fd = -1, .ready = listener_ready}, .retry.due = retry_due};
 }
 
 int rg_admin_open(struct rg_admin *a, const struct rg_address *address, char *why, size_t why_len)
@@ -417,6 +430,7 @@ static void close_listener(struct rg_admin *a)
         return;
     if (a->owns_file)
         unlink(a->address.un.sun_path);
+    rg_loop_clear_alarm(a->loop, &a->retry);
     rg_loop_unwatch(a->loop, &a->listener);
     close(a->listener.fd);
     a->listener.fd = -1;

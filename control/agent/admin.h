@@ -37,6 +37,7 @@ struct rg_admin_connection;
 struct rg_admin {
     struct rg_loop *loop;
     struct rg_watch listener; /* fd -1: off */
+    struct rg_alarm retry;    /* accepting again after a failure */
     struct rg_address address;
     bool owns_file;
     uint64_t *requests, *refused; /* counters, may be NULL */

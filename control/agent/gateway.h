@@ -81,6 +81,7 @@ static inline const struct rg_settings *rg_gateway_settings(const struct rg_gate
 
 /* ---- gateway_run.c: the control loop ---- */
 
+void rg_gateway_init_alarms(struct rg_gateway *g);
 int rg_gateway_watch_signals(struct rg_gateway *g);
 void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause);
 bool rg_gateway_has_ended(const struct rg_gateway *g); /* all workers */

@@ -122,12 +122,16 @@ static void watchdog_due(struct rg_alarm *a)
     rg_loop_set_alarm(&g->loop, &g->watchdog, g->notify.watchdog_ms / 2);
 }
 
-static void start_ticks(struct rg_gateway *g)
+void rg_gateway_init_alarms(struct rg_gateway *g)
 {
     g->tick.due = tick_due;
     g->access_tick.due = access_due;
     g->watchdog.due = watchdog_due;
     g->deadline.due = deadline_due;
+}
+
+static void start_ticks(struct rg_gateway *g)
+{
     rg_loop_set_alarm(&g->loop, &g->tick, TICK_MS);
     rg_loop_set_alarm(&g->loop, &g->access_tick, RG_ACCESS_TICK_MS);
     if (g->notify.watchdog_ms)

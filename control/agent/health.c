@@ -291,6 +291,11 @@ static int open_socket(struct rg_prober *p)
     return rg_loop_watch(p->loop, &p->socket, EPOLLOUT);
 }
 
+static bool is_own_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
+}
+
 static void start_probe(struct rg_prober *p)
 {
     p->started_ms = rg_now_ms();
@@ -298,6 +303,12 @@ static void start_probe(struct rg_prober *p)
     p->resume = (struct rg_h1_resume){0, 0};
     p->content_type = RG_STR_NONE;
     int r = open_socket(p);
+    if (is_own_shortage(-r)) { /* says nothing of the replica */
+        rg_debug("probe skipped replica=%s error=\"%s\"", p->address.text, strerror(-r));
+        close_probe(p);
+        schedule(p);
+        return;
+    }
     if (r < 0) {
         fail(p, "can't connect", -r);
         return;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <liburing.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -225,9 +226,9 @@ static void read_descriptors(double values[PROCESS_COUNT])
     DIR *dir = opendir("/proc/self/fd");
     if (!dir)
         return;
+    values[PROCESS_OPEN_FDS] = -1; /* the directory itself */
     for (const struct dirent *e; (e = readdir(dir));)
         values[PROCESS_OPEN_FDS] += e->d_name[0] != '.';
-    values[PROCESS_OPEN_FDS] -= 1; /* the directory itself */
     closedir(dir);
 }
 
@@ -265,18 +266,28 @@ static void read_cpu(double values[PROCESS_COUNT])
         values[PROCESS_CPU] = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static void write_process_sample(const struct writer *w, const struct family *f, double value)
+{
+    if (isnan(value))
+        return;
+    write_head(w, f);
+    fprintf(w->out, "%s %.15g\n", f->name, value);
+}
+
 static void write_process(const struct writer *w)
 {
-    double values[PROCESS_COUNT] = {0};
+    double values[PROCESS_COUNT];
+    for (unsigned i = 0; i < PROCESS_COUNT; i++)
+        values[i] = NAN; /* what can't be read, for want of a descriptor, is not shown */
     read_memory(values);
     read_descriptors(values);
     read_start(values);
     read_cpu(values);
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
-#define RG_PROCESS(id, name, type, text)                                                             \
-    write_head(w, &(struct family){"", name, text, strcmp(type, "counter") == 0 ? COUNTER : GAUGE}); \
-    fprintf(w->out, "%s %.15g\n", name, values[PROCESS_##id]);
+#define RG_PROCESS(id, name, type, text)                                                                      \
+    write_process_sample(w, &(struct family){"", name, text, strcmp(type, "counter") == 0 ? COUNTER : GAUGE}, \
+                         values[PROCESS_##id]);
 #include "control/agent/control_metrics.def"
 #undef RG_COUNTER
 #undef RG_GAUGE
