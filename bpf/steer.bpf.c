@@ -53,29 +53,27 @@ struct {
     __type(value, __u64);
 } verdicts SEC(".maps");
 
+/*
+ * Only whole words on the stack: to a process with CAP_BPF and without CAP_PERFMON, Linux 6.1 refuses a program that
+ * writes a part of a stack slot which holds something already.
+ */
+
 /* What one look at a worker tells. */
 struct view {
     __u64 load;    /* open and waiting connections */
     __u64 waiting; /* given, and nothing accepted since */
     __u64 turn_ns; /* how long its turn has lasted; 0 while it sleeps */
-    __u32 worker;
-    bool fit;
+    __u64 worker;
+    __u64 fit; /* 0 or 1 */
 };
 
 /* Arguments and result of the search through all workers. */
 struct search {
     __u64 now;
-    __u64 skip; /* bit per worker that turned out to have no socket here */
+    __u64 skip;  /* bit per worker that turned out to have no socket here */
+    __u64 start; /* breaks ties */
+    __u64 best;
     __u64 best_cost;
-    __u32 start;
-    __u32 best;
-};
-
-/* The connection that asks. */
-struct request {
-    struct sk_reuseport_md *ctx;
-    __u64 now;
-    bool counted; /* a new connection, not a stray segment */
 };
 
 static __always_inline __u32 scale(__u32 hash, __u32 range)
@@ -161,33 +159,40 @@ static __always_inline bool lags(const struct view *v, const struct view *other)
 }
 
 /* 0, or a negative errno: the worker has no socket in this group (any more). */
-static __always_inline long give(const struct request *r, __u32 worker, enum rg_steer_verdict verdict)
+static __always_inline long give(struct sk_reuseport_md *ctx, __u64 now, bool counted, __u32 worker,
+                                 enum rg_steer_verdict verdict)
 {
     struct rg_steer_worker *row;
-    long err = bpf_sk_select_reuseport(r->ctx, &sockets, &worker, 0);
+    long err = bpf_sk_select_reuseport(ctx, &sockets, &worker, 0);
 
-    if (err || !r->counted)
+    if (err || !counted)
         return err;
     count(verdict);
     row = bpf_map_lookup_elem(&rows, &worker);
     if (!row)
         return 0;
     if (READ_ONCE(row->assigned) == READ_ONCE(row->seen_assigned))
-        WRITE_ONCE(row->waiting_since, r->now);
+        WRITE_ONCE(row->waiting_since, now);
     __sync_fetch_and_add(&row->assigned, 1);
     return 0;
 }
 
-static int leave_to_kernel(const struct request *r, enum rg_steer_verdict verdict)
+static __always_inline int leave_to_kernel(bool counted, enum rg_steer_verdict verdict)
 {
-    if (r->counted)
+    if (counted)
         count(verdict);
     return SK_PASS;
 }
 
+/*
+ * One turn of the search for the least loaded of all that are fit. Until Linux 6.7 the verifier follows a callback
+ * through its first turn only and removes whatever that turn can't reach. So nothing here may depend on whether it is
+ * the first: `best_cost` begins as the largest number, which any cost is compared with in the same way as with a real
+ * one.
+ */
 static long search_step(__u32 i, struct search *s)
 {
-    __u32 worker = s->start + i;
+    __u32 worker = (__u32)s->start + i;
     struct view v = {};
     __u64 cost;
 
@@ -196,45 +201,50 @@ static long search_step(__u32 i, struct search *s)
     if (s->skip & (1ull << (worker & 63)) || !look(&v, worker, s->now) || !v.fit)
         return 0;
     cost = v.load + (v.turn_ns > RG_STEER_SLOW_NS ? SLOW_WEIGHT : 0);
-    if (s->best == NO_WORKER || cost < s->best_cost) {
+    if (cost < s->best_cost) {
         s->best = worker;
         s->best_cost = cost;
     }
     return 0;
 }
 
-/* The rare way: the least loaded of all that are fit. A callback loop is verified once, not once per worker. */
-static __noinline int give_to_any(const struct request *r, __u64 skip, enum rg_steer_verdict verdict)
+/*
+ * The rare way. Not a plain loop: a process with CAP_BPF and without CAP_PERFMON can't have one, because the verifier
+ * then follows mispredicted branches, too, and finds no end.
+ */
+static __noinline int give_to_any(struct sk_reuseport_md *ctx, __u64 now, bool counted, __u64 skip,
+                                  enum rg_steer_verdict verdict)
 {
-    struct search s = {.now = r->now, .skip = skip, .start = scale(r->ctx->hash, rg_workers)};
+    struct search s = {.now = now, .skip = skip, .start = scale(ctx->hash, rg_workers)};
 
     for (int i = 0; i < TRIES_MAX; i++) {
         s.best = NO_WORKER;
+        s.best_cost = ~0ull;
         bpf_loop(rg_workers, search_step, &s, 0);
-        if (s.best == NO_WORKER)
-            return leave_to_kernel(r, s.skip ? RG_STEER_ERROR : RG_STEER_NONE_FIT);
-        if (give(r, s.best, verdict) == 0)
+        if (s.best >= NO_WORKER)
+            return leave_to_kernel(counted, s.skip ? RG_STEER_ERROR : RG_STEER_NONE_FIT);
+        if (give(ctx, now, counted, (__u32)s.best, verdict) == 0)
             return SK_PASS;
         s.skip |= 1ull << (s.best & 63);
     }
-    return leave_to_kernel(r, RG_STEER_ERROR);
+    return leave_to_kernel(counted, RG_STEER_ERROR);
 }
 
-static __always_inline int steer_by_hash(const struct request *r)
+static __always_inline int steer_by_hash(struct sk_reuseport_md *ctx, __u64 now, bool counted)
 {
-    __u32 worker = scale(r->ctx->hash, rg_workers);
+    __u32 worker = scale(ctx->hash, rg_workers);
     struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
 
     if (row && READ_ONCE(row->retired))
-        return give_to_any(r, 0, RG_STEER_AVOIDED);
-    if (give(r, worker, RG_STEER_HASH))
-        return leave_to_kernel(r, RG_STEER_ERROR);
+        return give_to_any(ctx, now, counted, 0, RG_STEER_AVOIDED);
+    if (give(ctx, now, counted, worker, RG_STEER_HASH))
+        return leave_to_kernel(counted, RG_STEER_ERROR);
     return SK_PASS;
 }
 
-static __always_inline int steer_by_load(const struct request *r)
+static __always_inline int steer_by_load(struct sk_reuseport_md *ctx, __u64 now, bool counted)
 {
-    __u32 hash = r->ctx->hash, first = scale(hash, rg_workers), second = first;
+    __u32 hash = ctx->hash, first = scale(hash, rg_workers), second = first;
     struct view a = {}, b = {}, *best;
     enum rg_steer_verdict verdict = RG_STEER_LOAD;
 
@@ -243,10 +253,10 @@ static __always_inline int steer_by_load(const struct request *r)
         if (second >= rg_workers)
             second -= rg_workers;
     }
-    if (!look(&a, first, r->now) || !look(&b, second, r->now))
-        return leave_to_kernel(r, RG_STEER_ERROR);
+    if (!look(&a, first, now) || !look(&b, second, now))
+        return leave_to_kernel(counted, RG_STEER_ERROR);
     if (!a.fit && !b.fit)
-        return give_to_any(r, 0, RG_STEER_SCANNED);
+        return give_to_any(ctx, now, counted, 0, RG_STEER_SCANNED);
 
     if (a.fit != b.fit) {
         best = a.fit ? &a : &b;
@@ -261,9 +271,9 @@ static __always_inline int steer_by_load(const struct request *r)
             best = b.load < a.load ? &b : &a;
         }
     }
-    if (give(r, best->worker, verdict) == 0)
+    if (give(ctx, now, counted, best->worker, verdict) == 0)
         return SK_PASS;
-    return give_to_any(r, 1ull << (best->worker & 63), RG_STEER_SCANNED);
+    return give_to_any(ctx, now, counted, 1ull << (best->worker & 63), RG_STEER_SCANNED);
 }
 
 enum segment { SEGMENT_SYN, SEGMENT_RST, SEGMENT_OTHER };
@@ -282,10 +292,11 @@ static __always_inline enum segment segment_of(const struct sk_reuseport_md *ctx
 SEC("sk_reuseport/migrate")
 int steer(struct sk_reuseport_md *ctx)
 {
-    struct request r = {.ctx = ctx, .now = bpf_ktime_get_ns(), .counted = true};
+    __u64 now = bpf_ktime_get_ns();
+    bool counted = true;
 
     if (ctx->migrating_sk)
-        return give_to_any(&r, 0, RG_STEER_MIGRATED);
+        return give_to_any(ctx, now, counted, 0, RG_STEER_MIGRATED);
 
     /*
      * Any segment without a connection gets here. Only a SYN begins one. An ACK may answer a SYN cookie and then makes
@@ -297,8 +308,8 @@ int steer(struct sk_reuseport_md *ctx)
     case SEGMENT_RST:
         return SK_PASS;
     case SEGMENT_OTHER:
-        r.counted = false;
+        counted = false;
         break;
     }
-    return rg_by_load ? steer_by_load(&r) : steer_by_hash(&r);
+    return rg_by_load ? steer_by_load(ctx, now, counted) : steer_by_hash(ctx, now, counted);
 }

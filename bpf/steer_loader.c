@@ -145,8 +145,10 @@ static void explain_load(int err, const char *verifier_log, char *why, size_t wh
     }
     copy_verifier_reason(detail, sizeof(detail), verifier_log);
     if (detail[0]) {
-        snprintf(why, why_len, "the kernel's verifier refused the program (%s): %s; Linux 6.1 or newer is wanted",
-                 strerror(-err), detail);
+        snprintf(why, why_len, "the kernel's verifier refused the program (%s): %s; %s", strerror(-err), detail,
+                 has_capability(CAP_PERFMON) || has_capability(CAP_SYS_ADMIN)
+                     ? "Linux 6.1 or newer is wanted"
+                     : "Linux 6.1 or newer is wanted, and with CAP_PERFMON it is less strict");
         return;
     }
     copy_warning(detail, sizeof(detail));
