@@ -100,12 +100,20 @@ static void set_option(int fd, int level, int option, int value)
 }
 
 /*
+ * A receiver opens its window again when about a segment of it is free. With loopback's segments of 64 KiB a client
+ * that reads 1 KiB/s would take nothing for a minute at a time, and look stalled (timeouts.body_idle). Large sends are
+ * still handed down in 64 KiB units.
+ */
+#define SEGMENT_MAX 16384
+
+/*
  * Accepted sockets inherit both. Loopback has no queue worth pacing for: a congestion control that paces (BBR is the
  * default of some kernels) only adds timers there, as of Linux 6.18.
  */
 static void tune_tcp(int fd, const struct rg_address *a)
 {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, IPPROTO_TCP, TCP_MAXSEG, SEGMENT_MAX);
     if (!rg_address_is_loopback(a))
         return;
     if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) < 0)
@@ -210,18 +218,36 @@ static bool fall_back_to_ipv4(struct rg_address *a)
     return true;
 }
 
+/*
+ * Sockets of a reuseport group may be bound by any process of the same user: a gateway started twice by mistake would
+ * take half of the connections without a word. A socket outside of the group finds out. Handing over without a gap goes
+ * by inherited sockets.
+ */
+static int check_unused(const struct rg_listen_socket *l, char *why, size_t why_len)
+{
+    struct rg_address a = l->address;
+    int fd = open_socket(&a, false, 1, why, why_len);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 static int open_tcp(struct rg_listen_socket *l, uint16_t workers, uint32_t backlog, char *why, size_t why_len)
 {
     if (l->inherited && !rg_inherit_shares_port(l->fds[0]))
         return share_first(l, workers, why, why_len);
+    int r = l->inherited ? 0 : check_unused(l, why, why_len);
+    if (r == -EAFNOSUPPORT && fall_back_to_ipv4(&l->address)) {
+        rg_warn("no IPv6 on this machine, listening on IPv4 only address=%s", l->address.text);
+        r = check_unused(l, why, why_len);
+    }
+    if (r < 0)
+        return r;
     for (uint16_t w = 0; w < workers; w++) {
         if (l->fds[w] >= 0)
             continue;
         int fd = open_socket(&l->address, true, backlog, why, why_len);
-        if (fd == -EAFNOSUPPORT && w == 0 && fall_back_to_ipv4(&l->address)) {
-            rg_warn("no IPv6 on this machine, listening on IPv4 only address=%s", l->address.text);
-            fd = open_socket(&l->address, true, backlog, why, why_len);
-        }
         if (fd < 0)
             return fd;
         l->fds[w] = fd;
