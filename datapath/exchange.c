@@ -318,6 +318,12 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     rg_replica_connected(w->replica);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
     rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - x->up->connect_us);
+    /* Whoever talks before being asked would have its words taken for the answer. */
+    if (!rg_sys_is_quiet(x->up->sock.fd)) {
+        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+        rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
+        return;
+    }
     send_head(w, x);
 }
 

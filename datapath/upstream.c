@@ -129,7 +129,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
 
 /* ---- release ---- */
 
-static void serve_waiting(struct rg_worker *w)
+void rg_upstream_serve_waiting(struct rg_worker *w)
 {
     struct rg_upstream *u = &w->upstream;
     if (rg_list_empty(&u->waiting))
@@ -156,7 +156,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool 
     u->idle_count++;
     rg_socket_want(w, &uc->sock, RG_RECV_ONCE);
     publish(w);
-    serve_waiting(w);
+    rg_upstream_serve_waiting(w);
 }
 
 void rg_upstream_tick(struct rg_worker *w)
@@ -168,7 +168,7 @@ void rg_upstream_tick(struct rg_worker *w)
             break;
         end(w, uc);
     }
-    serve_waiting(w); /* those who wait for a descriptor have nobody else to call them */
+    rg_upstream_serve_waiting(w); /* those who wait for a descriptor have nobody else to call them */
 }
 
 /* ---- events ---- */
@@ -180,7 +180,7 @@ static void free_conn(struct rg_worker *w, struct rg_upstream_conn *uc)
     w->upstream.open--;
     rg_pool_put(&w->upstream_conns, uc);
     publish(w);
-    serve_waiting(w);
+    rg_upstream_serve_waiting(w);
 }
 
 /* Nobody asked this connection anything: whatever comes ends it, and is never given to a later request. */

@@ -48,6 +48,8 @@ enum rg_acquire {
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
 /* The exchange is done with it. keep: it may carry another request. */
 void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *u, bool keep);
+/* A descriptor or a connection came free: the exchange that has waited longest tries again. */
+void rg_upstream_serve_waiting(struct rg_worker *w);
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *u, const struct rg_completion *c);
 /* Each second: closes what was idle for too long. */
 void rg_upstream_tick(struct rg_worker *w);

@@ -78,7 +78,7 @@ static void apply_settings(struct rg_worker *w, const struct rg_settings *s)
     const uint32_t limits[] = {s->connect_ms, s->response_head_ms, s->body_idle_ms, s->tunnel_idle_ms, 500};
     w->exchange_check_ms = smallest(limits, sizeof limits / sizeof *limits);
     w->max_clients = client_limit(s);
-    w->bufs.limit = s->buffer_bytes;
+    rg_bufs_set_limit(&w->bufs, s->buffer_bytes);
     const struct rg_address *a = &s->replica;
     w->replica_host = a->sa.sa_family == AF_UNIX ? RG_STR("localhost") : rg_str_of(a->text);
     rg_upstream_configure(w);

@@ -5,9 +5,16 @@
 
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit)
 {
+    rg_pool_init(&bufs->small, RG_BUF_SMALL, CHUNK_BYTES, 0);
+    rg_pool_init(&bufs->bulk, RG_BUF_BULK, CHUNK_BYTES, 0);
+    rg_bufs_set_limit(bufs, limit);
+}
+
+void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit)
+{
     bufs->limit = limit;
-    rg_pool_init(&bufs->small, RG_BUF_SMALL, CHUNK_BYTES, limit);
-    rg_pool_init(&bufs->bulk, RG_BUF_BULK, CHUNK_BYTES, limit / 2);
+    bufs->small.max_bytes = limit;
+    bufs->bulk.max_bytes = limit / 2;
 }
 
 void rg_bufs_fini(struct rg_bufs *bufs)

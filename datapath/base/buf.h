@@ -36,6 +36,7 @@ struct rg_bufs {
 
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit);
 void rg_bufs_fini(struct rg_bufs *bufs);
+void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit);
 uint64_t rg_bufs_bytes(const struct rg_bufs *bufs);
 
 /* One reference, off and len 0. */
