@@ -11,6 +11,8 @@
 #include "control/agent/listen_inherit.h"
 #include "datapath/base/log.h"
 
+#define SINGLE_BACKLOG 64
+
 /* ---- Addresses ---- */
 
 bool rg_address_is_loopback(const struct rg_address *a)
@@ -120,7 +122,7 @@ static void tune_tcp(int fd, const struct rg_address *a)
         setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 }
 
-static int open_socket(struct rg_address *a, bool reuseport, uint32_t backlog, char *why, size_t why_len)
+static int bind_socket(const struct rg_address *a, bool reuseport, char *why, size_t why_len)
 {
     int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
     if (fd < 0)
@@ -133,12 +135,22 @@ static int open_socket(struct rg_address *a, bool reuseport, uint32_t backlog, c
             set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         tune_tcp(fd, a);
     }
-    if (bind(fd, &a->sa, a->len) < 0 || listen(fd, (int)backlog) < 0) {
+    if (bind(fd, &a->sa, a->len) < 0) {
         error = errno;
         close(fd);
         return fail(error, "bind", a, why, why_len);
     }
     return fd;
+}
+
+static int open_socket(const struct rg_address *a, bool reuseport, uint32_t backlog, char *why, size_t why_len)
+{
+    int fd = bind_socket(a, reuseport, why, why_len), error;
+    if (fd < 0 || listen(fd, (int)backlog) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    return fail(error, "listen on", a, why, why_len);
 }
 
 /* A socket file that nobody listens on is left from a process that was killed; one that answers is in use. */
@@ -163,9 +175,8 @@ static int clear_stale_file(const struct rg_address *a, char *why, size_t why_le
 
 int rg_listen_single(const struct rg_address *address, char *why, size_t why_len)
 {
-    struct rg_address a = *address;
-    int r = is_unix(&a) ? clear_stale_file(&a, why, why_len) : 0;
-    return r < 0 ? r : open_socket(&a, false, 64, why, why_len);
+    int r = is_unix(address) ? clear_stale_file(address, why, why_len) : 0;
+    return r < 0 ? r : open_socket(address, false, SINGLE_BACKLOG, why, why_len);
 }
 
 /* ---- A listener: a socket for each worker ---- */
@@ -225,8 +236,7 @@ static bool fall_back_to_ipv4(struct rg_address *a)
  */
 static int check_unused(const struct rg_listen_socket *l, char *why, size_t why_len)
 {
-    struct rg_address a = l->address;
-    int fd = open_socket(&a, false, 1, why, why_len);
+    int fd = bind_socket(&l->address, false, why, why_len);
     if (fd < 0)
         return fd;
     close(fd);

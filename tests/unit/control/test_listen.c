@@ -177,6 +177,19 @@ static void a_taken_port_is_named_with_a_remedy(void **state)
     close(other);
 }
 
+static void a_gateway_started_twice_is_told(void **state)
+{
+    (void)state;
+    static struct rg_listen_set second;
+    add("127.0.0.1:0");
+    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    settings.listeners[0] = set.sockets[0].address;
+    assert_int_equal(rg_listen_open(&second, &settings, why, sizeof(why)), -EADDRINUSE);
+    rg_listen_close(&set); /* and can start when the first has ended */
+    assert_int_equal(rg_listen_open(&second, &settings, why, sizeof(why)), 0);
+    rg_listen_close(&second);
+}
+
 static void a_foreign_address_is_an_error(void **state)
 {
     (void)state;
@@ -402,6 +415,7 @@ int main(void)
         TEST(any_address_takes_both_families),
         TEST(sockets_are_handed_over),
         TEST(a_taken_port_is_named_with_a_remedy),
+        TEST(a_gateway_started_twice_is_told),
         TEST(a_foreign_address_is_an_error),
         TEST(unix_sockets_share_one_queue),
         TEST(a_stale_file_is_replaced),
