@@ -36,7 +36,7 @@ struct rg_framing_options {
     uint64_t body_bytes; /* largest announced request body; 0: no limit */
 };
 
-/* RG_REASON_NONE, or why the request is refused. */
+/* RG_REASON_NONE, or why the request is refused. The fields still stand in the buffer, with their line ends. */
 enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct rg_framing_options *opt,
                                    struct rg_framing *ret);
 
@@ -49,8 +49,8 @@ enum rg_reason rg_h1_frame_response(const struct rg_h1_response *res, enum rg_me
 
 /* ---- The chunked coding (RFC 9112 7.1), resumable ---- */
 
-#define RG_CHUNK_OVERHEAD_MAX 4096 /* bytes of extensions in one body */
-#define RG_TRAILER_MAX        8192 /* bytes of a trailer section */
+#define RG_CHUNK_OVERHEAD_MAX 4096 /* bytes of extensions and leading zeros in one body */
+#define RG_TRAILER_MAX        8192 /* bytes of a trailer section, with the last chunk before it */
 
 enum rg_chunked_mode {
     RG_CHUNKED_DATA,   /* spans are body bytes only */
@@ -60,7 +60,7 @@ enum rg_chunked_mode {
 enum rg_chunked_event {
     RG_CHUNKED_MORE,         /* all input is used and more is needed; span may still hold bytes to pass on */
     RG_CHUNKED_SPAN,         /* span holds bytes to pass on; call again with the rest */
-    RG_CHUNKED_NEED_TRAILER, /* give RG_TRAILER_MAX bytes through trailer_space, then call again */
+    RG_CHUNKED_NEED_TRAILER, /* give RG_TRAILER_MAX bytes through trailer_space, call again with the rest; in any mode */
     RG_CHUNKED_END,          /* the body is complete; span holds its last bytes (FORWARD), used says where it ended */
     RG_CHUNKED_BAD           /* malformed; reason says why */
 };

@@ -190,7 +190,7 @@ static enum rg_reason scan_path(const char **p, struct target_scan *s)
                 return why;
             s->has_escape = true;
         } else if (*q == '.') {
-            s->has_slash_dot |= q > *p && q[-1] == '/';
+            s->has_slash_dot |= q[-1] == '/'; /* at the start of a target, the space before it */
         } else {
             break;
         }

@@ -59,9 +59,13 @@ struct rg_h1_response {
 int32_t rg_h1_parse_request(struct rg_h1_resume *resume, const char *buf, size_t len, const struct rg_h1_limits *limits,
                             struct rg_field *fields, struct rg_h1_request *ret, enum rg_reason *reason);
 
-/* The same for a response; reasons are RG_REASON_REPLICA_MALFORMED and RG_REASON_REPLICA_HEAD_TOO_LARGE. Underscores are allowed. */
-int32_t rg_h1_parse_response(struct rg_h1_resume *resume, const char *buf, size_t len, const struct rg_h1_limits *limits,
-                             struct rg_field *fields, struct rg_h1_response *ret, enum rg_reason *reason);
+/*
+ * The same for a response; reasons are RG_REASON_REPLICA_MALFORMED and RG_REASON_REPLICA_HEAD_TOO_LARGE. Underscores
+ * are allowed.
+ */
+int32_t rg_h1_parse_response(struct rg_h1_resume *resume, const char *buf, size_t len,
+                             const struct rg_h1_limits *limits, struct rg_field *fields, struct rg_h1_response *ret,
+                             enum rg_reason *reason);
 
 /*
  * The normal form of a path (RFC 3986 6.2.2): unreserved escapes decoded, escapes in upper case, dot segments resolved
@@ -69,7 +73,7 @@ int32_t rg_h1_parse_response(struct rg_h1_resume *resume, const char *buf, size_
  */
 int32_t rg_h1_normalize_path(struct rg_str path, char *out);
 
-/* One field line of a trailer section, without its CR LF. false: malformed. */
+/* One field line of a trailer section, without its CR LF; underscores are allowed. false: malformed. */
 bool rg_h1_parse_field_line(const char *line, size_t len, struct rg_field *ret);
 
 #endif
