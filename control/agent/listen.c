@@ -108,6 +108,10 @@ static void set_option(int fd, int level, int option, int value)
  */
 #define SEGMENT_MAX 16384
 
+/* What the kernel takes for a client beyond what the client's window allows. More would only wait there, and cost
+ * memory. */
+#define UNSENT_MAX (256 * 1024)
+
 /*
  * Accepted sockets inherit both. Loopback has no queue worth pacing for: a congestion control that paces (BBR is the
  * default of some kernels) only adds timers there, as of Linux 6.18.
@@ -116,6 +120,7 @@ static void tune_tcp(int fd, const struct rg_address *a)
 {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, IPPROTO_TCP, TCP_MAXSEG, SEGMENT_MAX);
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
     if (!rg_address_is_loopback(a))
         return;
     if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) < 0)

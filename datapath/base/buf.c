@@ -14,7 +14,7 @@ void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit)
 {
     bufs->limit = limit;
     bufs->small.max_bytes = limit;
-    bufs->bulk.max_bytes = limit / 2;
+    bufs->bulk.max_bytes = limit / 4;
 }
 
 void rg_bufs_fini(struct rg_bufs *bufs)

@@ -43,7 +43,7 @@ uint64_t rg_bufs_bytes(const struct rg_bufs *bufs);
 struct rg_buf *rg_buf_get_small(struct rg_bufs *bufs);
 /* For receiving ahead of need (provided buffers): leaves the last quarter of the limit to those who must answer. */
 struct rg_buf *rg_buf_get_spare(struct rg_bufs *bufs);
-/* NULL also when half of the limit is in bulk blocks: the caller goes on with small ones. */
+/* NULL also when a quarter of the limit is in bulk blocks: the caller goes on with small ones. */
 struct rg_buf *rg_buf_get_bulk(struct rg_bufs *bufs);
 
 static inline struct rg_buf *rg_buf_ref(struct rg_buf *b)
