@@ -60,7 +60,7 @@ enum rg_chunked_mode {
 enum rg_chunked_event {
     RG_CHUNKED_MORE,         /* all input is used and more is needed; span may still hold bytes to pass on */
     RG_CHUNKED_SPAN,         /* span holds bytes to pass on; call again with the rest */
-    RG_CHUNKED_NEED_TRAILER, /* give RG_TRAILER_MAX bytes through trailer_space, call again with the rest; in any mode */
+    RG_CHUNKED_NEED_TRAILER, /* in any mode: give RG_TRAILER_MAX bytes, then call with the rest */
     RG_CHUNKED_END,          /* the body is complete; span holds its last bytes (FORWARD), used says where it ended */
     RG_CHUNKED_BAD           /* malformed; reason says why */
 };
