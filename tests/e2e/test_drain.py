@@ -205,8 +205,7 @@ def test_early_term(programs):
     origin = programs.raw_origin()
     for delay in (0.0, 0.005, 0.02, 0.05, 0.1):
         gateway = programs.prepared_gateway(origin.address)
-        from lib.process import Process
-        gateway.process = Process(gateway.name, gateway.argv, gateway.directory)
+        gateway.spawn()
         time.sleep(delay * env.SLOW)
         gateway.process.signal(signal.SIGTERM)
         status = gateway.process.wait(5)

@@ -10,7 +10,7 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, elapsed, get
-from lib.raw_origin import Answer, RawOrigin, reply
+from lib.raw_origin import Answer, reply
 
 HEALTH = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(200), "timeout": env.ms(500)}}}
 
@@ -454,9 +454,10 @@ def test_body_timeout_of_the_replica(programs):
     assert gateway.metrics().refused() == {"replica-body-timeout": 1}
 
 
-def test_own_address_of_the_origin_is_not_a_loop(programs):
-    """The file of a UNIX socket that nobody listens on any more is a dead replica, not a crash."""
+def test_unix_socket_that_nobody_listens_on(programs):
+    """A file that is left behind is a dead replica, not more."""
     path = os.path.join(programs.directory, "dead.sock")
-    RawOrigin(path=path).sock.close()
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(path)
     gateway = programs.gateway(f"unix:{path}")
     check_503(get(gateway.address, "/x"))

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import resource
+import sys
 
 from . import env
 from .client import is_open_to
@@ -55,18 +56,34 @@ def nofile_limit(n):
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
 
 
+# Puts the descriptors where the protocol wants them, with the process id that execve keeps.
+HAND_OVER = """
+import os, sys
+fds, names = [int(n) for n in sys.argv[1].split(",")], sys.argv[2]
+high = [os.dup2(fd, 100 + i) for i, fd in enumerate(fds)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)))
+if names:
+    os.environ["LISTEN_FDNAMES"] = names
+os.closerange(3 + len(fds), 200)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class Gateway:
     def __init__(self, directory, replica=None, config=None, listen=None, flags=None, workers=1, preexec=None,
-                 environment=None, name="gateway", wait=True):
+                 environment=None, name="gateway", wait=True, inherit=(), inherit_names=None):
         """
         listen: addresses; default one free loopback port. flags: given instead of a file (or with config=False beside
         nothing). The replica's health is not probed unless the configuration asks, so that scripted origins see only
-        what clients sent.
+        what clients sent. inherit: listening sockets to hand over (LISTEN_FDS), with their names.
         """
         self.directory, self.name = str(directory), name
         self.admin_port = env.free_port()
         self.listen = listen or [f"127.0.0.1:{env.free_port()}"]
         self.preexec, self.environment = preexec, environment
+        self.inherit, self.inherit_names = list(inherit), inherit_names
         self.config_path = os.path.join(self.directory, f"{name}.yaml")
         self.process = None
         self.expected_exit = 0
@@ -95,8 +112,14 @@ class Gateway:
         self.config = merge(self.config, changes)
         self.write_config(self.config)
 
+    def spawn(self):
+        argv, fds = self.argv, [s.fileno() for s in self.inherit]
+        if fds:
+            argv = [sys.executable, "-B", "-c", HAND_OVER, ",".join(map(str, fds)), self.inherit_names or "", *argv]
+        self.process = Process(self.name, argv, self.directory, self.environment, self.preexec, fds)
+
     def start(self):
-        self.process = Process(self.name, self.argv, self.directory, self.environment, self.preexec)
+        self.spawn()
         self.wait_ready()
         return self
 

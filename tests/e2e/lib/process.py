@@ -19,7 +19,7 @@ class StartError(Exception):
 class Process:
     """One child process. Its standard error is the log that a failing test prints."""
 
-    def __init__(self, name, argv, directory, env=None, preexec=None):
+    def __init__(self, name, argv, directory, env=None, preexec=None, pass_fds=()):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.out_path = os.path.join(directory, f"{name}.out")
@@ -32,7 +32,7 @@ class Process:
         # Appending: the log of a program that is started again in the same directory stays whole.
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=full_env,
-                                          preexec_fn=preexec)
+                                          preexec_fn=preexec, pass_fds=pass_fds)
 
     @property
     def pid(self):
