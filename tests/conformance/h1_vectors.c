@@ -73,25 +73,34 @@ static bool unescape(const char *text, struct h1_bytes *ret)
     return true;
 }
 
+static bool read_number(const char *text, unsigned long long *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0';
+}
+
 /* "key=number ..." */
 static bool read_limits(char *text, struct h1_run *run)
 {
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
         unsigned long long n;
-        char key[32];
-        if (sscanf(word, "%31[a-z_]=%llu", key, &n) != 2)
+        char *value = strchr(word, '=');
+        if (!value || !read_number(value + 1, &n))
             return false;
-        if (strcmp(key, "head") == 0)
+        *value = '\0';
+        if (strcmp(word, "head") == 0)
             run->limits.head_bytes = (uint32_t)n;
-        else if (strcmp(key, "field") == 0)
+        else if (strcmp(word, "field") == 0)
             run->limits.field_bytes = (uint32_t)n;
-        else if (strcmp(key, "target") == 0)
+        else if (strcmp(word, "target") == 0)
             run->limits.target_bytes = (uint32_t)n;
-        else if (strcmp(key, "fields") == 0)
+        else if (strcmp(word, "fields") == 0)
             run->limits.fields = (uint16_t)n;
-        else if (strcmp(key, "underscore") == 0)
+        else if (strcmp(word, "underscore") == 0)
             run->limits.allow_underscore = n != 0;
-        else if (strcmp(key, "body") == 0)
+        else if (strcmp(word, "body") == 0)
             run->framing_options.body_bytes = n;
         else
             return false;
@@ -119,10 +128,10 @@ static bool read_method(const char *text, enum rg_method *ret)
 /* "in: text" or "in*N: text", the text N times. */
 static bool read_input(const char *key, const char *text, struct vector *v)
 {
-    unsigned long times = 1;
-    if (key[2] == '*' && sscanf(key + 3, "%lu", &times) != 1)
+    unsigned long long times = 1;
+    if (key[2] == '*' && !read_number(key + 3, &times))
         return false;
-    for (unsigned long i = 0; i < times; i++)
+    for (unsigned long long i = 0; i < times; i++)
         if (!unescape(text, &v->in))
             return false;
     return true;

@@ -20,33 +20,33 @@ static bool same_verdict(const struct result *a, const struct result *b)
     return a->event == b->event && a->reason == b->reason && a->used == b->used;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const char *in = (const char *)bytes;
+    const char *in = (const char *)data;
     uint64_t seed = fuzz_seed(in, size);
     struct h1_pieces whole = {&size, 1};
-    struct result data = decode(RG_CHUNKED_DATA, in, size, whole),
-                  forward = decode(RG_CHUNKED_FORWARD, in, size, whole);
-    H1_CHECK(data.event == forward.event && data.reason == forward.reason);
-    if (data.event == RG_CHUNKED_END) {
-        H1_CHECK(data.used == forward.used);
-        h1_check_forward(&forward.out, &data.out);
+    struct result plain = decode(RG_CHUNKED_DATA, in, size, whole);
+    struct result forward = decode(RG_CHUNKED_FORWARD, in, size, whole);
+    H1_CHECK(plain.event == forward.event && plain.reason == forward.reason);
+    if (plain.event == RG_CHUNKED_END) {
+        H1_CHECK(plain.used == forward.used);
+        h1_check_forward(&forward.out, &plain.out);
     }
     for (int i = 0; i < 3; i++) {
         size_t ends[FUZZ_PIECES_MAX];
         struct h1_pieces pieces = h1_random_pieces(&seed, size, ends, FUZZ_PIECES_MAX);
-        struct result cut_data = decode(RG_CHUNKED_DATA, in, size, pieces);
+        struct result cut_plain = decode(RG_CHUNKED_DATA, in, size, pieces);
         struct result cut_forward = decode(RG_CHUNKED_FORWARD, in, size, pieces);
-        H1_CHECK(cut_data.event == data.event && cut_data.reason == data.reason);
+        H1_CHECK(cut_plain.event == plain.event && cut_plain.reason == plain.reason);
         H1_CHECK(cut_forward.event == forward.event && cut_forward.reason == forward.reason);
-        if (data.event == RG_CHUNKED_END) {
-            H1_CHECK(same_verdict(&cut_data, &data) && same_verdict(&cut_forward, &forward));
-            H1_CHECK(h1_bytes_eq(&cut_data.out, &data.out) && h1_bytes_eq(&cut_forward.out, &forward.out));
+        if (plain.event == RG_CHUNKED_END) {
+            H1_CHECK(same_verdict(&cut_plain, &plain) && same_verdict(&cut_forward, &forward));
+            H1_CHECK(h1_bytes_eq(&cut_plain.out, &plain.out) && h1_bytes_eq(&cut_forward.out, &forward.out));
         }
-        h1_bytes_fini(&cut_data.out);
+        h1_bytes_fini(&cut_plain.out);
         h1_bytes_fini(&cut_forward.out);
     }
-    h1_bytes_fini(&data.out);
+    h1_bytes_fini(&plain.out);
     h1_bytes_fini(&forward.out);
     return 0;
 }
