@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "control/agent/access_writer.h"
+#include "scratch.h"
 
 static char dir[64], path[96];
 static struct rg_access_writer writer;
@@ -24,8 +25,7 @@ static uint64_t lost;
 static int setup(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/rg-access-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    scratch_create(dir, sizeof(dir));
     snprintf(path, sizeof(path), "%s/access.log", dir);
     lost = 0;
     ring = rg_access_ring_create(1 << 20);
@@ -38,11 +38,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[160];
     rg_access_writer_fini(&writer);
     rg_access_ring_destroy(ring);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    return system(command);
+    return scratch_remove(dir);
 }
 
 static void configure(const char *where)
@@ -85,6 +83,7 @@ static void put(const char *target)
 static size_t read_file(const char *name, char *out, size_t size)
 {
     FILE *f = fopen(name, "r");
+    out[0] = '\0';
     if (!f)
         return 0;
     size_t n = fread(out, 1, size - 1, f);
@@ -364,8 +363,7 @@ static void a_full_disk_counts_and_recovers_with_whole_lines(void **state)
     const char *last = strstr(text, "\n{\"time\"");
     for (const char *next; last && (next = strstr(last + 1, "\n{\"time\"")) != NULL;)
         last = next;
-    assert_non_null(last);
-    assert_non_null(strstr(last, "\"target\":\"/6\"")); /* a line of its own */
+    assert_true(last && strstr(last, "\"target\":\"/6\"")); /* a line of its own */
     assert_null(strstr(text, "/5"));
 }
 

@@ -16,6 +16,7 @@
 
 #include "control/agent/listen.h"
 #include "control/common/address.h"
+#include "scratch.h"
 
 static char dir[64];
 static struct rg_settings settings;
@@ -25,8 +26,7 @@ static char why[RG_LISTEN_ERROR_MAX];
 static int setup(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/rg-listen-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    scratch_create(dir, sizeof(dir));
     memset(&settings, 0, sizeof(settings));
     settings.workers = 3;
     settings.backlog = 128;
@@ -37,11 +37,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[96];
     rg_listen_unlink(&set);
     rg_listen_close(&set);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    return system(command);
+    return scratch_remove(dir);
 }
 
 /* A port of 0, which no configuration may have, lets the kernel choose one. */
@@ -79,7 +77,7 @@ static int option_of(int fd, int level, int option)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_in6 a;
+    struct sockaddr_in6 a = {0};
     socklen_t len = sizeof(a);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
     return ntohs(a.sin6_port);
