@@ -234,6 +234,8 @@ int rg_gateway_serve(struct rg_gateway *g)
     }
     g->phase = RG_PHASE_SERVING;
     rg_notify_ready(&g->notify);
+    rg_notify_send(&g->notify, "STATUS=Serving with %u workers in front of %s", g->n_workers,
+                   rg_gateway_settings(g)->replica.text);
     rg_info("ready");
     while (r == 0 && !rg_gateway_has_ended(g))
         r = rg_loop_turn(&g->loop);

@@ -58,6 +58,7 @@ void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause)
     g->phase = RG_PHASE_DRAINING;
     rg_info("draining cause=%s timeout_ms=%u", cause, rg_gateway_settings(g)->drain_ms);
     rg_notify_stopping(&g->notify);
+    rg_notify_send(&g->notify, "STATUS=Draining");
     rg_listen_unlink(&g->listen);
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_drain(g->workers[i].worker);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/agent/listen.h"
+#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 /* ---- Verdicts ---- */
@@ -361,11 +362,16 @@ void rg_prober_fini(struct rg_prober *p)
     p->input = p->trailers = NULL;
 }
 
+static bool is_same_health(const struct rg_health_settings *a, const struct rg_health_settings *b)
+{
+    return a->enabled == b->enabled && strcmp(a->path, b->path) == 0 && a->interval_ms == b->interval_ms &&
+           a->timeout_ms == b->timeout_ms && a->expect == b->expect && a->status_min == b->status_min &&
+           a->status_max == b->status_max && a->rise == b->rise && a->fall == b->fall;
+}
+
 static bool is_same(const struct rg_prober *p, const struct rg_settings *s)
 {
-    return p->request_len > 0 && p->address.len == s->replica.len &&
-           memcmp(&p->address.sa, &s->replica.sa, s->replica.len) == 0 &&
-           memcmp(&p->settings, &s->health, sizeof(s->health)) == 0;
+    return p->request_len > 0 && rg_address_equal(&p->address, &s->replica) && is_same_health(&p->settings, &s->health);
 }
 
 void rg_prober_configure(struct rg_prober *p, const struct rg_settings *s)

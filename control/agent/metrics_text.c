@@ -204,18 +204,25 @@ enum process_metric {
 #undef RG_COUNTER
 #undef RG_GAUGE
 
+/* A file of /proc as text; false: it can't be read. */
+static bool read_proc(const char *path, char *text, size_t size)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    text[fread(text, 1, size - 1, f)] = '\0';
+    fclose(f);
+    return text[0] != '\0';
+}
+
 static void read_memory(double values[PROCESS_COUNT])
 {
-    unsigned long size = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f)
+    char text[256], *rest;
+    if (!read_proc("/proc/self/statm", text, sizeof(text)))
         return;
-    if (fscanf(f, "%lu %lu", &size, &resident) == 2) {
-        double page = (double)sysconf(_SC_PAGESIZE);
-        values[PROCESS_VIRTUAL] = (double)size * page;
-        values[PROCESS_RESIDENT] = (double)resident * page;
-    }
-    fclose(f);
+    double page = (double)sysconf(_SC_PAGESIZE);
+    values[PROCESS_VIRTUAL] = (double)strtoull(text, &rest, 10) * page;
+    values[PROCESS_RESIDENT] = (double)strtoull(rest, NULL, 10) * page;
 }
 
 static void read_descriptors(double values[PROCESS_COUNT])
@@ -245,12 +252,8 @@ static double boot_unix_seconds(void)
 static void read_start(double values[PROCESS_COUNT])
 {
     char text[1024];
-    FILE *f = fopen("/proc/self/stat", "re");
-    if (!f)
+    if (!read_proc("/proc/self/stat", text, sizeof(text)))
         return;
-    size_t len = fread(text, 1, sizeof(text) - 1, f);
-    fclose(f);
-    text[len] = '\0';
     char *at = strrchr(text, ')');
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
