@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/agent/gateway.h"
 
@@ -46,7 +47,8 @@ int main(int argc, char **argv)
     if (rg_options_load(&flags, &settings, stderr) < 0)
         return RG_EXIT_USAGE;
     if (flags.check_only) {
-        printf("%s: ok\n", flags.config_path);
+        bool has_file = flags.config_given || access(flags.config_path, F_OK) == 0;
+        printf("%s: ok\n", has_file ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }
     return run(&flags, &settings);
