@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include "control/agent/gateway.h"
+#include "datapath/base/log.h"
 
 static int start(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
 {
-    if (rg_gateway_init(g, flags, settings) < 0)
+    if (rg_gateway_init(g, flags, settings) < 0) {
+        rg_error("can't set up the control thread: no memory or no descriptor");
         return RG_EXIT_FAILED;
+    }
     if (rg_gateway_open_listeners(g) < 0)
         return RG_EXIT_USAGE;
     rg_gateway_load_steering(g);
