@@ -8,12 +8,32 @@
 #define RG_HALF_CLOSE_MS \
     500 /* a client that ended its side after a complete request gets so long for the response to begin */
 
+#define RG_WRITE_SLACK 1024u /* what rewriting adds to a head, usually */
+
+/* exchange.c */
+void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x);
+
+/* exchange_relay.c. The functions that return bool return false when the exchange has ended. */
+bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x);
+bool rg_exchange_take_heads(struct rg_worker *w, struct rg_exchange *x);
+bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x);
+
+/* exchange_end.c. After each of them the exchange may be gone. */
+void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
+                        struct rg_str body);
+void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, bool keep);
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason);
 
-/* Time limits are looked at soon. */
+/* exchange_time.c: time limits are looked at soon. */
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x);
 
-/* Keeps what the access record needs of the request while its bytes are there. */
+/* exchange_record.c. Keeps what the access record needs of the request while its bytes are there. */
 void rg_exchange_note_request(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
                               struct rg_str host);
 void rg_exchange_note_refused_head(struct rg_worker *w, struct rg_exchange *x);

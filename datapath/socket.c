@@ -54,7 +54,8 @@ void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode 
     s->wanted = (uint8_t)mode;
     if (in_flight(s, RG_OP_RECV)) {
         /* A single receive is bounded and may finish; only one that goes on by itself has to be stopped. */
-        if (s->armed == RG_RECV_MULTI && mode != RG_RECV_MULTI && !s->recv_cancelled && !in_flight(s, RG_OP_CANCEL)) {
+        bool must_stop = s->armed == RG_RECV_MULTI && (mode == RG_RECV_NONE || mode == RG_RECV_BULK);
+        if (must_stop && !s->recv_cancelled && !in_flight(s, RG_OP_CANCEL)) {
             s->recv_cancelled = true;
             launch(s, RG_OP_CANCEL);
             rg_ring_cancel_recv(w->ring, s->slot);

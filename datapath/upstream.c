@@ -139,6 +139,15 @@ void rg_upstream_serve_waiting(struct rg_worker *w)
     rg_exchange_try_connect(w, x);
 }
 
+/*
+ * Small responses save an operation each when the receive goes on by itself. A large one would pile up blocks before it
+ * could be stopped, so a connection has to earn it.
+ */
+static enum rg_recv_mode idle_mode(const struct rg_upstream_conn *uc)
+{
+    return uc->small ? RG_RECV_MULTI : RG_RECV_ONCE;
+}
+
 void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool keep)
 {
     struct rg_upstream *u = &w->upstream;
@@ -154,7 +163,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool 
     uc->sock.fast = false;
     rg_list_prepend(&u->idle, &uc->idle);
     u->idle_count++;
-    rg_socket_want(w, &uc->sock, RG_RECV_ONCE);
+    rg_socket_want(w, &uc->sock, idle_mode(uc));
     publish(w);
     rg_upstream_serve_waiting(w);
 }
@@ -193,7 +202,7 @@ static void idle_event(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg
     if (uc->sock.in.bytes > 0 || event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
         end(w, uc);
     else
-        rg_socket_want(w, &uc->sock, RG_RECV_ONCE);
+        rg_socket_want(w, &uc->sock, idle_mode(uc));
 }
 
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, const struct rg_completion *c)

@@ -22,6 +22,7 @@ struct rg_upstream_conn {
     uint64_t connect_us; /* when the connect began */
     uint32_t requests;   /* sent on it, this one included */
     uint32_t generation; /* of the address it leads to */
+    bool small;          /* its last response fitted into one block: the next one probably will */
 };
 
 struct rg_upstream {

@@ -1,0 +1,142 @@
+/*
+ * How an exchange begins: the head is framed, its path made normal, what the gateway answers itself is answered, and
+ * what the replica will get is written. See exchange_parts.h.
+ */
+#include "datapath/core.h"
+#include "datapath/exchange_parts.h"
+
+static struct rg_exchange *create(struct rg_worker *w, struct rg_conn *c)
+{
+    struct rg_exchange *x = rg_pool_get(&w->exchanges);
+    if (!x)
+        return NULL;
+    /* The strings at the end need no clearing. */
+    memset(x, 0, offsetof(struct rg_exchange, request_id));
+    x->conn = c;
+    x->unsent = -1;
+    x->client_in_ms = x->client_out_ms = x->up_ms = x->checked_ms = w->now_ms;
+    rg_list_init(&x->waiting);
+    c->exchange = x;
+    rg_metric_add(w->metrics, RG_M_EXCHANGES_OPEN, 1);
+    return x;
+}
+
+void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
+{
+    struct rg_exchange *x = create(w, c);
+    if (!x) {
+        rg_conn_exchange_ended(w, c, RG_AFTER_CLOSE);
+        return;
+    }
+    x->minor = 1;
+    rg_exchange_note_refused_head(w, x);
+    rg_exchange_fail(w, x, reason);
+}
+
+static struct rg_str normal_path(const struct rg_h1_request *req, char *scratch, enum rg_reason *reason)
+{
+    if (req->path_is_plain || req->target_form == RG_TARGET_ASTERISK)
+        return req->path;
+    int32_t n = rg_h1_normalize_path(req->path, scratch);
+    if (n < 0)
+        *reason = RG_REASON_BAD_ESCAPE;
+    return (struct rg_str){scratch, n < 0 ? 0 : (size_t)n};
+}
+
+/* What the replica will get. The body too when it has come with the head and fits: then one send carries both. */
+static bool write_request(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+                          const struct rg_framing *framing, const struct rg_forward *f, uint32_t head_len)
+{
+    struct rg_str front = rg_input_front(&x->conn->sock.in);
+    uint32_t room = head_len + RG_WRITE_SLACK;
+    for (;;) {
+        x->head = room <= RG_BUF_SMALL_CAP ? rg_buf_get_small(&w->bufs) : rg_buf_get_bulk(&w->bufs);
+        if (!x->head)
+            return false;
+        int32_t n = rg_h1_write_request(x->head->data, x->head->cap, req, framing, f);
+        if (n > 0) {
+            x->head->len = (uint32_t)n;
+            break;
+        }
+        bool largest = x->head->cap == RG_BUF_BULK_CAP;
+        rg_buf_unref(x->head);
+        x->head = NULL;
+        if (largest)
+            return false;
+        room = RG_BUF_BULK_CAP;
+    }
+    uint64_t body = framing->kind == RG_BODY_LENGTH ? framing->length : 0;
+    if (body > 0 && body <= front.len - head_len && body <= x->head->cap - x->head->len) {
+        memcpy(x->head->data + x->head->len, front.ptr + head_len, (size_t)body);
+        x->head->len += (uint32_t)body;
+        x->body_in_head = (uint32_t)body;
+    }
+    return true;
+}
+
+static bool is_own_health(const struct rg_worker *w, const struct rg_h1_request *req, struct rg_str path)
+{
+    const char *own = w->settings->health_path;
+    return own[0] != '\0' && path.len > 1 && strlen(own) == path.len && memcmp(own, path.ptr, path.len) == 0 &&
+           (req->method_id == RG_METHOD_GET || req->method_id == RG_METHOD_HEAD);
+}
+
+static void answer_health(struct rg_worker *w, struct rg_exchange *x)
+{
+    bool fit = !w->draining && !rg_replica_is_down(w->replica);
+    x->reason = RG_REASON_HANDLED;
+    rg_exchange_answer(w, x, fit ? 204 : 503, fit ? RG_STR_NONE : RG_STR("application/json"),
+                       fit ? RG_STR_NONE : RG_STR("{\"status\":503,\"reason\":\"not-ready\"}\n"));
+}
+
+void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len)
+{
+    static _Thread_local char path_scratch[RG_BUF_BULK];
+    struct rg_exchange *x = create(w, c);
+    if (!x) {
+        rg_conn_exchange_ended(w, c, RG_AFTER_CLOSE);
+        return;
+    }
+    x->method = req->method_id;
+    x->minor = req->minor;
+    struct rg_framing framing = {0};
+    struct rg_framing_options opt = {.body_bytes = w->settings->body_bytes};
+    enum rg_reason reason = rg_h1_frame_request(req, &opt, &framing);
+    struct rg_forward f = {
+        .peer = &c->peer, .scheme = RG_STR("http"), .listener_port = c->listener_port, .replica_host = w->replica_host};
+    f.path = normal_path(req, path_scratch, &reason);
+    rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
+    memcpy(x->request_id, f.request_id, f.request_id_len);
+    x->request_id_len = f.request_id_len;
+    memcpy(x->traceparent, f.traceparent, RG_TRACEPARENT_LEN);
+    rg_exchange_note_request(w, x, req, framing.host);
+    x->keep = framing.persistent && !w->draining;
+    x->expect_continue = framing.expect_continue;
+    x->websocket = framing.websocket;
+    rg_pump_init(&x->request, &framing, RG_CHUNKED_FORWARD);
+    x->request.max_bytes = w->settings->body_bytes;
+    if (reason != RG_REASON_NONE) {
+        x->request.done = false; /* its end is not known */
+        rg_exchange_fail(w, x, reason);
+        return;
+    }
+    bool own = is_own_health(w, req, f.path);
+    bool down = !own && rg_replica_is_down(w->replica);
+    bool written = own || down || write_request(w, x, req, &framing, &f, head_len);
+    rg_input_use(&c->sock.in, head_len); /* the views of req end here */
+    if (x->body_in_head > 0) {
+        rg_input_use(&c->sock.in, x->body_in_head);
+        x->request.bytes = x->body_in_head;
+        x->request.done = true;
+    }
+    x->whole_in_head = x->request.done;
+    rg_exchange_check_soon(w, x);
+    if (own)
+        answer_health(w, x);
+    else if (down)
+        rg_exchange_fail(w, x, RG_REASON_REPLICA_DOWN);
+    else if (!written)
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+    else
+        rg_exchange_connect(w, x);
+}

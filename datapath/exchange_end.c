@@ -1,0 +1,113 @@
+/*
+ * How an exchange ends: completely, with an answer of the gateway's own, or broken off. One function frees it, one is
+ * the exit of everything that goes wrong. See exchange_parts.h.
+ */
+#include "datapath/core.h"
+#include "datapath/exchange_parts.h"
+
+void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, bool keep)
+{
+    rg_list_remove(&x->waiting);
+    if (!x->up)
+        return;
+    struct rg_upstream_conn *up = x->up;
+    x->up = NULL;
+    rg_upstream_release(w, up, keep);
+}
+
+static enum rg_conn_after what_follows(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    if (x->reason == RG_REASON_CLIENT_GONE)
+        return RG_AFTER_CLOSE;
+    if (x->reset)
+        return RG_AFTER_RESET;
+    if (x->broken_off)
+        return RG_AFTER_CLOSE;
+    if (x->keep && x->request.done && !w->stopping)
+        return RG_AFTER_KEEP;
+    return x->request.done && x->conn->sock.in.bytes == 0 ? RG_AFTER_CLOSE : RG_AFTER_LINGER;
+}
+
+void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_conn *c = x->conn;
+    rg_exchange_record(w, x);
+    enum rg_conn_after after = what_follows(w, x);
+    rg_exchange_let_go_of_replica(w, x, false);
+    rg_pump_fini(&x->request);
+    rg_pump_fini(&x->response);
+    rg_buf_unref(x->head);
+    rg_buf_unref(x->request_buf);
+    rg_pool_put(&w->exchanges, x);
+    rg_metric_sub(w->metrics, RG_M_EXCHANGES_OPEN, 1);
+    rg_conn_exchange_ended(w, c, after);
+}
+
+static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_own_response *r)
+{
+    uint32_t cap;
+    char *out = rg_output_room(&x->conn->sock.out, &w->bufs, (uint32_t)r->body.len + RG_WRITE_SLACK, &cap);
+    if (!out)
+        return false;
+    int32_t n = rg_h1_write_own_response(out, cap, r, rg_worker_date(w));
+    rg_output_commit(&x->conn->sock.out, n > 0 ? (uint32_t)n : 0);
+    return n > 0;
+}
+
+void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
+                        struct rg_str body)
+{
+    struct rg_own_response r = {.status = status,
+                                .content_type = type,
+                                .body = body,
+                                .head_only = x->method == RG_METHOD_HEAD,
+                                .keep_alive = x->keep,
+                                .client_http10 = x->minor == 0,
+                                .retry_after = status == 503 ? 1 : 0,
+                                .request_id = {x->request_id, x->request_id_len}};
+    x->step = RG_STEP_FLUSH;
+    x->status = status;
+    x->responding = true;
+    if (!write_own_response(w, x, &r)) {
+        x->broken_off = true;
+        rg_exchange_finish(w, x);
+        return;
+    }
+    rg_socket_send_later(w, &x->conn->sock);
+    x->client_out_ms = w->now_ms;
+    rg_exchange_check_soon(w, x);
+    rg_exchange_run(w, x);
+}
+
+static void answer_refusal(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason)
+{
+    char body[512];
+    uint16_t status = rg_reason_info(reason)->status;
+    /* After a refused request nobody knows where the next one begins. A failure of the replica leaves the client's side
+     * sound. */
+    if (status < 500 || status == 501 || status == 505 || !x->request.done)
+        x->keep = false;
+    struct rg_str id = {x->request_id, x->request_id_len};
+    int32_t n = rg_h1_write_refusal_body(body, sizeof body, reason, id);
+    rg_exchange_answer(w, x, status, RG_STR("application/json"), (struct rg_str){body, n > 0 ? (size_t)n : 0});
+}
+
+/* The one exit of everything that goes wrong. */
+void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason)
+{
+    if (x->reason == RG_REASON_NONE) {
+        x->reason = (uint8_t)reason;
+        rg_metric_refused(w->metrics, reason);
+    }
+    rg_exchange_let_go_of_replica(w, x, false);
+    bool answerable = rg_reason_info(reason)->status != 0 && !x->responding && x->conn->sock.state == RG_SOCKET_OPEN &&
+                      !x->conn->sock.broken && !x->conn->sock.unsendable;
+    if (answerable) {
+        answer_refusal(w, x, reason);
+        return;
+    }
+    /* Where the length is told by the end of the connection, an orderly end would make the message look whole. */
+    x->broken_off = true;
+    x->reset = x->responding && !x->response.done && x->ends_with_connection;
+    rg_exchange_finish(w, x);
+}

@@ -1,0 +1,264 @@
+/*
+ * The middle of an exchange: the request's body to the replica, the replica's heads and body to the client, and the
+ * tunnel that may take their place. What is received next follows from what is still to be sent. See exchange_parts.h.
+ */
+#include "datapath/core.h"
+#include "datapath/exchange_parts.h"
+
+#define PIPELINED_MAX 65536u /* bytes of later requests that are read while an exchange runs */
+
+/* ---- the response head ---- */
+
+/* Room for a head in the client's output; the writer says whether it sufficed. */
+static bool write_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
+                           const struct rg_framing *framing, const struct rg_response_options *opt, uint32_t head_len)
+{
+    struct rg_output *out = &x->conn->sock.out;
+    uint32_t need = head_len + RG_WRITE_SLACK;
+    for (;;) {
+        uint32_t cap;
+        char *room = rg_output_room(out, &w->bufs, need, &cap);
+        if (!room)
+            return false;
+        int32_t n = rg_h1_write_response(room, cap, res, framing, opt, rg_worker_date(w));
+        rg_output_commit(out, n > 0 ? (uint32_t)n : 0);
+        if (n > 0)
+            return true;
+        if (need == RG_BUF_BULK_CAP)
+            return false;
+        need = RG_BUF_BULK_CAP;
+    }
+}
+
+/* false: the exchange has ended. */
+static bool pass_interim(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
+                         const struct rg_framing *framing, uint32_t head_len)
+{
+    struct rg_response_options opt = {.keep_alive = true};
+    if (++x->interims > w->settings->interim_responses) {
+        rg_exchange_fail(w, x, RG_REASON_REPLICA_TOO_MANY_INTERIM);
+        return false;
+    }
+    if (res->status == 100)
+        x->expect_continue = false;
+    if (x->minor > 0 && !write_response(w, x, res, framing, &opt, head_len)) {
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+        return false;
+    }
+    rg_socket_send_later(w, &x->conn->sock);
+    return true;
+}
+
+static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
+                         const struct rg_framing *framing, uint32_t head_len)
+{
+    struct rg_response_options opt = {.keep_alive = true};
+    x->keep = false;
+    x->status = 101;
+    if (!write_response(w, x, res, framing, &opt, head_len)) {
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+        return false;
+    }
+    x->step = RG_STEP_TUNNEL;
+    x->responding = true;
+    x->request = (struct rg_pump){.raw = true};
+    x->response = (struct rg_pump){.raw = true};
+    rg_metric_add(w->metrics, RG_M_TUNNELS, 1);
+    rg_metric_add(w->metrics, RG_M_TUNNELS_OPEN, 1);
+    rg_socket_send_later(w, &x->conn->sock);
+    return true;
+}
+
+static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
+                       const struct rg_framing *framing, uint32_t head_len)
+{
+    bool http10 = x->minor == 0;
+    bool until_end = framing->kind == RG_BODY_EOF;
+    x->ends_with_connection = http10 && (until_end || framing->kind == RG_BODY_CHUNKED);
+    /* A refusal in the middle of an upload: the client may stop sending, then the connection can't go on. */
+    bool early = !x->request.done && res->status >= 400;
+    if (x->ends_with_connection || early || w->draining)
+        x->keep = false;
+    struct rg_response_options opt = {.client_http10 = http10,
+                                      .keep_alive = x->keep,
+                                      .chunked = !http10 && framing->kind == RG_BODY_CHUNKED,
+                                      .eof_to_chunked = !http10 && until_end,
+                                      .request_id = {x->request_id, x->request_id_len}};
+    x->status = res->status;
+    x->up_persistent = framing->persistent;
+    rg_pump_init(&x->response, framing, http10 ? RG_CHUNKED_DATA : RG_CHUNKED_FORWARD);
+    x->response.add_chunks = opt.eof_to_chunked;
+    if (!write_response(w, x, res, framing, &opt, head_len)) {
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+        return false;
+    }
+    x->responding = true;
+    rg_socket_send_later(w, &x->conn->sock);
+    return true;
+}
+
+/* Takes heads from the replica's input until the final one is passed on. false: the exchange has ended. */
+bool rg_exchange_take_heads(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_input *in = &x->up->sock.in;
+    while (!x->responding && in->bytes > 0) {
+        struct rg_h1_response res;
+        struct rg_framing framing = {0};
+        enum rg_reason reason = RG_REASON_NONE;
+        struct rg_str front = rg_input_front(in);
+        int32_t n = rg_h1_parse_response(&x->resume, front.ptr, front.len, &w->limits, w->fields, &res, &reason);
+        if (n == 0) {
+            if (!in->head->next)
+                return true;
+            if (rg_input_gather(in, &w->bufs) && rg_input_front(in).len > front.len)
+                continue;
+            reason = RG_REASON_REPLICA_HEAD_TOO_LARGE;
+        } else if (n > 0) {
+            reason = rg_h1_frame_response(&res, (enum rg_method)x->method, x->websocket, &framing);
+        }
+        if (reason != RG_REASON_NONE) {
+            rg_exchange_fail(w, x, reason);
+            return false;
+        }
+        bool ok;
+        if (res.status == 101)
+            ok = start_tunnel(w, x, &res, &framing, (uint32_t)n);
+        else if (res.status < 200)
+            ok = pass_interim(w, x, &res, &framing, (uint32_t)n);
+        else
+            ok = pass_final(w, x, &res, &framing, (uint32_t)n);
+        if (!ok)
+            return false;
+        x->resume = (struct rg_h1_resume){0};
+        rg_input_use(in, (uint32_t)n);
+    }
+    return true;
+}
+
+/* ---- bodies ---- */
+
+/* false: the exchange has ended. */
+bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_socket *up = &x->up->sock;
+    if (x->request.done || up->unsendable || up->broken)
+        return true;
+    enum rg_pump_result r = rg_pump_run(&x->request, &x->conn->sock.in, &up->out, &w->bufs);
+    if (up->out.bytes > 0)
+        rg_socket_send_later(w, up);
+    bool ended = x->conn->sock.eof && !x->request.raw && !x->request.done;
+    if (r == RG_PUMP_BAD)
+        rg_exchange_fail(w, x, (enum rg_reason)x->request.reason);
+    else if (r == RG_PUMP_NO_BUF)
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+    else if (r == RG_PUMP_OK && ended)
+        rg_exchange_fail(w, x, RG_REASON_CLIENT_GONE);
+    else
+        return true;
+    return false;
+}
+
+bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_socket *client = &x->conn->sock;
+    if (!x->responding || x->response.done)
+        return true;
+    enum rg_pump_result r = rg_pump_run(&x->response, &x->up->sock.in, &client->out, &w->bufs);
+    /* The input was used up before the end came: nothing more will follow. */
+    if (r == RG_PUMP_OK && !x->response.done && x->up->sock.broken)
+        r = RG_PUMP_BAD;
+    else if (r == RG_PUMP_OK && !x->response.done && x->up->sock.eof)
+        r = rg_pump_eof(&x->response, &client->out, &w->bufs);
+    if (client->out.bytes > 0)
+        rg_socket_send_later(w, client);
+    if (r == RG_PUMP_BAD)
+        rg_exchange_fail(w, x,
+                         x->up->sock.eof || x->up->sock.broken ? RG_REASON_REPLICA_CLOSED : RG_REASON_REPLICA_FRAMING);
+    else if (r == RG_PUMP_NO_BUF)
+        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
+    return r == RG_PUMP_OK || r == RG_PUMP_FULL;
+}
+
+void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
+{
+    bool surplus = x->up->sock.in.bytes > 0;
+    if (surplus)
+        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+    x->up->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
+    rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
+    rg_buf_unref(x->head);
+    x->head = NULL;
+    x->step = RG_STEP_FLUSH;
+}
+
+/* ---- what is received next ---- */
+
+/* Bytes are read only when what was read before is sent: back-pressure, and one buffer per direction. */
+static enum rg_recv_mode body_mode(const struct rg_pump *p, const struct rg_socket *from, const struct rg_socket *to)
+{
+    if (from->in.bytes > 0 || to->out.bytes > 0)
+        return RG_RECV_NONE;
+    bool more_than_small = p->kind == RG_BODY_LENGTH && p->left > RG_BUF_SMALL_CAP;
+    return !to->slow && (from->fast || more_than_small) ? RG_RECV_BULK : RG_RECV_ONCE;
+}
+
+/* A receive that goes on by itself costs nothing to keep for a body that is nearly there and finds its way. */
+static bool keep_multi(const struct rg_exchange *x)
+{
+    const struct rg_socket *client = &x->conn->sock;
+    bool long_way = x->request.kind == RG_BODY_LENGTH && x->request.left > RG_BUF_BULK;
+    return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->sock.out.bytes <= RG_PUMP_LOW;
+}
+
+void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_socket *client = &x->conn->sock;
+    enum rg_recv_mode mode = RG_RECV_MULTI;
+    if (x->step == RG_STEP_TUNNEL)
+        mode = body_mode(&x->request, client, &x->up->sock);
+    else if (x->request.done || x->step == RG_STEP_FLUSH)
+        mode = client->in.bytes < PIPELINED_MAX ? RG_RECV_MULTI : RG_RECV_NONE;
+    else if (x->step == RG_STEP_CONNECT)
+        mode = client->in.bytes < RG_BUF_SMALL_CAP ? RG_RECV_MULTI : RG_RECV_NONE;
+    else
+        mode = keep_multi(x) ? RG_RECV_MULTI : body_mode(&x->request, client, &x->up->sock);
+    rg_socket_want(w, client, mode);
+}
+
+void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_socket *up = &x->up->sock;
+    enum rg_recv_mode mode = RG_RECV_ONCE;
+    if (x->responding)
+        mode = body_mode(&x->response, up, &x->conn->sock);
+    rg_socket_want(w, up, mode);
+}
+
+/* ---- tunnel ---- */
+
+static bool tunnel_side_ended(struct rg_worker *w, struct rg_pump *p, struct rg_socket *from, struct rg_socket *to)
+{
+    if (!p->done && from->eof && from->in.bytes == 0) {
+        p->done = true;
+        p->kind = RG_BODY_NONE;
+    }
+    if (!p->done || to->out.bytes > 0)
+        return false;
+    rg_socket_shut_write(w, to);
+    return true;
+}
+
+void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_socket *client = &x->conn->sock, *up = &x->up->sock;
+    if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
+        return;
+    bool up_told = tunnel_side_ended(w, &x->request, client, up);
+    bool client_told = tunnel_side_ended(w, &x->response, up, client);
+    if (up_told && client_told) {
+        rg_exchange_finish(w, x);
+        return;
+    }
+    rg_exchange_receive_from_client(w, x);
+    rg_exchange_receive_from_replica(w, x);
+}
