@@ -100,12 +100,22 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     send_head(w, x);
 }
 
+/* Short of ports or memory ourselves: that says nothing about the replica. */
+static bool is_own_shortage(int err)
+{
+    return err == EADDRNOTAVAIL || err == ENOBUFS || err == ENOMEM || err == EMFILE || err == ENFILE;
+}
+
 static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool timed_out = x->up->sock.error == ETIMEDOUT;
+    int err = x->up->sock.error;
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
+    if (is_own_shortage(err)) {
+        rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
+        return;
+    }
     rg_replica_connect_failed(w->replica, w->settings->health.fall);
-    rg_exchange_fail(w, x, timed_out ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
+    rg_exchange_fail(w, x, err == ETIMEDOUT ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
 }
 
 /* A kept connection that the replica had closed before it saw the request: nothing of it was served. */
