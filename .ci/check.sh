@@ -23,9 +23,16 @@ tracked()
     git ls-files -- "$@"
 }
 
+# Versions of clang-format disagree about some macros: Debian 12's decides.
 check_format()
 {
-    tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+    local wrong
+    if [[ $(clang-format --version) == *"version 14."* ]]; then
+        tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+    else
+        wrong=$(tracked '*.c' '*.h' | xargs -r clang-format --dry-run 2>&1 | grep -c 'warning:') || true
+        say "$(clang-format --version) would change $wrong places; version 14 decides, so nothing is wrong yet"
+    fi
 }
 
 # The clang tree knows the commands and the generated headers. One file at a time: clang-tidy 14 mistakes va_list in later ones.
