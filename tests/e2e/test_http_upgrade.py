@@ -47,8 +47,9 @@ def lane(shared):
                                                              "body_idle": env.ms(700)}}), origin)
 
 
-def opened(lane, script=echo_tunnel):
-    lane.reset(script)
+def opened(lane, script=echo_tunnel, first=True):
+    if first:
+        lane.reset(script)
     c = Client(lane.gateway.address)
     r = c.request(req(*HANDSHAKE, method="GET", target="/chat"))
     assert r.status == 101 and r.get("upgrade").lower() == "websocket", r
@@ -162,7 +163,7 @@ def test_early_bytes_of_the_client_arrive_after_the_switch(lane):
 
 
 def test_many_tunnels(lane):
-    clients = [opened(lane) for _ in range(60)]
+    clients = [opened(lane, first=i == 0) for i in range(60)]
     for i, c in enumerate(clients):
         c.send(b"%04d" % i)
     for i, c in enumerate(clients):

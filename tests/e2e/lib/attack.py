@@ -26,9 +26,14 @@ class Lane:
         self.gateway, self.origin = gateway, origin
 
     def reset(self, script=default_script):
+        """Nothing of an earlier check is under way, nothing is recorded."""
+        metrics = self.gateway.metrics()
+        if metrics.get("ringgate_exchanges_open"):
+            self.gateway.wait_metric(0, "ringgate_exchanges_open")
+            metrics = self.gateway.metrics()
         self.origin.script = script
         self.origin.forget()
-        self._before = self.gateway.metrics().refused()
+        self._before = metrics.refused()
 
     def counted(self):
         """Refusals by reason since the reset."""
