@@ -98,7 +98,7 @@ def test_wrk_sees_no_error(pair):
     r = subprocess.run([wrk, "-t", "2", "-c", "32", "-d", "1s", "--timeout", "10s", f"{pair.url}/small.txt"], capture_output=True,
                        text=True, check=False)
     assert r.returncode == 0 and "Requests/sec" in r.stdout, r
-    assert "Socket errors" not in r.stdout and "Non-2xx" not in r.stdout, r.stdout
+    assert "Socket errors" not in r.stdout and "Non-2xx" not in r.stdout, (r.stdout, pair.metrics().refused())
     print(re.search(r"Requests/sec:.*", r.stdout).group(0))
 
 

@@ -14,7 +14,7 @@ events {{ worker_connections 512; }}
 http {{
   access_log off; keepalive_requests 1000000; client_max_body_size 200m; client_body_temp_path {dir}/body;
   proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-  types {{ text/plain txt; }}
+  types {{ text/plain txt; text/html html; }}
   server {{
     listen 127.0.0.1:{port};
     root {root};
@@ -34,6 +34,10 @@ LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
 LoadModule dav_module /usr/lib/apache2/modules/mod_dav.so
 LoadModule dav_fs_module /usr/lib/apache2/modules/mod_dav_fs.so
 LoadModule setenvif_module /usr/lib/apache2/modules/mod_setenvif.so
+LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
+TypesConfig /dev/null
+AddType text/html .html
+AddType text/plain .txt
 ErrorLog {dir}/error.log
 DocumentRoot {root}
 DavLockDB {dir}/DavLock
