@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 
 from . import env
 from .client import is_open_to
@@ -46,6 +47,7 @@ MaxKeepAliveRequests 0
 User {user}
 Group {group}
 <Directory {root}>
+  AllowOverride None
   Require all granted
 </Directory>
 <Directory {root}/put>
@@ -62,10 +64,10 @@ class Peer:
     def __init__(self, directory, name, argv_of, own_environment=None):
         self.name = name
         self.port = env.free_port()
-        self.dir = os.path.join(str(directory), name)
+        self.dir = os.path.join(str(directory), name) if directory else tempfile.mkdtemp(prefix=f"ringgate-{name}-")
+        self.is_temporary = not directory
         self.root = os.path.join(self.dir, "www")
         os.makedirs(os.path.join(self.root, "put"))
-        os.chmod(str(directory), 0o755)
         with open(os.path.join(self.root, "small.txt"), "wb") as f:
             f.write(b"hello from " + name.encode() + b"\n")
         with open(os.path.join(self.root, "large.bin"), "wb") as f:
@@ -93,6 +95,8 @@ class Peer:
             self.process.popen.wait(timeout=env.scaled(10))
         except Exception:  # pylint: disable=broad-except
             self.process.kill()
+        if self.is_temporary:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def _write(peer, file, text):
@@ -115,21 +119,19 @@ def nginx(directory):
     return Peer(directory, "nginx", argv)
 
 
-def apache(directory):
+def apache(_directory):
+    """Its children are another user, who may not enter the directories of pytest: it gets one of its own."""
     program = shutil.which("apache2") or shutil.which("apache2", path="/usr/sbin")
     if not program:
         return None
     def argv(peer):
         user, group = ("www-data", "www-data") if os.getuid() == 0 else (f"#{os.getuid()}", f"#{os.getgid()}")
         text = APACHE.format(dir=peer.dir, root=peer.root, port=peer.port, user=user, group=group)
-        path = peer.dir
-        while path not in ("/", "/tmp"):  # Apache's children are another user
-            os.chmod(path, 0o755)
-            path = os.path.dirname(path)
+        os.chmod(peer.root, 0o755)
         for p in (peer.dir, os.path.join(peer.root, "put")):
             os.chmod(p, 0o777)
         return [program, "-f", _write(peer, "apache.conf", text), "-D", "FOREGROUND"]
-    return Peer(directory, "apache", argv)
+    return Peer(None, "apache", argv)
 
 
 def python(directory):
