@@ -22,7 +22,8 @@ static void accept_more(struct rg_worker *w, struct rg_listener *l)
 
 void rg_listener_init(struct rg_worker *w, struct rg_listener *l, int fd, unsigned index)
 {
-    *l = (struct rg_listener){.fd = fd, .index = (uint8_t)index, .port = rg_sys_local_port(fd)};
+    *l =
+        (struct rg_listener){.fd = fd, .index = (uint8_t)index, .port = rg_sys_local_port(fd), .borrowed = l->borrowed};
     rg_timer_init(&l->timer);
     l->slot = rg_ring_slot_get(w->ring, RG_SLOT_LISTENER, l);
     accept_more(w, l);
@@ -51,24 +52,35 @@ void rg_listener_close(struct rg_worker *w, struct rg_listener *l)
 
 /*
  * A close would reset the connections whose handshake is done and that nobody has accepted yet: requests lost. So new
- * handshakes are refused first, those under way are served, and the socket closes when it has been quiet.
+ * handshakes are refused first, those under way are served, and the socket closes when it has been quiet. A borrowed
+ * socket stays open with its queue, for whoever serves it next: nothing may be refused there, nothing is lost by
+ * leaving.
  */
 void rg_listener_drain(struct rg_worker *w, struct rg_listener *l)
 {
     if (l->state != RG_LISTENER_OPEN)
         return;
+    if (l->borrowed) {
+        rg_listener_close(w, l);
+        return;
+    }
     rg_sys_refuse_handshakes(l->fd);
     l->state = RG_LISTENER_REFUSING;
+    l->short_of_fds = false;
     accept_more(w, l);
     rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
 }
 
 void rg_listener_timer(struct rg_worker *w, struct rg_listener *l)
 {
-    if (l->state == RG_LISTENER_OPEN)
-        accept_more(w, l);
-    else if (l->state == RG_LISTENER_REFUSING)
+    if (l->state == RG_LISTENER_REFUSING && !l->short_of_fds) {
         rg_listener_close(w, l);
+        return;
+    }
+    l->short_of_fds = false;
+    accept_more(w, l);
+    if (l->state == RG_LISTENER_REFUSING)
+        rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
 }
 
 static bool is_shortage(int err)
@@ -85,10 +97,11 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
         return;
     }
     rg_metric_add(w->metrics, RG_M_ACCEPT_FAILED, 1);
-    if (is_shortage(err))
+    l->short_of_fds = is_shortage(err);
+    if (l->short_of_fds)
         for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
             ;
-    if (l->state == RG_LISTENER_OPEN)
+    if (l->state == RG_LISTENER_OPEN || l->short_of_fds)
         rg_timer_start(&w->wheel, &l->timer, w->now_ms + RETRY_MS);
 }
 

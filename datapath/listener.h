@@ -21,6 +21,8 @@ struct rg_listener {
     uint8_t index;
     uint8_t state;
     uint16_t inflight;
+    bool short_of_fds; /* the last accept failed for want of descriptors or memory: connections wait in the queue */
+    bool borrowed;     /* others hold the socket too: it goes on without us */
 };
 
 void rg_listener_init(struct rg_worker *w, struct rg_listener *l, int fd, unsigned index);

@@ -26,5 +26,7 @@ void rg_sys_reset_on_close(int fd);
 /* New handshakes are not answered any more; those that have begun still complete. false: can't be done for this socket.
  */
 bool rg_sys_refuse_handshakes(int fd);
+void rg_sys_close(int fd);       /* of a connection that no ring has seen */
+bool rg_sys_shares_port(int fd); /* SO_REUSEPORT: one of a group, with a queue of its own */
 
 #endif

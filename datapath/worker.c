@@ -314,7 +314,7 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_rand_seed(&w->rand);
     w->date_second = -1;
     for (unsigned i = 0; i < w->n_listeners; i++)
-        w->listeners[i].fd = init->listen_fds[i];
+        w->listeners[i] = (struct rg_listener){.fd = init->listen_fds[i], .borrowed = init->borrowed_fds >> i & 1};
     apply_settings(w, init->settings);
     *ret = w;
     return 0;
@@ -385,9 +385,10 @@ bool rg_worker_has_ended(const struct rg_worker *w)
 
 void rg_worker_abandon_listeners(struct rg_worker *w)
 {
-    /* The worker does not move, so the descriptors stay what they are; it listens again when it moves (listener.c). */
+    /* The worker does not move, so the descriptors stay what they are; it listens again when it moves (listener.c).
+     * A socket without a group has one queue for all workers: it must stay. */
     for (unsigned i = 0; i < w->n_listeners; i++)
-        if (w->listeners[i].port != 0)
+        if (rg_sys_shares_port(w->listeners[i].fd))
             shutdown(w->listeners[i].fd, SHUT_RD);
 }
 

@@ -23,6 +23,7 @@ struct rg_worker_init {
     struct rg_access_ring *access;    /* owned by the control thread */
     int listen_fds[RG_LISTENERS_MAX]; /* bound and listening, one per listener; the worker takes them over */
     uint16_t n_listen_fds;
+    uint32_t borrowed_fds; /* bit per listener: the socket belongs to others too and goes on after this process */
 };
 
 /* Fails with a negative errno and a logged cause; *ret is untouched then and the descriptors stay the caller's. */

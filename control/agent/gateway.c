@@ -170,6 +170,7 @@ static int create_worker(struct rg_gateway *g, uint16_t id)
         .access = w->access,
     };
     init.n_listen_fds = rg_listen_of_worker(&g->listen, id, init.listen_fds);
+    init.borrowed_fds = rg_listen_borrowed(&g->listen, id);
     int r = rg_worker_create(&w->worker, &init);
     if (r == 0)
         rg_listen_give(&g->listen, id);

@@ -206,6 +206,8 @@ static int share_first(struct rg_listen_socket *l, uint16_t workers, char *why, 
         if (l->fds[w] < 0)
             return fail(errno, "share", &l->address, why, why_len);
     }
+    if (l->inherited)
+        l->borrowed = UINT64_MAX;
     return 0;
 }
 
@@ -289,6 +291,7 @@ static void take_inherited(struct rg_listen_set *set, uint32_t backlog)
         uint16_t n = rg_inherit_match(&in, &l->address, l->fds, set->workers);
         l->inherited = n > 0;
         for (uint16_t w = 0; w < n; w++) {
+            l->borrowed |= 1ull << w;
             if (!is_unix(&l->address))
                 tune_tcp(l->fds[w], &l->address);
             listen(l->fds[w], (int)backlog); /* systemd has done it; a simpler manager may have left it to us */
@@ -337,6 +340,15 @@ uint16_t rg_listen_of_worker(const struct rg_listen_set *set, uint16_t worker, i
     for (uint16_t i = 0; i < set->n; i++)
         ret[i] = set->sockets[i].fds[worker];
     return set->n;
+}
+
+uint32_t rg_listen_borrowed(const struct rg_listen_set *set, uint16_t worker)
+{
+    uint32_t ret = 0;
+    for (uint16_t i = 0; i < set->n; i++)
+        if (set->sockets[i].borrowed >> worker & 1)
+            ret |= 1u << i;
+    return ret;
 }
 
 void rg_listen_give(struct rg_listen_set *set, uint16_t worker)

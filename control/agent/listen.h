@@ -20,7 +20,8 @@ struct rg_listen_socket {
     uint16_t group;            /* reuseport group for steering */
     bool steerable;            /* TCP, one socket per worker */
     bool inherited;            /* at least one descriptor came from outside */
-    bool owns_file;            /* a UNIX socket whose file was made here */
+    uint64_t borrowed; /* bit per worker: its descriptor came from outside, or shares the queue of one that did */
+    bool owns_file;    /* a UNIX socket whose file was made here */
     dev_t dev;
     ino_t ino;
     int fds[RG_WORKERS_MAX]; /* -1: none, or taken over by its worker */
@@ -40,6 +41,8 @@ int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, char 
 /* Worker's descriptors, in the order of the listeners, for struct rg_worker_init. They stay the set's until
  * rg_listen_give. */
 uint16_t rg_listen_of_worker(const struct rg_listen_set *set, uint16_t worker, int ret[RG_LISTENERS_MAX]);
+/* Bit per listener: the worker's descriptor is of a socket that others hold too, and that outlives this process. */
+uint32_t rg_listen_borrowed(const struct rg_listen_set *set, uint16_t worker);
 void rg_listen_give(struct rg_listen_set *set, uint16_t worker);
 
 void rg_listen_unlink(struct rg_listen_set *set); /* removes the files of UNIX sockets that are still ours */

@@ -46,5 +46,6 @@ struct sim_result sim_result(void);
 /* For sim_sys.c */
 uint64_t sim_now_ns(void);
 int sim_open_upstream(void);
+void sim_close(int fd);
 
 #endif

@@ -141,6 +141,13 @@ int sim_open_upstream(void)
     return fd_open(FD_UPSTREAM, "");
 }
 
+void sim_close(int fd)
+{
+    for (unsigned i = 0; i < OPS_MAX; i++)
+        RG_ASSERT(!sim.ops[i].used || sim.ops[i].fd != fd);
+    fd_of(fd)->kind = FD_CLOSED;
+}
+
 /* ---- slots ---- */
 
 struct rg_slot rg_ring_slot_get(struct rg_ring *ring, enum rg_slot_kind kind, void *owner)

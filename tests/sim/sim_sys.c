@@ -50,6 +50,17 @@ void rg_sys_reset_on_close(int fd)
     (void)fd;
 }
 
+void rg_sys_close(int fd)
+{
+    sim_close(fd);
+}
+
+bool rg_sys_shares_port(int fd)
+{
+    (void)fd;
+    return true;
+}
+
 bool rg_sys_refuse_handshakes(int fd)
 {
     (void)fd;
