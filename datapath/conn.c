@@ -1,8 +1,6 @@
 /* See conn.h. In the order of a connection's life: accepted, reading heads, between requests, lingering, gone. */
 #include "datapath/conn.h"
 
-#include <unistd.h>
-
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
@@ -64,11 +62,18 @@ static bool admit(struct rg_worker *w)
     return rg_conn_shed_idle(w);
 }
 
+static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
+{
+    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
+}
+
 void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
 {
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_ACCEPTED, 1);
     __atomic_store_n(&w->steer->accepted, w->steer->accepted + 1, __ATOMIC_RELAXED);
-    struct rg_conn *c = admit(w) ? rg_pool_get(&w->conns) : NULL;
+    /* After a stop nobody would end it any more. */
+    struct rg_conn *c = !w->stopping && admit(w) ? rg_pool_get(&w->conns) : NULL;
     if (!c)
         goto refused;
     *c = (struct rg_conn){.listener_port = listener_port};
@@ -87,13 +92,12 @@ void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
     __atomic_add_fetch(&open_clients, 1, __ATOMIC_RELAXED);
     publish_open(w);
     become(w, c, RG_CONN_IDLE);
-    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
-    rg_conn_check_within(w, c, w->settings->client_idle_ms);
+    wait_for_request(w, c);
     return;
 
 refused:
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
-    close(fd);
+    rg_sys_close(fd);
 }
 
 /* ---- reading a head ---- */
@@ -150,6 +154,8 @@ static void process(struct rg_worker *w, struct rg_conn *c)
         refuse(w, c, reason);
     } else if (no_memory) {
         refuse(w, c, RG_REASON_OUT_OF_BUFFERS);
+    } else if (c->sock.in.head->next) { /* more than the largest block holds */
+        refuse(w, c, RG_REASON_HEAD_TOO_LARGE);
     } else if (c->sock.eof) {
         close_conn(w, c, false);
     } else {
@@ -187,10 +193,8 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
             process(w, c);
         else if (c->sock.eof)
             close_conn(w, c, false);
-        else {
-            rg_socket_want(w, &c->sock, RG_RECV_MULTI);
-            rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
-        }
+        else
+            wait_for_request(w, c);
     }
 }
 
@@ -293,6 +297,8 @@ bool rg_conn_shed_idle(struct rg_worker *w)
     if (rg_list_empty(&w->idle))
         return false;
     struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
+    if (c->since_ms == w->now_ms) /* of this turn: its request may be there, nobody has looked */
+        return false;
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_SHED, 1);
     close_conn(w, c, false);
     return true;

@@ -52,7 +52,7 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
 /* Looks at its time limits no later than in `ms`. */
 void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 
-/* Ends the connection that has been idle longest. false: none is idle. */
+/* Ends the connection that has been idle longest. false: none is idle since an earlier turn. */
 bool rg_conn_shed_idle(struct rg_worker *w);
 void rg_conn_drain_idle(struct rg_worker *w);
 void rg_conn_break_all(struct rg_worker *w);

@@ -118,18 +118,42 @@ static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_fail(w, x, err == ETIMEDOUT ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
 }
 
+static void start_again(struct rg_worker *w, struct rg_exchange *x)
+{
+    rg_metric_add(w->metrics, RG_M_REPLICA_RETRIES, 1);
+    rg_exchange_let_go_of_replica(w, x, false);
+    x->retried = true;
+    x->connect_us = 0;
+    rg_exchange_connect(w, x);
+}
+
 /* A kept connection that the replica had closed before it saw the request: nothing of it was served. */
 static bool retry(struct rg_worker *w, struct rg_exchange *x)
 {
     bool untouched = x->first_byte_us == 0 && x->up->sock.in.bytes == 0 && x->up->requests > 1;
     if (!untouched || x->retried || !may_repeat(x))
         return false;
-    rg_metric_add(w->metrics, RG_M_REPLICA_RETRIES, 1);
-    rg_exchange_let_go_of_replica(w, x, false);
-    x->retried = true;
-    x->connect_us = 0;
-    rg_exchange_connect(w, x);
+    start_again(w, x);
     return true;
+}
+
+/*
+ * On a kept connection: bytes that were there in the same turn as the request, which leaves only at the turn's end, are
+ * no answer to it. The replica has not seen the request, so that it may be sent on another connection.
+ */
+static bool spoke_unasked(struct rg_worker *w, struct rg_exchange *x)
+{
+    return x->sent_us == w->now_us && x->up->requests > 1 && !rg_list_empty(&x->up->sock.dirty);
+}
+
+static void drop_unasked(struct rg_worker *w, struct rg_exchange *x)
+{
+    rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+    if (x->retried || !x->whole_in_head) {
+        rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
+        return;
+    }
+    start_again(w, x);
 }
 
 /* ---- events ---- */
@@ -200,6 +224,10 @@ void rg_exchange_up_event(struct rg_worker *w, struct rg_exchange *x, enum rg_so
         break;
     case RG_SOCKET_DATA:
         if (x->first_byte_us == 0 && x->up->sock.in.bytes > 0) {
+            if (spoke_unasked(w, x)) {
+                drop_unasked(w, x);
+                return;
+            }
             x->first_byte_us = w->now_us;
             rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_FIRST_BYTE], w->now_us - x->sent_us);
         }

@@ -49,7 +49,7 @@ struct rg_exchange {
     uint32_t body_in_head;               /* body bytes in `head` */
     uint64_t request_done_ms;            /* when it was first seen that only the response is missing; 0: not yet */
     uint64_t checked_ms, client_wait_ms; /* for the least rate of a body */
-    int64_t unsent;                      /* bytes the client's kernel had not acknowledged when last looked at */
+    int64_t unsent, up_unsent; /* bytes that client and replica had not acknowledged when last looked at; -1: not yet */
     uint8_t request_id_len;
     /* of the access record; views into request_buf */
     struct rg_buf *request_buf;

@@ -108,6 +108,6 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
     }
     /* Where the length is told by the end of the connection, an orderly end would make the message look whole. */
     x->broken_off = true;
-    x->reset = x->responding && !x->response.done && x->ends_with_connection;
+    x->reset = x->responding && x->ends_with_connection && (!x->response.done || x->conn->sock.out.bytes > 0);
     rg_exchange_finish(w, x);
 }

@@ -54,12 +54,12 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
 {
     struct rg_response_options opt = {.keep_alive = true};
     x->keep = false;
-    x->status = 101;
     if (!write_response(w, x, res, framing, &opt, head_len)) {
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
         return false;
     }
     x->step = RG_STEP_TUNNEL;
+    x->status = 101;
     x->responding = true;
     x->request = (struct rg_pump){.raw = true};
     x->response = (struct rg_pump){.raw = true};

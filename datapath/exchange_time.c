@@ -17,14 +17,33 @@ static bool longer_than(const struct rg_worker *w, uint64_t since_ms, uint32_t l
     return w->now_ms >= since_ms + limit_ms;
 }
 
-/* A send that has not completed may still make progress: the kernel's queue to the client drains. */
+static uint64_t later(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
+/* A send that has not completed may still make progress: the kernel's queue to the peer drains. */
+static bool queue_drains(const struct rg_socket *s, int64_t *unsent)
+{
+    int64_t before = *unsent;
+    *unsent = rg_sys_unsent(s->fd);
+    return *unsent >= 0 && *unsent < before;
+}
+
 static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 {
-    int64_t unsent = rg_sys_unsent(x->conn->sock.fd);
-    if (unsent >= 0 && unsent < x->unsent)
+    const struct rg_socket *client = &x->conn->sock;
+    if (queue_drains(client, &x->unsent))
         x->client_out_ms = w->now_ms;
-    x->unsent = unsent;
-    return longer_than(w, x->client_out_ms, w->settings->body_idle_ms);
+    return longer_than(w, later(x->client_out_ms, client->sent_ms), w->settings->body_idle_ms);
+}
+
+static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
+{
+    const struct rg_socket *up = &x->up->sock;
+    if (queue_drains(up, &x->up_unsent))
+        x->up_ms = w->now_ms;
+    return longer_than(w, later(x->up_ms, up->sent_ms), w->settings->response_head_ms);
 }
 
 static bool client_is_too_slow(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
@@ -40,10 +59,11 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
     const struct rg_settings *s = w->settings;
     bool waits_for_continue = x->expect_continue && x->request.bytes == 0;
     if (x->up->sock.out.bytes > 0)
-        return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+        return replica_takes_nothing(w, x) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     if (waits_for_continue)
         return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
-    if (longer_than(w, x->client_in_ms, s->body_idle_ms))
+    /* It was not asked for more before the replica had taken what was there. */
+    if (longer_than(w, later(x->client_in_ms, x->up->sock.sent_ms), s->body_idle_ms))
         return RG_REASON_BODY_TIMEOUT;
     return client_is_too_slow(w, x, elapsed_ms) ? RG_REASON_BODY_TOO_SLOW : RG_REASON_NONE;
 }
@@ -54,8 +74,12 @@ static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
     const struct rg_settings *s = w->settings;
     if (x->conn->sock.out.bytes > 0)
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
-    if (x->responding)
-        return longer_than(w, x->up_ms, s->body_idle_ms) ? RG_REASON_REPLICA_BODY_TIMEOUT : RG_REASON_NONE;
+    if (x->responding) /* likewise: it was not asked before the client had taken what was there */
+        return longer_than(w, later(x->up_ms, x->conn->sock.sent_ms), s->body_idle_ms) ? RG_REASON_REPLICA_BODY_TIMEOUT
+                                                                                       : RG_REASON_NONE;
+    /* What the kernel still holds of the request has not reached the replica. */
+    if (x->request.bytes > 0 && queue_drains(&x->up->sock, &x->up_unsent))
+        x->request_done_ms = w->now_ms;
     /* The head, whole: bytes that drip in, or interim responses, don't extend it. */
     uint64_t since_ms = x->request_done_ms;
     return longer_than(w, since_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
@@ -77,7 +101,7 @@ static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, ui
 
 static enum rg_reason tunnel_limit(struct rg_worker *w, struct rg_exchange *x)
 {
-    uint64_t last = x->client_in_ms > x->up_ms ? x->client_in_ms : x->up_ms;
+    uint64_t last = later(later(x->client_in_ms, x->up_ms), x->conn->sock.sent_ms);
     if (x->conn->sock.out.bytes > 0)
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     return longer_than(w, last, w->settings->tunnel_idle_ms) ? RG_REASON_IDLE_TIMEOUT : RG_REASON_NONE;

@@ -49,6 +49,7 @@ void rg_upstream_configure(struct rg_worker *w)
     const struct rg_address *next = &w->settings->replica;
     if (u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0)
         return;
+    rg_ring_enter(w->ring, 0); /* connects that are queued read the address when they are submitted */
     u->address = *next;
     u->generation++;
     rg_upstream_close_idle(w);
@@ -83,6 +84,9 @@ static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
     struct rg_upstream *u = &w->upstream;
     uint32_t most = w->settings->replica_connections;
     if (most > 0 && u->open >= most) {
+        /* A kept one that can't be used must not take the place of one that can. */
+        if (!rg_list_empty(&u->idle))
+            end(w, RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle));
         rg_list_append(&u->waiting, &x->waiting);
         return RG_ACQUIRE_WAIT;
     }

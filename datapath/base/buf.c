@@ -2,6 +2,7 @@
 #include "datapath/base/buf.h"
 
 #define CHUNK_BYTES (512u * 1024)
+#define SMALL_PIECE (RG_BUF_SMALL_CAP / 2)
 
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit)
 {
@@ -68,10 +69,26 @@ void rg_buf_unref(struct rg_buf *b)
 
 /* ---- input ---- */
 
+/* Small pieces share a block: a peer that sends byte by byte must not hold a block with each. */
+static bool join_tail(struct rg_input *in, struct rg_buf *b)
+{
+    struct rg_buf *tail = in->tail;
+    uint32_t n = b->len - b->off;
+    if (n > SMALL_PIECE || tail->refs != 1 || tail->cap - tail->len < n)
+        return false;
+    memcpy(tail->data + tail->len, b->data + b->off, n);
+    tail->len += n;
+    in->bytes += n;
+    rg_buf_unref(b);
+    return true;
+}
+
 void rg_input_push(struct rg_input *in, struct rg_buf *b)
 {
     RG_ASSERT(b->len > b->off);
     b->next = NULL;
+    if (in->tail && join_tail(in, b))
+        return;
     if (in->tail)
         in->tail->next = b;
     else

@@ -33,36 +33,61 @@ static struct rg_buf *block_of(const char *text)
     return b;
 }
 
+/* Too large to join the block before it. */
+static struct rg_buf *large_block(char fill)
+{
+    struct rg_buf *b = rg_buf_get_small(&bufs);
+    b->len = 5000;
+    memset(b->data, fill, b->len);
+    return b;
+}
+
 static void input_is_used_across_blocks(void **state)
 {
     (void)state;
     struct rg_input in = {0};
-    rg_input_push(&in, block_of("hello "));
-    rg_input_push(&in, block_of("wide "));
-    rg_input_push(&in, block_of("world"));
-    assert_int_equal(in.bytes, 16);
-    rg_input_use(&in, 8);
+    rg_input_push(&in, large_block('a'));
+    rg_input_push(&in, large_block('b'));
+    rg_input_push(&in, large_block('c'));
+    assert_int_equal(in.bytes, 15000);
+    rg_input_use(&in, 8000);
     struct rg_str front = rg_input_front(&in);
-    assert_int_equal(front.len, 3);
-    assert_memory_equal(front.ptr, "de ", 3);
-    rg_input_use(&in, 8);
+    assert_int_equal(front.len, 2000);
+    assert_memory_equal(front.ptr, "bb", 2);
+    rg_input_use(&in, 7000);
     assert_int_equal(in.bytes, 0);
     assert_null(in.head);
     assert_null(in.tail);
+}
+
+static void small_pieces_share_a_block(void **state)
+{
+    (void)state;
+    struct rg_input in = {0};
+    struct rg_buf *shared = rg_buf_ref(block_of("shared"));
+    rg_input_push(&in, shared);
+    for (unsigned i = 0; i < 100; i++)
+        rg_input_push(&in, block_of("0123456789"));
+    assert_int_equal(bufs.small.used, 2); /* the shared one is left as it is */
+    assert_int_equal(shared->len, 6);
+    rg_buf_unref(shared);
+    rg_input_use(&in, 6 + 995);
+    assert_int_equal(rg_input_front(&in).len, 5);
+    assert_memory_equal(rg_input_front(&in).ptr, "56789", 5);
+    rg_input_clear(&in);
 }
 
 static void gather_makes_it_contiguous(void **state)
 {
     (void)state;
     struct rg_input in = {0};
-    for (unsigned i = 0; i < 100; i++)
-        rg_input_push(&in, block_of("0123456789"));
-    rg_input_use(&in, 5);
+    rg_input_push(&in, large_block('a'));
+    rg_input_push(&in, large_block('b'));
+    rg_input_use(&in, 2000);
     assert_true(rg_input_gather(&in, &bufs));
     struct rg_str front = rg_input_front(&in);
-    assert_int_equal(front.len, 995);
-    assert_memory_equal(front.ptr, "5678901234", 10);
-    assert_memory_equal(front.ptr + 985, "0123456789", 10);
+    assert_int_equal(front.len, 8000);
+    assert_memory_equal(front.ptr + 2999, "ab", 2);
     assert_ptr_equal(in.head, in.tail);
     rg_input_clear(&in);
 }
@@ -186,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(input_is_used_across_blocks),
+        cmocka_unit_test(small_pieces_share_a_block),
         cmocka_unit_test(gather_makes_it_contiguous),
         cmocka_unit_test(gather_never_writes_into_a_shared_block),
         cmocka_unit_test(gather_beyond_a_bulk_block_fills_it),
