@@ -74,9 +74,9 @@ static const char full[] =
     "           drain: 16s, drain_idle: 17s, tunnel_idle: 18m}\n"
     "limits:\n"
     "  connections: 20\n"
-    "  head_bytes: 64KiB\n"
+    "  head_bytes: 48KiB\n"
     "  headers: 21\n"
-    "  field_bytes: 64KiB\n"
+    "  field_bytes: 40KiB\n"
     "  target_bytes: 4096\n"
     "  body_bytes: 5GiB\n"
     "  body_rate: 1KiB\n"
@@ -123,9 +123,9 @@ static void every_option_reaches_its_member(void **state)
     assert_int_equal(s->drain_idle_ms, 17000);
     assert_int_equal(s->tunnel_idle_ms, 18 * 60000);
     assert_int_equal(s->connections, 20);
-    assert_int_equal(s->head_bytes, 65536);
+    assert_int_equal(s->head_bytes, 49152);
     assert_int_equal(s->headers, 21);
-    assert_int_equal(s->field_bytes, 65536);
+    assert_int_equal(s->field_bytes, 40960);
     assert_int_equal(s->target_bytes, 4096);
     assert_int_equal(s->body_bytes, 5ull << 30);
     assert_int_equal(s->body_rate, 1024);
@@ -190,11 +190,11 @@ static const struct {
      "1:25: timeouts.tunnel_idle: got \"721h\", wanted a duration from 10ms to 720h, like 1h"},
     /* sizes */
     {"limits: {head_bytes: 32K}",
-     "1:22: limits.head_bytes: got \"32K\", wanted a size from 4KiB to 1MiB, like 32KiB; did you mean 32KiB?"},
-    {"limits: {head_bytes: 4095}", "1:22: limits.head_bytes: got 4095, wanted a size from 4KiB to 1MiB, like 32KiB"},
+     "1:22: limits.head_bytes: got \"32K\", wanted a size from 4KiB to 48KiB, like 32KiB; did you mean 32KiB?"},
+    {"limits: {head_bytes: 4095}", "1:22: limits.head_bytes: got 4095, wanted a size from 4KiB to 48KiB, like 32KiB"},
     {"limits: {head_bytes: 2MiB}",
-     "1:22: limits.head_bytes: got \"2MiB\", wanted a size from 4KiB to 1MiB, like 32KiB"},
-    {"limits: {head_bytes: big}", "1:22: limits.head_bytes: got \"big\", wanted a size from 4KiB to 1MiB, like 32KiB"},
+     "1:22: limits.head_bytes: got \"2MiB\", wanted a size from 4KiB to 48KiB, like 32KiB"},
+    {"limits: {head_bytes: big}", "1:22: limits.head_bytes: got \"big\", wanted a size from 4KiB to 48KiB, like 32KiB"},
     {"limits: {body_bytes: -1}", "1:22: limits.body_bytes: got -1, wanted a size from 0 to 1024TiB, like 64MiB"},
     /* words */
     {"steering: {mode: laod}",
