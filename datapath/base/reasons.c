@@ -2,7 +2,8 @@
 #include "datapath/base/assert.h"
 
 static const struct rg_reason_info infos[] = {
-#define RG_REASON(id, status, name, text) [RG_REASON_##id] = {status, {name, sizeof(name) - 1}, {text, sizeof(text) - 1}},
+#define RG_REASON(id, status, name, text) \
+    [RG_REASON_##id] = {status, {name, sizeof(name) - 1}, {text, sizeof(text) - 1}},
 #include "datapath/base/reasons.def"
 #undef RG_REASON
 };
