@@ -17,9 +17,7 @@ void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, b
 
 static enum rg_conn_after what_follows(const struct rg_worker *w, const struct rg_exchange *x)
 {
-    if (x->reason == RG_REASON_CLIENT_GONE)
-        return RG_AFTER_CLOSE;
-    if (x->reset)
+    if (x->reset) /* of a client that ended its side, too: it may still be reading */
         return RG_AFTER_RESET;
     if (x->broken_off)
         return RG_AFTER_CLOSE;

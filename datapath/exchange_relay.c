@@ -75,8 +75,9 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
     bool http10 = x->minor == 0;
     bool until_end = framing->kind == RG_BODY_EOF;
     x->ends_with_connection = http10 && (until_end || framing->kind == RG_BODY_CHUNKED);
-    /* A refusal in the middle of an upload: the client may stop sending, then the connection can't go on. */
-    bool early = !x->request.done && res->status >= 400;
+    /* In the middle of an upload: what the client goes on to send need not be the rest, so it is never the next
+     * request. */
+    bool early = !x->request.done;
     if (x->ends_with_connection || early || w->draining)
         x->keep = false;
     struct rg_response_options opt = {.client_http10 = http10,
@@ -93,6 +94,8 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
         return false;
     }
     x->responding = true;
+    rg_buf_unref(x->head); /* nothing is sent again from here on */
+    x->head = NULL;
     rg_socket_send_later(w, &x->conn->sock);
     return true;
 }
@@ -186,8 +189,6 @@ void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
         rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
     x->up->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
     rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
-    rg_buf_unref(x->head);
-    x->head = NULL;
     x->step = RG_STEP_FLUSH;
 }
 
