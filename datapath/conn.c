@@ -4,7 +4,8 @@
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
-#define LINGER_MS 5000 /* how long a client may go on sending after our last byte */
+#define LINGER_MS  5000 /* how long a client may go on sending after our last byte */
+#define SHED_HEADS 8    /* connections closed in a turn when buffers run short */
 
 /* Open client connections of the whole process, for limits.connections; touched once per connection. */
 static uint32_t open_clients;
@@ -35,8 +36,12 @@ static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state st
     rg_list_remove(&c->idle);
     c->state = (uint8_t)state;
     c->since_ms = w->now_ms;
-    if (state == RG_CONN_IDLE)
+    if (state == RG_CONN_IDLE) {
+        c->head_us = w->now_us;
         rg_list_append(&w->idle, &c->idle);
+    } else if (state == RG_CONN_HEAD) {
+        rg_list_append(&w->heads, &c->idle);
+    }
 }
 
 static void close_conn(struct rg_worker *w, struct rg_conn *c, bool reset)
@@ -119,7 +124,7 @@ static void head_incomplete(struct rg_worker *w, struct rg_conn *c)
     rg_conn_check_within(w, c, w->settings->client_head_ms);
 }
 
-static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
+static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method, enum rg_reason reason)
 {
     if (rg_reason_info(reason)->status == 0) {
         rg_metric_refused(w->metrics, reason);
@@ -127,13 +132,14 @@ static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason
         return;
     }
     become(w, c, RG_CONN_EXCHANGE);
-    rg_exchange_refuse(w, c, reason);
+    rg_exchange_refuse(w, c, method, reason);
 }
 
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended. */
 static void process(struct rg_worker *w, struct rg_conn *c)
 {
     struct rg_h1_request req;
+    req.method_id = RG_METHOD_OTHER; /* unless the parser comes to it */
     enum rg_reason reason = RG_REASON_NONE;
     bool no_memory = false;
     int32_t n;
@@ -151,11 +157,11 @@ static void process(struct rg_worker *w, struct rg_conn *c)
         become(w, c, RG_CONN_EXCHANGE);
         rg_exchange_begin(w, c, &req, (uint32_t)n);
     } else if (n < 0) {
-        refuse(w, c, reason);
+        refuse(w, c, (enum rg_method)req.method_id, reason);
     } else if (no_memory) {
-        refuse(w, c, RG_REASON_OUT_OF_BUFFERS);
+        refuse(w, c, (enum rg_method)req.method_id, RG_REASON_OUT_OF_BUFFERS);
     } else if (c->sock.in.head->next) { /* more than the largest block holds */
-        refuse(w, c, RG_REASON_HEAD_TOO_LARGE);
+        refuse(w, c, (enum rg_method)req.method_id, RG_REASON_HEAD_TOO_LARGE);
     } else if (c->sock.eof) {
         close_conn(w, c, false);
     } else {
@@ -276,7 +282,7 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
     }
     case RG_CONN_HEAD:
         if (is_due(w, c, c->since_ms, s->client_head_ms))
-            refuse(w, c, RG_REASON_HEAD_TIMEOUT);
+            refuse(w, c, RG_METHOD_OTHER, RG_REASON_HEAD_TIMEOUT);
         break;
     case RG_CONN_EXCHANGE:
         rg_exchange_check_time(w, c->exchange);
@@ -297,11 +303,19 @@ bool rg_conn_shed_idle(struct rg_worker *w)
     if (rg_list_empty(&w->idle))
         return false;
     struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
-    if (c->since_ms == w->now_ms) /* of this turn: its request may be there, nobody has looked */
+    if (c->head_us == w->now_us) /* of this turn: its request may be there, nobody has looked */
         return false;
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_SHED, 1);
     close_conn(w, c, false);
     return true;
+}
+
+void rg_conn_shed_heads(struct rg_worker *w)
+{
+    for (unsigned i = 0; i < SHED_HEADS && !rg_list_empty(&w->heads); i++) {
+        rg_metric_refused(w->metrics, RG_REASON_OUT_OF_BUFFERS);
+        close_conn(w, RG_CONTAINER(w->heads.next, struct rg_conn, idle), false);
+    }
 }
 
 void rg_conn_drain_idle(struct rg_worker *w)

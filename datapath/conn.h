@@ -25,11 +25,11 @@ struct rg_conn {
     struct rg_socket sock;
     struct rg_timer timer;
     struct rg_list all;  /* worker->clients */
-    struct rg_list idle; /* worker->idle while RG_CONN_IDLE */
+    struct rg_list idle; /* worker->idle while RG_CONN_IDLE, worker->heads while RG_CONN_HEAD */
     struct rg_exchange *exchange;
     struct rg_h1_resume resume;
     uint64_t since_ms; /* when the present state began */
-    uint64_t head_us;  /* first byte of the present request */
+    uint64_t head_us;  /* first byte of the present request; while idle: since when, told turn from turn */
     uint16_t peer_port, listener_port;
     uint8_t state;
     struct rg_peer_text peer;
@@ -54,6 +54,8 @@ void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 
 /* Ends the connection that has been idle longest. false: none is idle since an earlier turn. */
 bool rg_conn_shed_idle(struct rg_worker *w);
+/* Ends some connections whose heads have been coming longest: they hold buffers that others wait for. */
+void rg_conn_shed_heads(struct rg_worker *w);
 void rg_conn_drain_idle(struct rg_worker *w);
 void rg_conn_break_all(struct rg_worker *w);
 

@@ -42,6 +42,7 @@ struct rg_worker {
     struct rg_pool conns, exchanges, upstream_conns;
     struct rg_list clients; /* all client connections */
     struct rg_list idle;    /* those between requests, the longest idle first */
+    struct rg_list heads;   /* those in the middle of a head, the slowest first */
     uint32_t n_clients, max_clients;
     struct rg_upstream upstream;
     struct rg_str replica_host; /* Host for requests that have none */

@@ -61,8 +61,8 @@ struct rg_exchange {
 
 /* A complete head of head_len bytes stands at the front of the connection's input. */
 void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len);
-/* A head that can't be served. */
-void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason);
+/* A head that can't be served; method: if it got so far, for an answer to HEAD has no body. */
+void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method, enum rg_reason reason);
 
 /* Something happened on the client's or the replica's side; the machine runs. */
 void rg_exchange_client_event(struct rg_worker *w, struct rg_exchange *x, enum rg_socket_event event);

@@ -21,7 +21,7 @@ static struct rg_exchange *create(struct rg_worker *w, struct rg_conn *c)
     return x;
 }
 
-void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
+void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method, enum rg_reason reason)
 {
     struct rg_exchange *x = create(w, c);
     if (!x) {
@@ -29,6 +29,7 @@ void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_reason r
         return;
     }
     x->minor = 1;
+    x->method = (uint8_t)method;
     rg_exchange_note_refused_head(w, x);
     rg_exchange_fail(w, x, reason);
 }
@@ -50,7 +51,7 @@ static bool write_request(struct rg_worker *w, struct rg_exchange *x, const stru
     struct rg_str front = rg_input_front(&x->conn->sock.in);
     uint32_t room = head_len + RG_WRITE_SLACK;
     for (;;) {
-        x->head = room <= RG_BUF_SMALL_CAP ? rg_buf_get_small(&w->bufs) : rg_buf_get_bulk(&w->bufs);
+        x->head = room <= RG_BUF_SMALL_CAP ? rg_buf_get_small_for_new(&w->bufs) : rg_buf_get_bulk(&w->bufs);
         if (!x->head)
             return false;
         int32_t n = rg_h1_write_request(x->head->data, x->head->cap, req, framing, f);

@@ -25,12 +25,14 @@ static enum rg_pump_result bad(struct rg_pump *p, enum rg_reason reason)
     return RG_PUMP_BAD;
 }
 
-/* A segment must be free, or the piece must fit behind the last one. */
+/* A segment must be free, or the piece must fit behind the last one. No memory for a copy: the piece goes as it lies.
+ */
 static bool pass_on(struct rg_output *out, struct rg_bufs *bufs, struct rg_buf *b, const char *ptr, uint32_t len)
 {
-    if (len <= COPY_MAX || ptr < b->data || ptr >= b->data + b->cap)
-        return rg_output_copy(out, bufs, ptr, len);
-    return rg_output_push(out, b, (uint32_t)(ptr - b->data), len);
+    bool lies_in_block = ptr >= b->data && ptr < b->data + b->cap;
+    if ((len <= COPY_MAX || !lies_in_block) && rg_output_copy(out, bufs, ptr, len))
+        return true;
+    return lies_in_block && rg_output_push(out, b, (uint32_t)(ptr - b->data), len);
 }
 
 static enum rg_pump_result run_length(struct rg_pump *p, struct rg_input *in, struct rg_output *out,

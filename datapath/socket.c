@@ -28,13 +28,26 @@ bool rg_socket_init(struct rg_worker *w, struct rg_socket *s, int fd, enum rg_sl
     return s->slot.index != UINT32_MAX;
 }
 
+/*
+ * A block for one receive of this socket alone. Clients that hold all provided ones are waiting for the replica: if its
+ * bytes had to wait for theirs, neither would ever come.
+ */
+static struct rg_buf *own_block(struct rg_worker *w, const struct rg_socket *s, enum rg_recv_mode mode)
+{
+    struct rg_buf *b = mode == RG_RECV_BULK ? rg_buf_get_bulk(&w->bufs) : NULL;
+    if (!b && s->urgent && !rg_ring_has_buffers(w->ring))
+        b = rg_buf_get_small_urgent(&w->bufs);
+    return b;
+}
+
 static void arm(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode)
 {
-    if (mode == RG_RECV_BULK) {
-        s->bulk = rg_buf_get_bulk(&w->bufs);
-        if (!s->bulk)
-            mode = RG_RECV_ONCE;
-    }
+    if (!s->bulk)
+        s->bulk = own_block(w, s, mode);
+    if (s->bulk)
+        mode = RG_RECV_BULK;
+    else if (mode == RG_RECV_BULK)
+        mode = RG_RECV_ONCE;
     launch(s, RG_OP_RECV);
     s->armed = (uint8_t)mode;
     s->recv_cancelled = false;
@@ -189,7 +202,9 @@ static enum rg_socket_event complete_recv(struct rg_worker *w, struct rg_socket 
     }
     if (c->res == -ENOBUFS) {
         rg_metric_add(w->metrics, RG_M_BUFFERS_EXHAUSTED, 1);
-        if (!c->more && rg_list_empty(&s->starved))
+        if (!c->more && s->urgent)
+            rg_list_prepend(&w->starved, &s->starved);
+        else if (!c->more)
             rg_list_append(&w->starved, &s->starved);
         return RG_SOCKET_NOTHING;
     }
@@ -259,10 +274,15 @@ void rg_socket_flush_all(struct rg_worker *w)
         rg_list_remove(&s->dirty);
         send_now(w, s);
     }
-    while (!rg_list_empty(&w->starved) && rg_ring_has_buffers(w->ring)) {
+    while (!rg_list_empty(&w->starved)) {
         struct rg_socket *s = RG_CONTAINER(w->starved.next, struct rg_socket, starved);
+        enum rg_recv_mode wanted = in_flight(s, RG_OP_RECV) ? RG_RECV_NONE : (enum rg_recv_mode)s->wanted;
+        if (wanted != RG_RECV_NONE && !s->bulk)
+            s->bulk = own_block(w, s, wanted);
+        if (wanted != RG_RECV_NONE && !s->bulk && !rg_ring_has_buffers(w->ring))
+            break;
         rg_list_remove(&s->starved);
-        if (s->wanted != RG_RECV_NONE && !in_flight(s, RG_OP_RECV))
-            arm(w, s, (enum rg_recv_mode)s->wanted);
+        if (wanted != RG_RECV_NONE)
+            arm(w, s, wanted);
     }
 }

@@ -47,6 +47,7 @@ struct rg_socket {
     bool slow;              /* the peer takes output slowly: it gets small pieces, so that it holds little memory */
     bool fast;              /* the last receive filled its block: more is likely there */
     bool connected;         /* output may be sent */
+    bool urgent;            /* others wait for what it receives: goes first, by the reserve, when buffers run short */
     bool shut;              /* the end of our side was asked for */
     int error;              /* errno of what broke it */
     uint64_t sent_ms;       /* when output was last taken, or first queued */

@@ -104,6 +104,7 @@ static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
     rg_list_init(&uc->idle);
     if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
         goto no_slot;
+    uc->sock.urgent = true;
     rg_list_append(&u->all, &uc->all);
     u->open++;
     publish(w);
@@ -125,6 +126,8 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
         return open_new(w, x);
     uc->exchange = x;
     uc->requests++;
+    uc->sock.urgent = true;
+    rg_list_remove(&uc->sock.starved); /* asks again, by the reserve */
     x->up = uc;
     publish(w);
     rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
@@ -165,6 +168,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool 
     }
     uc->idle_since_ms = w->now_ms;
     uc->sock.fast = false;
+    uc->sock.urgent = false;
     rg_list_prepend(&u->idle, &uc->idle);
     u->idle_count++;
     rg_socket_want(w, &uc->sock, idle_mode(uc));

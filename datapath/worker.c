@@ -199,6 +199,8 @@ static void turn(struct rg_worker *w)
         read_mail(w);
     rg_ring_provide(w->ring);
     rg_socket_flush_all(w);
+    if (RG_UNLIKELY(!rg_list_empty(&w->starved)))
+        rg_conn_shed_heads(w);
 }
 
 static bool listeners_closed(const struct rg_worker *w)
@@ -305,6 +307,7 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_list_init(&w->starved);
     rg_list_init(&w->clients);
     rg_list_init(&w->idle);
+    rg_list_init(&w->heads);
     rg_timer_init(&w->tick);
     rg_bufs_init(&w->bufs, init->settings->buffer_bytes);
     rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);

@@ -1,8 +1,9 @@
 /* See buf.h. */
 #include "datapath/base/buf.h"
 
-#define CHUNK_BYTES (512u * 1024)
-#define SMALL_PIECE (RG_BUF_SMALL_CAP / 2)
+#define CHUNK_BYTES   (512u * 1024)
+#define LEAST_RESERVE (512u * 1024) /* some bulk blocks, with the least limit, too */
+#define SMALL_PIECE   (RG_BUF_SMALL_CAP / 2)
 
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit)
 {
@@ -15,7 +16,7 @@ void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit)
 {
     bufs->limit = limit;
     bufs->small.max_bytes = limit;
-    bufs->bulk.max_bytes = limit / 4;
+    bufs->bulk.max_bytes = limit / 4 > CHUNK_BYTES ? limit / 4 : CHUNK_BYTES;
 }
 
 void rg_bufs_fini(struct rg_bufs *bufs)
@@ -43,19 +44,36 @@ static struct rg_buf *get(struct rg_pool *pool, uint32_t size)
     return b;
 }
 
+/* Whether so many eighths of the reserve are left. */
+static bool leaves(const struct rg_bufs *bufs, unsigned eighths)
+{
+    uint64_t reserve = bufs->limit / 4 > LEAST_RESERVE ? bufs->limit / 4 : LEAST_RESERVE;
+    return bytes_in_use(bufs) + reserve / 8 * eighths < bufs->limit;
+}
+
 struct rg_buf *rg_buf_get_small(struct rg_bufs *bufs)
 {
-    return bytes_in_use(bufs) < bufs->limit ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 0) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+}
+
+struct rg_buf *rg_buf_get_small_for_new(struct rg_bufs *bufs)
+{
+    return leaves(bufs, 3) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+}
+
+struct rg_buf *rg_buf_get_small_urgent(struct rg_bufs *bufs)
+{
+    return leaves(bufs, 2) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_spare(struct rg_bufs *bufs)
 {
-    return bytes_in_use(bufs) < bufs->limit / 4 * 3 ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 8) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_bulk(struct rg_bufs *bufs)
 {
-    return bytes_in_use(bufs) < bufs->limit / 4 * 3 ? get(&bufs->bulk, RG_BUF_BULK) : NULL;
+    return leaves(bufs, 4) ? get(&bufs->bulk, RG_BUF_BULK) : NULL;
 }
 
 void rg_buf_unref(struct rg_buf *b)

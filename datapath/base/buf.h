@@ -39,9 +39,14 @@ void rg_bufs_fini(struct rg_bufs *bufs);
 void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit);
 uint64_t rg_bufs_bytes(const struct rg_bufs *bufs);
 
-/* One reference, off and len 0. */
+/*
+ * One reference, off and len 0. Receiving ahead of need (provided buffers) leaves a reserve, a quarter of the limit.
+ * From there on the fewer may take, the less of it is left: bulk blocks, what begins something new, receiving what
+ * others wait for. The last is for what is being sent, and so gives blocks back.
+ */
 struct rg_buf *rg_buf_get_small(struct rg_bufs *bufs);
-/* For receiving ahead of need (provided buffers): leaves the last quarter of the limit to those who must answer. */
+struct rg_buf *rg_buf_get_small_urgent(struct rg_bufs *bufs);
+struct rg_buf *rg_buf_get_small_for_new(struct rg_bufs *bufs);
 struct rg_buf *rg_buf_get_spare(struct rg_bufs *bufs);
 /* NULL also when a quarter of the limit is in bulk blocks: the caller goes on with small ones. */
 struct rg_buf *rg_buf_get_bulk(struct rg_bufs *bufs);

@@ -11,7 +11,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, chunked, get
 from lib.gateway import nofile_limit
-from lib.raw_origin import reply
+from lib.raw_origin import Answer, reply
 
 
 def stall(gateway, ms):
@@ -85,10 +85,10 @@ def test_pipelining_byte_by_byte_holds_little(programs):
         assert held <= 1 << 20, f"1500 bytes hold {held} bytes of buffers"
 
 
-def test_head_larger_than_a_block_is_refused(programs):
-    """limits.head_bytes above the largest block: more than the block was received without end, until the time-out."""
+def test_largest_head_limit_is_kept(programs):
+    """limits.head_bytes at its maximum: a head beyond it was once received without end, until the time-out."""
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, {"limits": {"head_bytes": "1MiB"}, "timeouts": {"client_head": "60s"}})
+    gateway = programs.gateway(origin.address, {"limits": {"head_bytes": "48KiB"}, "timeouts": {"client_head": "60s"}})
     with Client(gateway.address, timeout=5) as c:
         c.send(b"GET / HTTP/1.1\r\nHost: test\r\n")
         for i in range(60):
@@ -171,3 +171,103 @@ def test_new_address_of_the_replica_while_a_connect_is_under_way(programs, tmp_p
         r = c.response()
         assert r.status == 200 and r.body in (b"first", b"second"), (r.status, r.body)
     assert get(gateway.address).body == b"second"
+
+
+# ---- buffers short ----
+
+def test_pipelined_bytes_do_not_keep_the_replicas_answers_out(programs):
+    """Clients that wait for answers held all blocks with their next requests: no answer could be received any more."""
+    release = threading.Event()
+
+    def script(_connection, request):
+        if request.target == "/wait":
+            release.wait(env.scaled(20))
+        return reply()
+    origin = programs.raw_origin(script)
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}})
+    clients = [Client(gateway.address, timeout=10) for _ in range(30)]
+    for c in clients:
+        c.send(req(method="GET", target="/wait"))
+    env.wait_until(lambda: gateway.metrics().get("ringgate_exchanges_open") >= 10, 3, "exchanges")
+    for c in clients:
+        c.sock.setblocking(False)
+        try:
+            c.sock.send(req(method="GET") * 2000)
+        except BlockingIOError:
+            pass
+        c.sock.settimeout(env.scaled(10))
+    env.wait_until(lambda: gateway.metrics().get("ringgate_buffers_exhausted_total") > 0, 3, "want of buffers")
+    release.set()
+    start = time.monotonic()
+    statuses = [c.response().status for c in clients]
+    assert statuses.count(200) >= 10 and set(statuses) <= {200, 503}, statuses
+    assert time.monotonic() - start < env.scaled(3)
+    for c in clients:
+        c.close()
+    gateway.wait_metric(0, "ringgate_exchanges_open")
+
+
+def test_slow_heads_make_room_for_others(programs):
+    """Clients that never finish their heads held all blocks until timeouts.client_head; nobody else was served."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}, "timeouts": {"client_head": "60s"}})
+    slow = [Client(gateway.address) for _ in range(400)]
+    for c in slow:
+        c.send(b"G")
+    for _ in range(10):
+        start = time.monotonic()
+        assert get(gateway.address).status == 200
+        assert time.monotonic() - start < env.scaled(1)
+    assert gateway.metrics().refused().get("out-of-buffers", 0) >= 1
+    for c in slow:
+        c.close()
+    gateway.wait_metric(0, "ringgate_connections_open")
+    assert gateway.process.cpu_share(0.3) < 0.2
+
+
+def test_least_buffers_still_serve_large_heads_and_trailers(programs):
+    """With limits.buffer_bytes at its least there was never a large block: large heads and trailers always failed."""
+    big = ("X-Big", "b" * 12_000)
+    origin = programs.raw_origin(lambda c, q: reply(fields=[big]))
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}})
+    with Client(gateway.address) as c:
+        for _ in range(20):
+            r = c.request(req("X-Mine: " + "m" * 12_000, "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"))
+            assert r.status == 200 and r.get("x-big") == big[1]
+    assert len(origin.last().get("x-mine")) == 12_000 and origin.last().trailers == [("X-T", "1")]
+
+
+# ---- refusals ----
+
+@pytest.mark.parametrize("data,status", [
+    (b"HEAD / HTTP/1.1\r\nHost: test\r\nBad Name: x\r\n\r\n", 400),
+    (b"HEAD / HTTP/1.1\r\nHost: test\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+    (b"HEAD / HTTP/2.0\r\nHost: test\r\n\r\n", 505),
+])
+def test_malformed_head_request_is_refused_without_a_body(programs, data, status):
+    """The refusal of a HEAD request whose fields were malformed came with a body."""
+    gateway = programs.gateway(programs.raw_origin().address)
+    with Client(gateway.address) as c:
+        r = c.request(data, "HEAD")
+        assert r.status == status and r.says_close and int(r.get("content-length")) > 0
+        c.expect_end()
+
+
+def test_http10_client_that_ended_its_side_sees_a_cut_response_as_cut(programs):
+    """It left its upload unfinished; the response that was under way ended in order, as if that had been all of it."""
+    rest = threading.Event()
+
+    def script(connection, _request):
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000)
+        rest.wait(env.scaled(10))
+        return Answer(b"y" * 1000, then="close")
+    script.before_body = True
+    gateway = programs.gateway(programs.raw_origin(script).address)
+    with Client(gateway.address) as c:
+        c.send(req("Content-Length: 100", body=b"half", version="HTTP/1.0"))
+        c.head()
+        c.sock.shutdown(socket.SHUT_WR)
+        while c._fill():
+            pass
+        assert c.was_reset, f"an orderly end after {len(c.buffer)} bytes of 2000"
+    rest.set()

@@ -190,21 +190,43 @@ static void room_that_is_not_used_leaves_nothing(void **state)
     assert_int_equal(out.bytes, 0);
 }
 
-static void receiving_ahead_leaves_a_reserve(void **state)
+static unsigned take_all(struct rg_buf **taken, unsigned most, struct rg_buf *(*get)(struct rg_bufs *))
+{
+    unsigned n = 0;
+    while (n < most && (taken[n] = get(&bufs)))
+        n++;
+    return n;
+}
+
+/* The fuller it is, the fewer may take: ahead of need, bulk, something new, what others wait for, what is sent. */
+static void each_purpose_leaves_a_reserve(void **state)
 {
     (void)state;
     enum { MOST = 2048 };
+    static struct rg_buf *(*const get[])(struct rg_bufs *) = {
+        rg_buf_get_spare, rg_buf_get_bulk, rg_buf_get_small_for_new, rg_buf_get_small_urgent, rg_buf_get_small};
     static struct rg_buf *taken[MOST];
     unsigned n = 0;
-    while (n < MOST && (taken[n] = rg_buf_get_spare(&bufs)))
-        n++;
-    assert_in_range(n, 100, MOST - 1);
-    assert_null(rg_buf_get_bulk(&bufs));
-    struct rg_buf *reserve = rg_buf_get_small(&bufs);
-    assert_non_null(reserve);
-    rg_buf_unref(reserve);
+    for (unsigned i = 0; i < sizeof get / sizeof *get; i++) {
+        unsigned got = take_all(taken + n, MOST - n, get[i]);
+        assert_in_range(got, 1, MOST - n - 1);
+        n += got;
+        for (unsigned k = 0; k <= i; k++)
+            assert_null(get[k](&bufs));
+    }
     while (n > 0)
         rg_buf_unref(taken[--n]);
+}
+
+static void the_least_limit_has_bulk_blocks(void **state)
+{
+    (void)state;
+    struct rg_bufs least;
+    rg_bufs_init(&least, 1u << 20);
+    struct rg_buf *b = rg_buf_get_bulk(&least);
+    assert_non_null(b);
+    rg_buf_unref(b);
+    rg_bufs_fini(&least);
 }
 
 int main(void)
@@ -219,7 +241,8 @@ int main(void)
         cmocka_unit_test(output_appends_only_to_a_block_of_its_own),
         cmocka_unit_test(output_merges_neighbours_and_fills_up),
         cmocka_unit_test(room_that_is_not_used_leaves_nothing),
-        cmocka_unit_test(receiving_ahead_leaves_a_reserve),
+        cmocka_unit_test(each_purpose_leaves_a_reserve),
+        cmocka_unit_test(the_least_limit_has_bulk_blocks),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
