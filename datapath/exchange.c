@@ -169,7 +169,7 @@ static void client_ended(struct rg_worker *w, struct rg_exchange *x)
         x->keep = false;
         if (!x->half_closed_ms)
             x->half_closed_ms = w->now_ms;
-        rg_conn_check_within(w, x->conn, RG_HALF_CLOSE_MS);
+        rg_exchange_check_soon(w, x);
         rg_exchange_run(w, x);
     }
 }

@@ -9,7 +9,13 @@
 
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x)
 {
-    rg_conn_check_within(w, x->conn, w->exchange_check_ms);
+    uint64_t within_ms = w->exchange_check_ms;
+    /* The one limit that is shorter than the interval of looking. */
+    if (x->half_closed_ms && !x->responding) {
+        uint64_t due_ms = x->half_closed_ms + RG_HALF_CLOSE_MS;
+        within_ms = due_ms > w->now_ms + within_ms ? within_ms : due_ms > w->now_ms ? due_ms - w->now_ms : 0;
+    }
+    rg_conn_check_within(w, x->conn, (uint32_t)within_ms);
 }
 
 static bool longer_than(const struct rg_worker *w, uint64_t since_ms, uint32_t limit_ms)

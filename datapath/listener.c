@@ -9,7 +9,7 @@
 #include "datapath/core.h"
 
 #define RETRY_MS 20  /* after an accept that failed */
-#define QUIET_MS 100 /* a drained listener closes when no handshake has completed for so long */
+#define QUIET_MS 300 /* a drained listener closes when no handshake has completed for so long: a long round trip */
 #define SHED     16  /* idle connections closed when descriptors run short */
 
 static void accept_more(struct rg_worker *w, struct rg_listener *l)
