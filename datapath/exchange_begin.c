@@ -49,6 +49,7 @@ static bool write_request(struct rg_worker *w, struct rg_exchange *x, const stru
                           const struct rg_framing *framing, const struct rg_forward *f, uint32_t head_len)
 {
     struct rg_str front = rg_input_front(&x->conn->sock.in);
+    RG_ASSERT(front.ptr && front.len >= head_len);
     uint32_t room = head_len + RG_WRITE_SLACK;
     for (;;) {
         x->head = room <= RG_BUF_SMALL_CAP ? rg_buf_get_small_for_new(&w->bufs) : rg_buf_get_bulk(&w->bufs);

@@ -52,12 +52,12 @@ static void arm(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode
     s->armed = (uint8_t)mode;
     s->recv_cancelled = false;
     rg_list_remove(&s->starved);
-    if (mode == RG_RECV_MULTI)
-        rg_ring_recv_multi(w->ring, s->slot, s->fd);
-    else if (mode == RG_RECV_ONCE)
-        rg_ring_recv_once(w->ring, s->slot, s->fd, !s->fast);
-    else
+    if (s->bulk)
         rg_ring_recv_into(w->ring, s->slot, s->fd, s->bulk->data, s->bulk->cap);
+    else if (mode == RG_RECV_MULTI)
+        rg_ring_recv_multi(w->ring, s->slot, s->fd);
+    else
+        rg_ring_recv_once(w->ring, s->slot, s->fd, !s->fast);
 }
 
 void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode)

@@ -181,7 +181,8 @@ static void dispatch(struct rg_worker *w, const struct rg_completion *c)
         rg_ring_read_event(w->ring, w->mail_slot, w->mail_fd, &w->mail_value);
         break;
     default:
-        RG_ASSERT(!"a completion without an owner");
+        RG_ASSERT(c->kind != RG_SLOT_FREE); /* ring.c drops what has no owner */
+        break;
     }
 }
 

@@ -121,6 +121,7 @@ void rg_input_use(struct rg_input *in, uint32_t n)
     in->bytes -= n;
     while (n > 0) {
         struct rg_buf *b = in->head;
+        RG_ASSERT(b);
         uint32_t here = b->len - b->off;
         if (n < here) {
             b->off += n;
