@@ -83,7 +83,7 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .reused = x->sent_us && !x->connected_us,
         .complete = x->responding && !x->broken_off,
         .retried = x->retried,
-        .peer = {c->peer.ip, c->peer.ip_len},
+        .peer = c->peer.ip_len ? (struct rg_str){c->peer.ip, c->peer.ip_len} : RG_STR("unix"),
         .method = x->log_method,
         .target = x->log_target,
         .host = x->log_host,

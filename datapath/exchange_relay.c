@@ -5,7 +5,7 @@
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 
-#define PIPELINED_MAX 65536u /* bytes of later requests that are read while an exchange runs */
+#define PIPELINED_MAX 16384u /* bytes of later requests that are read while an exchange runs */
 
 /* ---- the response head ---- */
 

@@ -71,7 +71,7 @@ int rg_sys_socket(const struct rg_address *to)
 void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
 {
     struct rg_address a = {.len = sizeof a.in6};
-    *peer = (struct rg_peer_text){.ip = "unix", .ip_len = 4};
+    *peer = (struct rg_peer_text){0}; /* a UNIX socket has no address */
     *port = 0;
     memset(addr, 0, sizeof *addr);
     if (getpeername(fd, &a.sa, &a.len) != 0)

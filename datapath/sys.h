@@ -13,7 +13,7 @@ uint64_t rg_sys_unix_us(void); /* wall clock */
 
 /* A socket for the address's family, tuned for a leg to it. Negative errno. */
 int rg_sys_socket(const struct rg_address *to);
-/* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers are "unix". */
+/* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers have neither. */
 void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
 uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
 

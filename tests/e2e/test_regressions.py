@@ -271,3 +271,18 @@ def test_http10_client_that_ended_its_side_sees_a_cut_response_as_cut(programs):
             pass
         assert c.was_reset, f"an orderly end after {len(c.buffer)} bytes of 2000"
     rest.set()
+
+
+# ---- forwarding fields ----
+
+def test_client_of_a_unix_socket_has_no_address(programs, tmp_path):
+    """It was passed on as "X-Forwarded-For: unix", which no parser of addresses takes."""
+    origin = programs.raw_origin()
+    path = tmp_path / "in.sock"
+    gateway = programs.gateway(origin.address, listen=[f"unix:{path}"])
+    with Client(str(path)) as c:
+        assert c.request(req(method="GET")).status == 200
+    q = origin.last()
+    assert "x-forwarded-for" not in q.names() and "x-real-ip" not in q.names()
+    assert "for=unknown" in q.get("forwarded")
+    gateway.stop()
