@@ -98,9 +98,11 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
     }
     rg_metric_add(w->metrics, RG_M_ACCEPT_FAILED, 1);
     l->short_of_fds = is_shortage(err);
-    if (l->short_of_fds)
+    if (l->short_of_fds) {
+        rg_upstream_close_idle(w); /* these cost nobody anything */
         for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
             ;
+    }
     if (l->state == RG_LISTENER_OPEN || l->short_of_fds)
         rg_timer_start(&w->wheel, &l->timer, w->now_ms + RETRY_MS);
 }
