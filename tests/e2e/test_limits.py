@@ -197,37 +197,34 @@ def test_many_bodies_in_few_buffers(programs):
 
 def test_accept_flood_and_vanishing_clients(programs):
     """Connect and leave, by FIN and by RST, with and without a request; honest clients are served meanwhile."""
-    origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, workers=2)
-    stop, worst, served = threading.Event(), [0.0], [0]
-
-    def honest():
-        while not stop.is_set():
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, {"replica": {"idle_timeout": "1s"}}, workers=2)
+    # The flood has a process of its own and ends only after the honest client, so that however the two are scheduled
+    # every honest request falls into it.
+    flood = subprocess.Popen([sys.executable, "-B", f"{HERE}/lib/flood.py", gateway.address[0], str(gateway.address[1]), "3000"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    took = []
+    try:
+        assert flood.stdout.readline().strip() == "flooding"
+        for _ in range(50):
             start = time.monotonic()
-            assert get(gateway.address, "/honest").status == 200
-            worst[0] = max(worst[0], time.monotonic() - start)
-            served[0] += 1
+            assert get(gateway.address, "/bytes/10").status == 200
+            took.append(time.monotonic() - start)
             time.sleep(0.01)
-    thread = threading.Thread(target=honest)
-    thread.start()
-    for i in range(3000):
-        s = socket.socket()
-        s.connect(gateway.address)
-        if i % 4 == 1:
-            s.send(b"GET / HT")
-        elif i % 4 == 2:
-            s.send(req(method="GET"))
-        if i % 2:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        s.close()
-    stop.set()
-    thread.join()
-    assert served[0] > 5 and worst[0] < env.scaled(1.0), (served, worst)
+        assert flood.poll() is None, "the flood ended before the honest client was served"
+        made, _ = flood.communicate(timeout=env.scaled(30))
+    finally:
+        if flood.poll() is None:
+            flood.kill()
+            flood.wait()
+    # One may be late because the machine is; most of them are so only if the flood keeps them waiting.
+    took.sort()
+    assert took[25] < env.scaled(0.2) and took[45] < env.scaled(1.0), f"honest requests took {took[25]:.3f} to {took[-1]:.3f} s"
     settle(gateway)
     m = gateway.metrics()
-    assert m.get("ringgate_connections_accepted_total") >= 3000 * 0.9
+    assert int(made) >= 3000 and m.get("ringgate_connections_accepted_total") >= int(made) * 0.9
     assert gateway.process.cpu_share(0.3) < 0.2
-    assert len(origin.open_connections()) <= 300
+    gateway.wait_metric(0, "ringgate_replica_connections_open")
 
 
 def test_thousand_connections_at_once(programs):
