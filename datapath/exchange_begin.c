@@ -85,10 +85,12 @@ static bool is_own_health(const struct rg_worker *w, const struct rg_h1_request 
 
 static void answer_health(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool fit = !w->draining && !rg_replica_is_down(w->replica);
+    if (w->draining || rg_replica_is_down(w->replica)) {
+        rg_exchange_fail(w, x, RG_REASON_NOT_READY);
+        return;
+    }
     x->reason = RG_REASON_HANDLED;
-    rg_exchange_answer(w, x, fit ? 204 : 503, fit ? RG_STR_NONE : RG_STR("application/json"),
-                       fit ? RG_STR_NONE : RG_STR("{\"status\":503,\"reason\":\"not-ready\"}\n"));
+    rg_exchange_answer(w, x, 204, RG_STR_NONE, RG_STR_NONE);
 }
 
 void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len)

@@ -139,6 +139,27 @@ def test_health_path(programs):
     env.wait_until(lambda: get(gateway.address, "/up").body == b"from the origin", 2, "the health path to be off")
 
 
+def test_health_refusal_is_like_the_others(programs, tmp_path):
+    """What /health says while the gateway is not ready: a documented reason, with a message and the request's id."""
+    log = Log(tmp_path / "access.log")
+    gateway = programs.gateway(f"127.0.0.1:{env.free_port()}", {
+        "replica": {"health": {"path": "/api/v2/status", "interval": env.ms(100)}}, "access_log": {"path": str(log.path)}})
+    gateway.wait_metric(0, "ringgate_replica_up")
+    env.wait_until(lambda: get(gateway.address, "/health").status == 503, 2, "/health to tell of the replica")
+    with Client(gateway.address) as c:
+        r = c.request(req("X-Request-Id: mine-1234", method="GET", target="/health"))
+        assert r.status == 503 and r.get("retry-after") and r.get("content-type") == "application/json"
+        body = json.loads(r.body)
+        assert (body["status"], body["reason"]) == (503, "not-ready") and body["message"] and body["request_id"]
+        head = c.request(req(method="HEAD", target="/health"), "HEAD")
+        assert head.status == 503 and head.body == b"", "the connection stays usable"
+    assert gateway.metrics().refused()["not-ready"] >= 2
+    env.wait_until(lambda: len(log.lines()) >= 2, 2, "access records")
+    assert log.lines()[-1]["reason"] == "not-ready" and log.lines()[-1]["request_id"]
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/METRICS.md"), encoding="utf-8") as f:
+        assert "`not-ready`" in f.read()
+
+
 # ---- metrics ----
 
 COUNTERS = ["connections_accepted", "requests", "client_received_bytes", "client_sent_bytes", "replica_received_bytes",
