@@ -1,10 +1,8 @@
 /* An access record as a line of JSON. Pure. Strings are made valid JSON and valid UTF-8 whatever a client sent. */
 #include "control/agent/access_writer.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "datapath/base/assert.h"
+#include "datapath/http/h1_write.h"
 
 struct line {
     char *out;
@@ -57,28 +55,13 @@ static void add_seconds(struct line *l, uint64_t us)
     add_padded(l, us % 1000000, 6);
 }
 
-/* RFC 3339, UTC. */
 static void add_time(struct line *l, uint64_t unix_us)
 {
-    time_t seconds = (time_t)(unix_us / 1000000);
-    struct tm tm;
-    if (!gmtime_r(&seconds, &tm))
-        memset(&tm, 0, sizeof(tm));
+    char time[RG_TIMESTAMP_LEN];
+    rg_timestamp(time, unix_us);
     ADD(l, "\"");
-    add_padded(l, (uint64_t)tm.tm_year + 1900, 4);
-    ADD(l, "-");
-    add_padded(l, (uint64_t)tm.tm_mon + 1, 2);
-    ADD(l, "-");
-    add_padded(l, (uint64_t)tm.tm_mday, 2);
-    ADD(l, "T");
-    add_padded(l, (uint64_t)tm.tm_hour, 2);
-    ADD(l, ":");
-    add_padded(l, (uint64_t)tm.tm_min, 2);
-    ADD(l, ":");
-    add_padded(l, (uint64_t)tm.tm_sec, 2);
-    ADD(l, ".");
-    add_padded(l, unix_us % 1000000, 6);
-    ADD(l, "Z\"");
+    add(l, time, sizeof(time));
+    ADD(l, "\"");
 }
 
 /* Length of the well-formed UTF-8 sequence at p (RFC 3629: shortest form, no surrogates); 0 when there is none. */
@@ -95,6 +78,15 @@ static size_t utf8_length(const unsigned char *p, size_t len)
     return bad ? 0 : n;
 }
 
+/* Bytes at p that stand for themselves in a JSON string: printable ASCII but for the quote and the backslash. */
+static size_t plain_length(const unsigned char *p, size_t len)
+{
+    size_t n = 0;
+    while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+        n++;
+    return n;
+}
+
 static void add_escape(struct line *l, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -102,21 +94,32 @@ static void add_escape(struct line *l, unsigned char c)
     add(l, text, sizeof(text));
 }
 
+/* One character that is not plain; returns the bytes it took. */
+static size_t add_special(struct line *l, const unsigned char *p, size_t len)
+{
+    size_t n = utf8_length(p, len);
+    if (n == 0)
+        ADD(l, "\\ufffd");
+    else if (p[0] == '"' || p[0] == '\\')
+        add(l, p[0] == '"' ? "\\\"" : "\\\\", 2);
+    else if (n == 1)
+        add_escape(l, p[0]);
+    else
+        add(l, (const char *)p, n);
+    return n ? n : 1;
+}
+
 static void add_string(struct line *l, struct rg_str s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
     ADD(l, "\"");
     for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_length(p + i, s.len - i);
-        if (n == 0)
-            ADD(l, "\\ufffd");
-        else if (p[i] == '"' || p[i] == '\\')
-            add(l, p[i] == '"' ? "\\\"" : "\\\\", 2);
-        else if (p[i] < 0x20 || p[i] == 0x7f)
-            add_escape(l, p[i]);
-        else
+        size_t n = plain_length(p + i, s.len - i);
+        if (n > 0)
             add(l, s.ptr + i, n);
-        i += n ? n : 1;
+        else
+            n = add_special(l, p + i, s.len - i);
+        i += n;
     }
     ADD(l, "\"");
 }

@@ -90,4 +90,7 @@ struct rg_str rg_status_phrase(uint16_t status);
 #define RG_DATE_LEN 29 /* IMF-fixdate, RFC 9110 5.6.7 */
 void rg_http_date(char out[RG_DATE_LEN], int64_t unix_seconds);
 
+#define RG_TIMESTAMP_LEN 27 /* RFC 3339 in UTC with microseconds, as logs write it */
+void rg_timestamp(char out[RG_TIMESTAMP_LEN], uint64_t unix_us);
+
 #endif

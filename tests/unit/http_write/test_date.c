@@ -1,4 +1,4 @@
-/* IMF-fixdate, compared with the C library over the whole range that four-digit years have. */
+/* IMF-fixdate and RFC 3339, compared with the C library over the whole range that four-digit years have. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +24,14 @@ static void check(int64_t t)
     strftime(want + n, sizeof(want) - n, " %H:%M:%S GMT", &tm);
     rg_http_date(got, t);
     assert_text(got, RG_DATE_LEN, want);
+    if (t < 0)
+        return;
+    char stamp[RG_TIMESTAMP_LEN];
+    unsigned us = (unsigned)(t * 7919 % 1000000);
+    n = strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(want + n, sizeof(want) - n, ".%06uZ", us);
+    rg_timestamp(stamp, (uint64_t)t * 1000000 + us);
+    assert_text(stamp, RG_TIMESTAMP_LEN, want);
 }
 
 static void known_dates(void **state)
@@ -36,6 +44,9 @@ static void known_dates(void **state)
     assert_text(got, RG_DATE_LEN, "Thu, 01 Jan 1970 00:00:00 GMT");
     rg_http_date(got, 951782400);
     assert_text(got, RG_DATE_LEN, "Tue, 29 Feb 2000 00:00:00 GMT");
+    char stamp[RG_TIMESTAMP_LEN];
+    rg_timestamp(stamp, 951782400000007);
+    assert_text(stamp, RG_TIMESTAMP_LEN, "2000-02-29T00:00:00.000007Z");
 }
 
 static void every_day_agrees_with_the_library(void **state)
@@ -58,6 +69,9 @@ static void out_of_range_is_clamped(void **state)
     assert_text(got, RG_DATE_LEN, "Fri, 31 Dec 9999 23:59:59 GMT");
     rg_http_date(got, INT64_MIN);
     assert_text(got, RG_DATE_LEN, "Sat, 01 Jan 0000 00:00:00 GMT");
+    char stamp[RG_TIMESTAMP_LEN];
+    rg_timestamp(stamp, UINT64_MAX);
+    assert_text(stamp, 19, "9999-12-31T23:59:59");
 }
 
 int main(void)
