@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -40,6 +41,7 @@ static void raise_descriptor_limit(void)
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
 {
     *g = (struct rg_gateway){.flags = flags, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
+    g->unready_said = UINT_MAX;
     rg_admin_init(&g->admin, &g->loop);
     rg_gateway_init_alarms(g);
     rg_log_set_level((enum rg_log_level)settings->log_level);
@@ -235,13 +237,17 @@ int rg_gateway_serve(struct rg_gateway *g)
     }
     g->phase = RG_PHASE_SERVING;
     rg_notify_ready(&g->notify);
-    rg_notify_send(&g->notify, "STATUS=Serving with %u workers in front of %s", g->n_workers,
+    rg_notify_send(&g->notify, "STATUS=Started, waiting for the first check of %s",
                    rg_gateway_settings(g)->replica.text);
-    rg_info("ready");
-    while (r == 0 && !rg_gateway_has_ended(g))
+    rg_info("started");
+    while (r == 0 && !rg_gateway_has_ended(g)) {
         r = rg_loop_turn(&g->loop);
     /* The answer to POST /drain, and what a scrape waits for, go out before the end. */
     for (uint64_t end = rg_now_ms() + LAST_ANSWERS_MS; r == 0 && rg_admin_finish(&g->admin) && rg_now_ms() < end;)
+        rg_gateway_note_readiness(g);
+    }
+    if (r == 0)
+        rg_gateway_report_drained(g);
         r = rg_loop_turn(&g->loop);
     if (r < 0) {
         rg_error("the control loop failed error=\"%s\"", strerror(-r));

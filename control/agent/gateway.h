@@ -26,6 +26,15 @@
 
 enum rg_gateway_phase { RG_PHASE_STARTING, RG_PHASE_SERVING, RG_PHASE_DRAINING, RG_PHASE_STOPPING };
 
+/* Why /ready is not 200: bits, in the order in which they are told. */
+enum rg_unready {
+    RG_UNREADY_REPLICA_UNKNOWN = 1, /* the first check is still under way */
+    RG_UNREADY_REPLICA_DOWN = 2,
+    RG_UNREADY_DRAINING = 4,
+    RG_UNREADY_SETTINGS = 8, /* a worker has not switched to the current settings */
+};
+#define RG_UNREADY_COUNT 4
+
 #define RG_GATEWAY_ALIGN 128 /* a row of its own for each worker, as in the steering map */
 
 struct rg_gateway_worker {
@@ -41,11 +50,19 @@ struct rg_settings_box { /* published settings; a box waits in the retired list 
     struct rg_settings_box *next;
 };
 
+struct rg_drain { /* for the log */
+    uint64_t since_ms;
+    uint64_t connections_cut; /* open when the order to break off was given */
+};
+
 struct rg_gateway {
     const struct rg_flags *flags;
     struct rg_settings_box *current, *retired;
     enum rg_gateway_phase phase;
-    int status; /* of the exit */
+    int status;            /* of the exit */
+    unsigned unready_said; /* as the log has it; UINT_MAX: nothing has been said yet */
+    uint64_t settled_ms;   /* when all workers were last seen with the current settings */
+    struct rg_drain drain;
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
@@ -84,8 +101,16 @@ static inline const struct rg_settings *rg_gateway_settings(const struct rg_gate
 void rg_gateway_init_alarms(struct rg_gateway *g);
 int rg_gateway_watch_signals(struct rg_gateway *g);
 void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause);
-bool rg_gateway_has_ended(const struct rg_gateway *g); /* all workers */
-uint64_t rg_gateway_now_ns(void);                      /* the clock of busy_since */
+bool rg_gateway_has_ended(const struct rg_gateway *g);                  /* all workers */
+uint64_t rg_gateway_now_ns(void);                                       /* the clock of busy_since */
+uint64_t rg_gateway_sum(const struct rg_gateway *g, enum rg_metric id); /* over all workers */
+void rg_gateway_report_drained(const struct rg_gateway *g);             /* after the last worker has ended */
+
+/* ---- gateway_ready.c: readiness ---- */
+
+unsigned rg_gateway_unready(const struct rg_gateway *g); /* bits of enum rg_unready; 0: ready */
+const char *rg_gateway_unready_name(unsigned index);     /* of bit 1 << index */
+void rg_gateway_note_readiness(struct rg_gateway *g);    /* tells the log and the service manager of changes */
 
 /* ---- gateway_supervise.c: hung workers ---- */
 

@@ -43,26 +43,21 @@ static const char *replica_state(const struct rg_gateway *g)
 static void answer_ready(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
-    const char *replica = replica_state(g);
-    bool healthy = strcmp(replica, "healthy") == 0, draining = g->phase != RG_PHASE_SERVING;
-    bool live = rg_gateway_settings_are_live(g), ready = healthy && !draining && live;
-    const char *separator = "";
-    ret->status = ready ? 200 : 503;
-    fprintf(ret->body, "{\"ready\":%s,\"reasons\":[", ready ? "true" : "false");
-    if (!healthy) {
-        fprintf(ret->body, "\"replica-%s\"", replica);
+    const char *replica = replica_state(g), *separator = "";
+    unsigned unready = rg_gateway_unready(g);
+    bool replica_fails = unready & (RG_UNREADY_REPLICA_UNKNOWN | RG_UNREADY_REPLICA_DOWN);
+    ret->status = unready ? 503 : 200;
+    fprintf(ret->body, "{\"ready\":%s,\"reasons\":[", unready ? "false" : "true");
+    for (unsigned i = 0; i < RG_UNREADY_COUNT; i++) {
+        if (!(unready & 1u << i))
+            continue;
+        fprintf(ret->body, "%s\"%s\"", separator, rg_gateway_unready_name(i));
         separator = ",";
     }
-    if (draining) {
-        fprintf(ret->body, "%s\"draining\"", separator);
-        separator = ",";
-    }
-    if (!live)
-        fprintf(ret->body, "%s\"settings-not-loaded\"", separator);
     fprintf(ret->body, "],\"replica\":\"%s\",\"detail\":", replica);
-    rg_json_string(ret->body, healthy ? RG_STR_NONE : rg_str_of(g->prober.why));
-    fprintf(ret->body, ",\"draining\":%s,\"generation\":%" PRIu64 "}\n", draining ? "true" : "false",
-            rg_gateway_settings(g)->generation);
+    rg_json_string(ret->body, replica_fails ? rg_str_of(g->prober.why) : RG_STR_NONE);
+    fprintf(ret->body, ",\"draining\":%s,\"generation\":%" PRIu64 "}\n",
+            unready & RG_UNREADY_DRAINING ? "true" : "false", rg_gateway_settings(g)->generation);
 }
 
 /* ---- Metrics ---- */

@@ -1,5 +1,6 @@
 /* The control loop: signals, ticks, the drain. Thread: the control thread. */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -23,9 +24,33 @@ bool rg_gateway_has_ended(const struct rg_gateway *g)
     return true;
 }
 
+uint64_t rg_gateway_sum(const struct rg_gateway *g, enum rg_metric id)
+{
+    uint64_t sum = 0;
+    for (uint16_t i = 0; i < g->n_workers; i++)
+        sum += rg_metric_get(rg_worker_metrics(g->workers[i].worker), id);
+    return sum;
+}
+
+static uint64_t requests_cut(const struct rg_gateway *g)
+{
+    uint64_t sum = 0;
+    for (uint16_t i = 0; i < g->n_workers; i++)
+        sum += __atomic_load_n(&rg_worker_metrics(g->workers[i].worker)->refused[RG_REASON_DRAIN_DEADLINE],
+                               __ATOMIC_RELAXED);
+    return sum;
+}
+
+void rg_gateway_report_drained(const struct rg_gateway *g)
+{
+    rg_info("drained took_ms=%" PRIu64 " connections_cut=%" PRIu64 " requests_cut=%" PRIu64,
+            rg_now_ms() - g->drain.since_ms, g->drain.connections_cut, requests_cut(g));
+}
+
 static void stop(struct rg_gateway *g)
 {
     g->phase = RG_PHASE_STOPPING;
+    g->drain.connections_cut = rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN);
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_stop(g->workers[i].worker);
     rg_loop_set_alarm(&g->loop, &g->deadline, STOP_MS);
@@ -47,7 +72,9 @@ static void deadline_due(struct rg_alarm *a)
     struct rg_gateway *g = RG_OWNER(a, struct rg_gateway, deadline);
     if (g->phase == RG_PHASE_STOPPING)
         give_up(g);
-    rg_warn("the drain took too long, closing what is left timeout_ms=%u", rg_gateway_settings(g)->drain_ms);
+    rg_warn("the drain took too long, closing what is left timeout_ms=%u connections=%" PRIu64 " requests=%" PRIu64,
+            rg_gateway_settings(g)->drain_ms, rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN),
+            rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
     stop(g);
 }
 
@@ -56,7 +83,10 @@ void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause)
     if (g->phase >= RG_PHASE_DRAINING)
         return;
     g->phase = RG_PHASE_DRAINING;
-    rg_info("draining cause=%s timeout_ms=%u", cause, rg_gateway_settings(g)->drain_ms);
+    g->drain.since_ms = rg_now_ms();
+    rg_info("draining cause=%s timeout_ms=%u connections=%" PRIu64 " requests=%" PRIu64, cause,
+            rg_gateway_settings(g)->drain_ms, rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN),
+            rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
     rg_notify_stopping(&g->notify);
     rg_notify_send(&g->notify, "STATUS=Draining");
     rg_listen_unlink(&g->listen);
@@ -71,7 +101,8 @@ static void end_asked(struct rg_gateway *g, const char *cause)
     if (g->phase < RG_PHASE_DRAINING) {
         rg_gateway_begin_drain(g, cause);
     } else {
-        rg_info("second signal, exiting at once");
+        rg_info("second signal, exiting at once connections=%" PRIu64 " requests=%" PRIu64,
+                rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN), rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
         stop(g);
     }
 }

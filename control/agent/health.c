@@ -28,8 +28,10 @@ static void set_state(struct rg_prober *p, enum rg_replica_state state)
     if (!rg_replica_set(p->replica, state))
         return;
     p->seen_generation++; /* not its value now: a worker's change in between is left for the next tick */
-    if (state == RG_REPLICA_HEALTHY)
+    if (state == RG_REPLICA_HEALTHY && p->settings.enabled)
         rg_info("the replica is healthy replica=%s", p->address.text);
+    else if (state == RG_REPLICA_HEALTHY)
+        rg_info("the replica takes connections again replica=%s", p->address.text);
     else
         rg_warn("the replica is down replica=%s reason=\"%s\"", p->address.text, p->why);
 }
@@ -374,6 +376,16 @@ static bool is_same(const struct rg_prober *p, const struct rg_settings *s)
     return p->request_len > 0 && rg_address_equal(&p->address, &s->replica) && is_same_health(&p->settings, &s->health);
 }
 
+/* Nobody has looked: the log must not call the replica healthy. */
+static void trust(struct rg_prober *p)
+{
+    if (rg_replica_set(p->replica, RG_REPLICA_HEALTHY))
+        p->seen_generation++;
+    rg_info("the replica's health is not checked (replica.health.path is off), it counts as healthy until connects "
+            "fail replica=%s",
+            p->address.text);
+}
+
 void rg_prober_configure(struct rg_prober *p, const struct rg_settings *s)
 {
     if (is_same(p, s))
@@ -387,7 +399,7 @@ void rg_prober_configure(struct rg_prober *p, const struct rg_settings *s)
     if (s->health.enabled)
         rg_loop_set_alarm(p->loop, &p->next, 0);
     else
-        set_state(p, RG_REPLICA_HEALTHY);
+        trust(p);
 }
 
 void rg_prober_tick(struct rg_prober *p)
