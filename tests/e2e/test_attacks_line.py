@@ -322,8 +322,8 @@ def test_tls_on_the_clear_port_is_closed(lane):
     with Client(lane.gateway.address) as c:
         start = time.monotonic()
         c.send(CLIENT_HELLO[:11])
-        c.expect_end(2)
-        assert time.monotonic() - start < env.scaled(2)
+        c.expect_end(5)
+        assert time.monotonic() - start < env.at_most(1)
     lane.expect_counted({"tls-on-clear-port"})
     lane.expect_nothing_at_origin(lane.marker())
 

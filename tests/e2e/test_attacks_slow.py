@@ -11,7 +11,7 @@ from lib.attack import Lane, req
 from lib.client import Client, Incomplete
 from lib.raw_origin import Answer, Gone, reply
 
-HEAD_MS, IDLE_MS, BODY_MS = 800, 1200, 700
+HEAD_MS, IDLE_MS, BODY_MS = 800, 1200, 1500
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_slow_head(lane, data):
         stop.set()
         lane.check_refusal_response(r, {408})
         c.expect_end()
-    assert env.scaled(HEAD_MS / 1000) * 0.9 <= took <= env.scaled(HEAD_MS / 1000 + 0.7), took
+    assert env.scaled(HEAD_MS / 1000) * 0.9 <= took <= env.at_most(HEAD_MS / 1000), took
     lane.expect_counted({"head-timeout"})
     lane.expect_nothing_at_origin(lane.marker())
 
@@ -66,7 +66,7 @@ def test_slow_head_of_a_second_request(lane):
         start = time.monotonic()
         c.send(b"GET /second HTT")
         lane.check_refusal_response(c.response(), {408})
-        assert time.monotonic() - start <= env.scaled(HEAD_MS / 1000 + 0.7)
+        assert time.monotonic() - start <= env.at_most(HEAD_MS / 1000)
         c.expect_end()
     lane.expect_counted({"head-timeout"})
 
@@ -78,14 +78,14 @@ def test_connection_without_a_byte_is_closed(lane):
             lane.check_refusal_response(c.response(), {408})
         except Incomplete:
             assert not c.buffer
-        assert time.monotonic() - start <= env.scaled(max(HEAD_MS, IDLE_MS) / 1000 + 1)
+        assert time.monotonic() - start <= env.at_most(max(HEAD_MS, IDLE_MS) / 1000)
 
 
 def test_idle_connection_is_closed_without_a_word(lane):
     with Client(lane.gateway.address) as c:
         assert c.request(req(method="GET")).status == 200
         start = time.monotonic()
-        c.expect_end(IDLE_MS / 1000 + 1)
+        c.expect_end(IDLE_MS / 1000 + 3)
         assert time.monotonic() - start >= env.scaled(IDLE_MS / 1000) * 0.9
 
 
@@ -109,12 +109,12 @@ def test_body_that_drips_steadily_is_served(lane):
     """Slower than nothing is what times out: progress within body_idle is enough during the grace."""
     lane.reset()
     with Client(lane.gateway.address) as c:
-        c.send(req("Content-Length: 12"))
-        for i in range(12):
-            time.sleep(env.scaled(BODY_MS / 1000 / 5))
+        c.send(req("Content-Length: 16"))
+        for i in range(16):
+            time.sleep(env.scaled(BODY_MS / 1000 / 10))
             c.send(b"%x" % i)
         assert c.response().status == 200
-    assert lane.origin.last().body == b"0123456789ab"
+    assert lane.origin.last().body == b"0123456789abcdef"
 
 
 def test_body_below_the_floor_of_rate(programs):
@@ -264,7 +264,7 @@ def test_endless_drip_of_a_response_head(programs, piece):
         start = time.monotonic()
         r = c.request(req(method="GET"))
         assert r.status in (502, 504), r
-        assert time.monotonic() - start < env.scaled(2)
+        assert time.monotonic() - start < env.at_most(1)
     lane.expect_counted({"replica-response-timeout", "replica-malformed", "replica-head-too-large"})
     lane.marker()
 

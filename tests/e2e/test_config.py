@@ -144,11 +144,36 @@ def test_missing_file_and_missing_replica(file, tmp_path):
 
 
 @pytest.mark.parametrize("args", [["--lisen", "80"], ["--unknown"], ["-x"], ["--listen"], ["--workers", "0"], ["--workers", "x"],
-                                  ["--listen", "nowhere:80"], ["--listen", "127.0.0.1:0x50"], ["extra"]])
+                                  ["--listen", "nowhere:80"], ["--listen", "127.0.0.1:0x50"], ["extra"], ["--lis", "127.0.0.1:1"],
+                                  ["--replica", "127.0.0.1:2"], ["--admin", "off"]])
 def test_bad_flags(args):
     r = run(*(["--replica", "127.0.0.1:1", "--admin", "off", "--listen", f"127.0.0.1:{env.free_port()}"] + args))
     assert r.returncode == 2 and r.stderr.strip(), r
     assert args[0].lstrip("-") in r.stderr
+
+
+@pytest.mark.parametrize("flags, refused, named", [
+    (["--listen", "127.0.0.1:1", "--replica", "127.0.0.1:1"], "--replica", "--listen"),
+    (["--replica", "127.0.0.1:80"], "--replica", "default listener"),
+    (["--listen", "127.0.0.1:1", "--replica", "2", "--admin", "127.0.0.1:1"], "--admin", "--listen"),
+    (["--listen", "9901", "--replica", "2"], "--admin", "--listen"),
+])
+@pytest.mark.parametrize("check", [["-t"], []])
+def test_addresses_that_meet_by_flags(flags, refused, named, check):
+    """A loop, or the admin endpoint where clients connect: refused by -t and at the start, naming both."""
+    r = run(*flags, *check)
+    assert r.returncode == 2
+    assert r.stderr.startswith(f"{refused}: got ") and named in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize("check", [["-t"], []])
+def test_addresses_that_meet_in_the_file(file, check):
+    r = run("-c", file("listeners: [{address: 127.0.0.1:1}, {address: 127.0.0.1:2}]\n"
+                       "replica: {address: 127.0.0.1:2}\nadmin: {address: 127.0.0.1:1}\n"), *check)
+    assert r.returncode == 2
+    replica, admin = errors_of(r)
+    assert replica["path"] == "replica.address" and "listeners[1].address" in replica[0]
+    assert admin["path"] == "admin.address" and "listeners[0].address" in admin[0]
 
 
 def test_version_and_help():
@@ -190,10 +215,10 @@ def test_port_taken(programs):
         port = taken.getsockname()[1]
         r = run("--listen", f"127.0.0.1:{port}", "--replica", origin.address, "--admin", "off")
         assert r.returncode not in (0, None) and r.returncode > 0
-        assert f"127.0.0.1:{port}" in r.stderr and "in use" in r.stderr
+        assert f"--listen: can't bind 127.0.0.1:{port}" in r.stderr and "in use" in r.stderr and "ss -ltnp" in r.stderr
         admin = f"127.0.0.1:{port}"
         r = run("--listen", f"127.0.0.1:{env.free_port()}", "--replica", origin.address, "--admin", admin)
-        assert r.returncode == 2 and admin in r.stderr
+        assert r.returncode == 2 and f"--admin: can't bind {admin}" in r.stderr
 
 
 def test_a_second_gateway_does_not_share_the_port(programs):
@@ -228,7 +253,7 @@ def test_stale_unix_listener_is_replaced_a_live_one_is_not(programs, tmp_path):
     origin = programs.raw_origin()
     gateway = programs.gateway(origin.address, listen=[f"unix:{path}"])
     r = run("--listen", f"unix:{path}", "--replica", origin.address, "--admin", "off")
-    assert r.returncode > 0 and path in r.stderr
+    assert r.returncode > 0 and path in r.stderr and "ss -lxp" in r.stderr
     with Client(path) as c:
         assert c.request(req(method="GET")).status == 200
     assert gateway.process.is_running()

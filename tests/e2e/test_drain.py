@@ -48,8 +48,8 @@ def test_request_in_progress_is_finished(programs):
     origin = programs.origin()
     gateway = programs.gateway(origin.address, {"timeouts": {"drain": env.ms(8000)}})
     with Client(gateway.address) as waiting, Client(gateway.address) as streaming, Client(gateway.address) as uploading:
-        waiting.send(req(method="GET", target=f"/bytes/1000?delay={int(1200 * env.SLOW)}"))
-        streaming.send(req(method="GET", target=f"/bytes/20000?drip=1000/{int(50 * env.SLOW)}&chunked=1"))
+        waiting.send(req(method="GET", target=f"/bytes/1000?delay={int(2500 * env.SLOW)}"))
+        streaming.send(req(method="GET", target=f"/bytes/20000?drip=1000/{int(125 * env.SLOW)}&chunked=1"))
         uploading.send(req("Content-Length: 10", target="/sink", body=b"hello"))
         streaming.head()
         env.wait_until(lambda: gateway.metrics().get("ringgate_exchanges_open") == 3, 2, "three exchanges")
@@ -72,7 +72,7 @@ def test_admin_tells_that_it_drains(programs):
     origin = programs.origin()
     gateway = programs.gateway(origin.address)
     with Client(gateway.address) as c:
-        c.send(req(method="GET", target=f"/bytes/10?delay={int(1000 * env.SLOW)}"))
+        c.send(req(method="GET", target=f"/bytes/10?delay={int(2500 * env.SLOW)}"))
         env.wait_until(lambda: gateway.metrics().get("ringgate_exchanges_open") == 1, 2, "the exchange")
         assert gateway.admin("POST", "/drain")[0] in (200, 202)
         until_draining(gateway)
@@ -88,7 +88,7 @@ def test_admin_tells_that_it_drains(programs):
 def test_idle_connections_are_closed(programs):
     """Kept for drain_idle, so that a request on its way is answered, then closed without a word."""
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, {"timeouts": {"drain_idle": env.ms(600), "drain": "20s"}})
+    gateway = programs.gateway(origin.address, {"timeouts": {"drain_idle": env.ms(1500), "drain": "30s"}})
     idle, late = Client(gateway.address), Client(gateway.address)
     for c in (idle, late):
         assert c.request(req(method="GET")).status == 200
@@ -99,9 +99,9 @@ def test_idle_connections_are_closed(programs):
     assert r.status == 200 and r.says_close
     late.expect_end()
     idle.expect_end()
-    assert elapsed(start) >= env.scaled(0.6) * 0.8
-    assert gateway.process.wait(2) == 0
-    assert elapsed(start) < env.scaled(3)
+    assert elapsed(start) >= env.scaled(1.5) * 0.8
+    assert gateway.process.wait(5) == 0
+    assert elapsed(start) < env.at_most(3)
     assert [q.target for q in origin.requests][-1] == "/late"
 
 
@@ -113,7 +113,7 @@ def test_connections_without_a_request_do_not_hold_it_up(programs):
     start = time.monotonic()
     gateway.process.signal(signal.SIGTERM)
     assert gateway.process.wait(5) == 0
-    assert elapsed(start) < env.scaled(3)
+    assert elapsed(start) < env.at_most(2)
     for c in silent:
         c.expect_end()
 
@@ -131,7 +131,7 @@ def test_deadline_is_kept(programs):
         start = time.monotonic()
         gateway.process.signal(signal.SIGTERM)
         assert gateway.process.wait(5) == 0
-        assert env.scaled(0.65) <= elapsed(start) <= env.scaled(2.0), elapsed(start)
+        assert env.scaled(0.65) <= elapsed(start) <= env.at_most(1), elapsed(start)
         with pytest.raises(Incomplete):
             c._exactly(100, lambda piece: None)
     origin.wait_all_ended()
@@ -153,15 +153,15 @@ def test_second_signal_ends_at_once(programs, first):
         start = time.monotonic()
         gateway.process.signal(signal.SIGTERM)
         # What status a cut-short drain has is the program's choice; that it ends at once is not.
-        gateway.expected_exit = gateway.process.wait(2)
-        assert elapsed(start) < env.scaled(1)
+        gateway.expected_exit = gateway.process.wait(5)
+        assert elapsed(start) < env.at_most(1)
         assert gateway.expected_exit >= 0, "killed by the signal instead of ending by itself"
 
 
 def test_waiting_connections_are_served(programs):
     """Connects that succeeded before the drain count as accepted: each gets its answer."""
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, workers=2)
+    gateway = programs.gateway(origin.address, {"timeouts": {"drain_idle": env.ms(5000)}}, workers=2)
     results, go = [], threading.Event()
 
     def one():
@@ -196,21 +196,25 @@ def test_tunnel_does_not_outlive_the_deadline(programs):
         c._exactly(4, got.append)
         start = time.monotonic()
         assert gateway.process.wait(5) == 0
-        assert elapsed(start) <= env.scaled(2)
+        assert elapsed(start) <= env.at_most(1)
         c.expect_end()
 
 
 def test_early_term(programs):
     """TERM right after the start is a clean end too."""
     origin = programs.raw_origin()
-    for delay in (0.0, 0.005, 0.02, 0.05, 0.1):
+    for delay in (0.0, 0.005, 0.02, 0.05, None):
         gateway = programs.prepared_gateway(origin.address)
         gateway.spawn()
-        time.sleep(delay * env.SLOW)
+        if delay is None:
+            env.wait_until(lambda: gateway.process.expects(signal.SIGTERM), 15, "the signal to be expected", 0.001)
+        else:
+            time.sleep(delay * env.SLOW)
+        # Before it could see to that, the signal's own default ends it.
+        expected = gateway.process.expects(signal.SIGTERM)
         gateway.process.signal(signal.SIGTERM)
         status = gateway.process.wait(5)
-        # Before it could install a handler the signal's own default ends it.
-        assert status == 0 or (status == -signal.SIGTERM and delay < 0.1), f"after {delay} s: {status}\n{gateway.log()}"
+        assert status == 0 or (status == -signal.SIGTERM and not expected), f"after {delay} s: {status}\n{gateway.log()}"
         gateway.expected_exit = status
 
 
@@ -218,6 +222,6 @@ def test_drain_with_a_dead_replica(programs):
     gateway = programs.gateway(f"127.0.0.1:{env.free_port()}", {"replica": {"health": {"path": "/x", "interval": "50ms"}}})
     start = time.monotonic()
     gateway.stop()
-    assert elapsed(start) < env.scaled(2)
+    assert elapsed(start) < env.at_most(1)
 
 

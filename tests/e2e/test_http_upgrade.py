@@ -43,7 +43,7 @@ def echo_tunnel(connection, request):
 @pytest.fixture(scope="module")
 def lane(shared):
     origin = shared.raw_origin()
-    return Lane(shared.gateway(origin.address, {"timeouts": {"tunnel_idle": env.ms(1500), "client_idle": env.ms(700),
+    return Lane(shared.gateway(origin.address, {"timeouts": {"tunnel_idle": env.ms(2500), "client_idle": env.ms(700),
                                                              "body_idle": env.ms(700)}}), origin)
 
 
@@ -129,8 +129,8 @@ def test_tunnel_outlives_the_idle_time_of_connections(lane):
 def test_idle_tunnel_is_closed_at_its_own_time(lane):
     with opened(lane) as c:
         start = time.monotonic()
-        c.expect_end(4)
-        assert time.monotonic() - start >= env.scaled(1.5) * 0.9
+        c.expect_end(6)
+        assert time.monotonic() - start >= env.scaled(2.5) * 0.9
     lane.origin.wait_all_ended()
 
 

@@ -166,3 +166,19 @@ def test_descriptors_of_another_process_are_not_taken(programs):
     origin = programs.raw_origin(lambda c, q: reply(b"ok"))
     gateway = programs.gateway(origin.address, environment={"LISTEN_PID": "1", "LISTEN_FDS": "1"})
     assert get(gateway.address).body == b"ok"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_restart_right_after_a_kill(programs, tmp_path, kind):
+    """io_uring lets go of the listening sockets a little after the process is gone; the successor waits for that."""
+    origin = programs.raw_origin(lambda c, q: reply(b"ok"))
+    listen = [f"127.0.0.1:{env.free_port()}"] if kind == "tcp" else [f"unix:{tmp_path}/front.sock"]
+    gateway = programs.gateway(origin.address, listen=listen, workers=4)
+    for _ in range(10):
+        clients = [Client(gateway.address) for _ in range(20)]
+        assert clients[0].request(req(method="GET")).status == 200
+        gateway.kill()
+        gateway.start()
+        for c in clients:
+            c.close()
+    assert get(gateway.address).status == 200

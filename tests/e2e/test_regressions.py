@@ -53,7 +53,7 @@ def test_bytes_that_came_before_the_request_left_are_not_its_answer(programs):
         with Client(gateway.address) as c:
             assert c.request(req(method="GET")).body == b"honest"
             kept = env.wait_until(origin.open_connections, 2, "a kept connection")[-1]
-            stall(gateway, 300)
+            stall(gateway, 1000)
             c.send(req(*extra, method=method, body=body))
             time.sleep(0.05)
             kept.sock.sendall(reply(b"poison"))
@@ -125,7 +125,7 @@ def test_slow_replica_that_takes_an_upload_is_waited_for(programs):
         return reply(b"taken")
     script.before_body = True
     origin = programs.raw_origin(script, receive_buffer=16384)
-    gateway = programs.gateway(origin.address, {"timeouts": {"response_head": env.ms(600), "body_idle": env.ms(600)}})
+    gateway = programs.gateway(origin.address, {"timeouts": {"response_head": env.ms(1200), "body_idle": env.ms(1200)}})
     with Client(gateway.address, timeout=30) as c:
         threading.Thread(target=c.send, args=(req(f"Content-Length: {size}", body=b"u" * size),), daemon=True).start()
         assert c.response().status == 200
@@ -166,10 +166,12 @@ def test_new_address_of_the_replica_while_a_connect_is_under_way(programs, tmp_p
         env.wait_until(lambda: gateway.metrics().get("ringgate_connections_open") == 1, 2, "the connection")
         stall(gateway, 400)
         c.send(req(method="GET"))
+        generation = gateway.metrics().get("ringgate_config_generation")
         gateway.reconfigure({"replica": {"address": second.address}})
         gateway.process.signal(signal.SIGHUP)
         r = c.response()
         assert r.status == 200 and r.body in (b"first", b"second"), (r.status, r.body)
+        gateway.wait_metric(generation + 1, "ringgate_config_generation")
     assert get(gateway.address).body == b"second"
 
 
@@ -201,7 +203,7 @@ def test_pipelined_bytes_do_not_keep_the_replicas_answers_out(programs):
     start = time.monotonic()
     statuses = [c.response().status for c in clients]
     assert statuses.count(200) >= 10 and set(statuses) <= {200, 503}, statuses
-    assert time.monotonic() - start < env.scaled(3)
+    assert time.monotonic() - start < env.at_most(3)
     for c in clients:
         c.close()
     gateway.wait_metric(0, "ringgate_exchanges_open")
@@ -217,7 +219,7 @@ def test_slow_heads_make_room_for_others(programs):
     for _ in range(10):
         start = time.monotonic()
         assert get(gateway.address).status == 200
-        assert time.monotonic() - start < env.scaled(1)
+        assert time.monotonic() - start < env.at_most(1)
     assert gateway.metrics().refused().get("out-of-buffers", 0) >= 1
     for c in slow:
         c.close()

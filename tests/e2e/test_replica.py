@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -21,6 +22,12 @@ def check_503(r, address=None):
     body = json.loads(r.body)
     assert r.get("content-type") == "application/json" and body["status"] == 503, body
     return body
+
+
+def time_of_503(address):
+    start = time.monotonic()
+    check_503(get(address, "/bytes/10"))
+    return elapsed(start)
 
 
 def wait_status(address, status, seconds=3.0, path="/bytes/10"):
@@ -73,16 +80,21 @@ def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, 
     assert gateway.metrics().get("ringgate_replica_up") == 1
     origin.health(status)
     wait_status(gateway.address, 503)
-    start = time.monotonic()
     body = check_503(get(gateway.address, "/bytes/10"))
-    assert elapsed(start) < env.scaled(0.1) and body["reason"] == "replica-down"
+    assert env.best_of(3, lambda: time_of_503(gateway.address)) < env.scaled(0.1) and body["reason"] == "replica-down"
     assert gateway.metrics().get("ringgate_replica_up") == 0
     assert gateway.admin("GET", "/ready")[0] == 503
     assert get(gateway.address, "/health").status == 503
-    start = time.monotonic()
-    origin.health("healthy")
-    wait_status(gateway.address, 200)
-    assert elapsed(start) < env.scaled(0.2 + 0.15), f"back only after {elapsed(start):.2f} s, the interval is 200 ms"
+
+    def time_to_come_back():
+        origin.health(status)
+        wait_status(gateway.address, 503)
+        start = time.monotonic()
+        origin.health("healthy")
+        wait_status(gateway.address, 200)
+        return elapsed(start)
+    took = env.best_of(3, time_to_come_back)
+    assert took < env.scaled(0.2 + 0.15), f"back only after {took:.2f} s, the interval is 200 ms"
     env.wait_until(lambda: gateway.admin("GET", "/ready")[0] == 200, 1, "/ready")
     assert get(gateway.address, "/health").status == 204
 
@@ -190,15 +202,19 @@ def test_replica_stopped_and_started(programs):
     origin.stop()
     start = time.monotonic()
     r = get(gateway.address, "/bytes/10")
-    assert r.status in (502, 503) and elapsed(start) < env.scaled(0.5)
+    assert r.status in (502, 503) and elapsed(start) < env.at_most(0.5)
     wait_status(gateway.address, 503)
-    start = time.monotonic()
-    check_503(get(gateway.address, "/bytes/10"))
-    assert elapsed(start) < env.scaled(0.1)
-    programs.origin(port=port)
-    start = time.monotonic()
-    wait_status(gateway.address, 200)
-    assert elapsed(start) < env.scaled(0.2 + 0.15)
+    assert env.best_of(3, lambda: time_of_503(gateway.address)) < env.scaled(0.1)
+
+    def time_to_come_back():
+        nonlocal origin
+        origin.stop()
+        wait_status(gateway.address, 503)
+        origin = programs.origin(port=port)
+        start = time.monotonic()
+        wait_status(gateway.address, 200)
+        return elapsed(start)
+    assert env.best_of(3, time_to_come_back) < env.scaled(0.2 + 0.15)
 
 
 def test_refused_connects_are_503_and_passive_health_takes_note(programs):
@@ -209,7 +225,7 @@ def test_refused_connects_are_503_and_passive_health_takes_note(programs):
     for _ in range(6):
         start = time.monotonic()
         check_503(get(gateway.address, "/x"))
-        assert elapsed(start) < env.scaled(0.5)
+        assert elapsed(start) < env.at_most(0.5)
     refused = gateway.metrics().refused()
     assert set(refused) <= {"replica-connect-failed", "replica-down"} and refused.get("replica-down", 0) >= 1, refused
     assert gateway.metrics().get("ringgate_replica_connects_total", result="failed") <= 5
@@ -361,13 +377,15 @@ def test_idle_connections_are_kept_within_their_limits(programs):
 
 
 def test_connection_limit_towards_the_replica(programs):
-    peak = {"now": 0, "most": 0}
+    peak, lock = {"now": 0, "most": 0}, threading.Lock()
 
     def script(_connection, _request):
-        peak["now"] += 1
-        peak["most"] = max(peak["most"], peak["now"])
+        with lock:
+            peak["now"] += 1
+            peak["most"] = max(peak["most"], peak["now"])
         time.sleep(0.1)
-        peak["now"] -= 1
+        with lock:
+            peak["now"] -= 1
         return reply()
     origin = programs.raw_origin(script)
     gateway = programs.gateway(origin.address, {"replica": {"connections": 3}})
@@ -403,7 +421,7 @@ def test_connect_timeout(programs):
     gateway = programs.gateway(f"127.0.0.1:{listener.getsockname()[1]}", {"timeouts": {"connect": env.ms(400)}})
     start = time.monotonic()
     r = get(gateway.address, "/x")
-    assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.scaled(1.2), (r, elapsed(start))
+    assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.at_most(0.4), (r, elapsed(start))
     assert gateway.metrics().refused() == {"replica-connect-timeout": 1}
     for s in [listener, *fillers]:
         s.close()
@@ -418,7 +436,7 @@ def test_response_head_timeout(programs):
     with Client(gateway.address) as c:
         start = time.monotonic()
         r = c.request(req("Content-Length: 5", body=b"hello"))
-        assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.scaled(1.2)
+        assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.at_most(0.4)
         assert json.loads(r.body)["reason"] == "replica-response-timeout"
     origin.wait_all_ended()
     assert len(origin.requests) == 1, "a request that timed out was tried again"
@@ -427,11 +445,11 @@ def test_response_head_timeout(programs):
 def test_response_head_time_runs_from_the_end_of_the_request(programs):
     """A long upload is not a slow origin."""
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, {"timeouts": {"response_head": env.ms(400)}})
+    gateway = programs.gateway(origin.address, {"timeouts": {"response_head": env.ms(1000)}})
     with Client(gateway.address) as c:
         c.send(req("Content-Length: 8"))
         for _ in range(8):
-            time.sleep(env.scaled(0.1))
+            time.sleep(env.scaled(0.2))
             c.send(b"u")
         assert c.response().status == 200
 
@@ -449,7 +467,7 @@ def test_body_timeout_of_the_replica(programs):
         start = time.monotonic()
         with pytest.raises(Incomplete):
             c.request(req(method="GET"))
-        assert elapsed(start) <= env.scaled(1.5)
+        assert elapsed(start) <= env.at_most(0.4)
     origin.wait_all_ended()
     assert gateway.metrics().refused() == {"replica-body-timeout": 1}
 

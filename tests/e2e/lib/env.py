@@ -20,6 +20,19 @@ def scaled(seconds):
     return seconds * SLOW
 
 
+def at_most(seconds):
+    """
+    The bound of a duration that the test itself measures, where what must not happen instead takes far longer: the test
+    may be put aside by a busy machine at any moment, which is no fault of the gateway.
+    """
+    return scaled(seconds) + 2.0
+
+
+def best_of(n, measure):
+    """The shortest of n durations, for bounds too tight for at_most: what the machine does to one of them is not counted."""
+    return min(measure() for _ in range(n))
+
+
 def ms(value):
     """A configured time-out, grown like the deadlines."""
     return f"{int(value * SLOW)}ms"

@@ -77,6 +77,15 @@ class Process:
 
     # ---- /proc ----
 
+    def expects(self, number):
+        """The signal has a handler, or is blocked to be read: its default action is not taken."""
+        masks = 0
+        with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as f:
+            for line in f:
+                if line.startswith(("SigCgt:", "SigBlk:")):
+                    masks |= int(line.split()[1], 16)
+        return bool(masks >> (number - 1) & 1)
+
     def _status_kib(self, key):
         with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as f:
             for line in f:
