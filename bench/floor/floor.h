@@ -1,0 +1,44 @@
+/*
+ * ringgate-floor: bytes from clients to a replica and back by io_uring, and nothing else. What a gateway costs above it
+ * is the price of HTTP. It is not a proxy to be used: no limits, no time-outs, no health, no log, no fairness; a
+ * replica's answer is whatever the replica sends. It has the gateway's sockets, ring and threads, so that the two are
+ * compared by what they do in between; a client has a connection to the replica of its own.
+ *
+ * main (floor.c) owns everything; a worker belongs to its thread from rg_floor_run's start to its end.
+ */
+#ifndef RG_BENCH_FLOOR_H
+#define RG_BENCH_FLOOR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct rg_floor_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    };
+    socklen_t len;
+};
+
+/* HOST:PORT, [HOST]:PORT, PORT (of 127.0.0.1) or unix:/path. false: none of them. Hosts are numbers, not names. */
+bool rg_floor_address_parse(const char *text, struct rg_floor_address *ret);
+
+/* A socket with the options of the gateway's; congestion NULL: the system's. Negative errno. */
+int rg_floor_socket(sa_family_t family, const char *congestion);
+/* One of a group that shares the port. Negative errno. */
+int rg_floor_listen(const struct rg_floor_address *at, const char *congestion);
+
+struct rg_floor_worker;
+
+/* Takes the listening socket; wake is an eventfd that ends the worker, and stays the caller's. Negative errno. */
+int rg_floor_create(struct rg_floor_worker **ret, int listener, int wake, const struct rg_floor_address *replica,
+                    const char *congestion);
+/* Relays until wake is written to. Thread: the worker's. 0 or a negative errno. */
+int rg_floor_run(struct rg_floor_worker *w);
+void rg_floor_destroy(struct rg_floor_worker *w); /* after the thread has ended; takes NULL */
+
+#endif
