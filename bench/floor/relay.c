@@ -7,189 +7,15 @@
  *
  * Thread: the worker's, but for create and destroy.
  */
-#include "bench/floor/floor.h"
+#include "bench/floor/relay.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
-#include <liburing.h>
-
-#define SUBMISSIONS 1024u
-#define COMPLETIONS 8192u
-#define BATCH       256u
-#define BLOCKS      512u /* of all pairs together: what the kernel may receive into */
-#define BLOCK_BYTES 8192u
-#define BLOCK_GROUP 0
-#define QUEUED_MAX  8u /* blocks that wait for one side: beyond it the other side is not received from */
-#define PAIRS_MAX   32768u
-#define NONE        UINT16_MAX
-
-enum op { OP_ACCEPT, OP_WAKE, OP_PAUSE, OP_CLOSE, OP_CONNECT, OP_RECV, OP_SEND, OP_SHUTDOWN, OP_CANCEL };
-
-/* One end of a pair, with what waits to be sent to it. */
-struct side {
-    int fd;
-    bool receiving, cancelled; /* a multishot receive is armed; it was asked to end */
-    bool sending, eof, shut;   /* shut: we have ended our direction */
-    bool starved;              /* waits for a block to receive into */
-    uint16_t first, last, n_queued;
-    uint32_t sent; /* bytes of the first block */
-    TAILQ_ENTRY(side) link;
-    struct msghdr message;
-    struct iovec iov[QUEUED_MAX];
-};
-
-struct pair {
-    struct side sides[2]; /* the client, the replica */
-    uint32_t index;
-    uint32_t in_flight; /* operations that will complete yet */
-    uint32_t next_free;
-    bool connected, ending, cancelled;
-};
-
-struct rg_floor_worker {
-    struct io_uring ring;
-    struct io_uring_buf_ring *blocks;
-    char *memory; /* of the blocks */
-    struct {
-        uint32_t len;
-        uint16_t next;
-    } block[BLOCKS];
-    int given; /* blocks put back that the kernel has not been told of */
-    TAILQ_HEAD(, side) starved;
-    struct pair *pairs;
-    uint32_t n_pairs, free_pair;
-    int listener, wake;
-    const struct rg_floor_address *replica;
-    const char *congestion;
-    bool stop;
-};
-
-/* ---- Submitting ---- */
-
-static struct io_uring_sqe *get_sqe(struct rg_floor_worker *w)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&w->ring);
-    while (!sqe) {
-        io_uring_submit(&w->ring);
-        sqe = io_uring_get_sqe(&w->ring);
-    }
-    return sqe;
-}
-
-static void tag(struct io_uring_sqe *sqe, enum op op, uint32_t index, unsigned side)
-{
-    io_uring_sqe_set_data64(sqe, (uint64_t)op << 56 | (uint64_t)side << 32 | index);
-}
-
-/* An operation of a pair. */
-static void launch(struct io_uring_sqe *sqe, enum op op, struct pair *p, const struct side *s)
-{
-    tag(sqe, op, p->index, (unsigned)(s - p->sides));
-    p->in_flight++;
-}
-
-static void arm_accept(struct rg_floor_worker *w)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_multishot_accept(sqe, w->listener, NULL, NULL, SOCK_CLOEXEC);
-    tag(sqe, OP_ACCEPT, 0, 0);
-}
-
-static void arm_wake(struct rg_floor_worker *w)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_poll_add(sqe, w->wake, POLLIN);
-    tag(sqe, OP_WAKE, 0, 0);
-}
-
-/* Out of descriptors: trying again at once would not end. */
-static void pause_accept(struct rg_floor_worker *w)
-{
-    static struct __kernel_timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_timeout(sqe, &pause, 0, 0);
-    tag(sqe, OP_PAUSE, 0, 0);
-}
-
-static void close_later(struct rg_floor_worker *w, int fd)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_close(sqe, fd);
-    tag(sqe, OP_CLOSE, 0, 0);
-}
-
-static void receive(struct rg_floor_worker *w, struct pair *p, struct side *s)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BLOCK_GROUP;
-    launch(sqe, OP_RECV, p, s);
-    s->receiving = true;
-    s->cancelled = false;
-}
-
-static void cancel_fd(struct rg_floor_worker *w, struct pair *p, struct side *s)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_cancel_fd(sqe, s->fd, IORING_ASYNC_CANCEL_ALL);
-    launch(sqe, OP_CANCEL, p, s);
-}
-
-/* The receive alone: a send to the same descriptor goes on. */
-static void cancel_receive(struct rg_floor_worker *w, struct pair *p, struct side *s)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    uint64_t receive_tag = (uint64_t)OP_RECV << 56 | (uint64_t)(s - p->sides) << 32 | p->index;
-    io_uring_prep_cancel64(sqe, receive_tag, 0);
-    launch(sqe, OP_CANCEL, p, s);
-    s->cancelled = true;
-}
-
-static char *block_at(const struct rg_floor_worker *w, uint16_t id)
-{
-    return w->memory + (size_t)id * BLOCK_BYTES;
-}
-
-/* What waits for this side, from where the last send has stopped. */
-static void send_queued(struct rg_floor_worker *w, struct pair *p, struct side *s)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    uint16_t id = s->first;
-    uint32_t skip = s->sent;
-    unsigned n = 0;
-    for (; id != NONE && n < QUEUED_MAX; id = w->block[id].next, skip = 0)
-        s->iov[n++] = (struct iovec){block_at(w, id) + skip, w->block[id].len - skip};
-    if (n == 1) {
-        io_uring_prep_send(sqe, s->fd, s->iov[0].iov_base, s->iov[0].iov_len, MSG_NOSIGNAL);
-    } else {
-        s->message = (struct msghdr){.msg_iov = s->iov, .msg_iovlen = n};
-        io_uring_prep_sendmsg(sqe, s->fd, &s->message, MSG_NOSIGNAL);
-    }
-    launch(sqe, OP_SEND, p, s);
-    s->sending = true;
-}
-
-static void shut_write(struct rg_floor_worker *w, struct pair *p, struct side *s)
-{
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_shutdown(sqe, s->fd, SHUT_WR);
-    launch(sqe, OP_SHUTDOWN, p, s);
-    s->shut = true;
-}
-
-/* ---- Blocks ---- */
-
-static void put_block(struct rg_floor_worker *w, uint16_t id)
-{
-    io_uring_buf_ring_add(w->blocks, block_at(w, id), BLOCK_BYTES, id, io_uring_buf_ring_mask(BLOCKS), w->given++);
-}
+/* ---- What waits to be sent ---- */
 
 static void enqueue(struct rg_floor_worker *w, struct side *to, uint16_t id, uint32_t len)
 {
@@ -208,7 +34,7 @@ static void dequeue(struct rg_floor_worker *w, struct side *s)
     s->first = w->block[id].next;
     s->n_queued--;
     s->sent = 0;
-    put_block(w, id);
+    rg_relay_put_block(w, id);
 }
 
 static void take_sent(struct rg_floor_worker *w, struct side *s, uint32_t n)
@@ -258,7 +84,7 @@ static void remove_starved(struct rg_floor_worker *w, struct side *s)
 static void end_step(struct rg_floor_worker *w, struct pair *p)
 {
     for (int i = 0; i < 2 && p->in_flight > 0 && !p->cancelled; i++)
-        cancel_fd(w, p, &p->sides[i]);
+        rg_relay_cancel_all(w, p, &p->sides[i]);
     p->cancelled = true;
     if (p->in_flight > 0)
         return;
@@ -267,7 +93,7 @@ static void end_step(struct rg_floor_worker *w, struct pair *p)
         while (s->n_queued > 0)
             dequeue(w, s);
         remove_starved(w, s);
-        close_later(w, s->fd);
+        rg_relay_close(w, s->fd);
     }
     p->next_free = w->free_pair;
     w->free_pair = p->index;
@@ -278,15 +104,15 @@ static void step_to(struct rg_floor_worker *w, struct pair *p, struct side *s)
 {
     struct side *from = other(p, s);
     if (s->n_queued > 0 && !s->sending && p->connected)
-        send_queued(w, p, s);
+        rg_relay_send(w, p, s);
     if (from->eof && s->n_queued == 0 && !s->shut && p->connected)
-        shut_write(w, p, s);
+        rg_relay_shut_write(w, p, s);
     bool may_receive = p->connected || from == &p->sides[0];
     bool wanted = may_receive && !from->eof && s->n_queued < QUEUED_MAX;
     if (wanted && !from->receiving && !from->starved)
-        receive(w, p, from);
+        rg_relay_receive(w, p, from);
     else if (!wanted && from->receiving && !from->cancelled)
-        cancel_receive(w, p, from);
+        rg_relay_cancel_receive(w, p, from);
 }
 
 static void step(struct rg_floor_worker *w, struct pair *p)
@@ -309,7 +135,7 @@ static void accepted(struct rg_floor_worker *w, int fd)
     struct pair *p = pair_get(w);
     int up = p ? rg_floor_socket(w->replica->any.sa_family, w->congestion) : -EMFILE;
     if (up < 0) {
-        close_later(w, fd);
+        rg_relay_close(w, fd);
         if (p) {
             p->next_free = w->free_pair;
             w->free_pair = p->index;
@@ -318,10 +144,8 @@ static void accepted(struct rg_floor_worker *w, int fd)
     }
     p->sides[0].fd = fd;
     p->sides[1].fd = up;
-    struct io_uring_sqe *sqe = get_sqe(w);
-    io_uring_prep_connect(sqe, up, &w->replica->any, w->replica->len);
-    launch(sqe, OP_CONNECT, p, &p->sides[1]);
-    receive(w, p, &p->sides[0]);
+    rg_relay_connect(w, p);
+    rg_relay_receive(w, p, &p->sides[0]);
 }
 
 static void on_accept(struct rg_floor_worker *w, const struct io_uring_cqe *c)
@@ -331,9 +155,9 @@ static void on_accept(struct rg_floor_worker *w, const struct io_uring_cqe *c)
     if (c->flags & IORING_CQE_F_MORE)
         return;
     if (c->res == -EMFILE || c->res == -ENFILE || c->res == -ENOMEM || c->res == -ENOBUFS)
-        pause_accept(w);
+        rg_relay_pause(w);
     else
-        arm_accept(w);
+        rg_relay_accept(w);
 }
 
 static void on_recv(struct rg_floor_worker *w, struct pair *p, struct side *s, const struct io_uring_cqe *c)
@@ -345,7 +169,7 @@ static void on_recv(struct rg_floor_worker *w, struct pair *p, struct side *s, c
         if (c->res > 0)
             enqueue(w, other(p, s), id, (uint32_t)c->res);
         else
-            put_block(w, id);
+            rg_relay_put_block(w, id);
     }
     if (c->res == 0)
         s->eof = true;
@@ -396,7 +220,7 @@ static void on_completion(struct rg_floor_worker *w, const struct io_uring_cqe *
         on_accept(w, c);
         break;
     case OP_PAUSE:
-        arm_accept(w);
+        rg_relay_accept(w);
         break;
     case OP_WAKE:
         w->stop = true;
@@ -451,8 +275,8 @@ int rg_floor_run(struct rg_floor_worker *w)
     if (err < 0)
         return err;
     io_uring_register_ring_fd(&w->ring); /* saves a look-up per enter; fine without */
-    arm_accept(w);
-    arm_wake(w);
+    rg_relay_accept(w);
+    rg_relay_wait_for_wake(w);
     while (!w->stop && err == 0)
         err = turn(w);
     return err;
@@ -472,7 +296,7 @@ static int provide_blocks(struct rg_floor_worker *w)
         return err;
     }
     for (unsigned i = 0; i < BLOCKS; i++)
-        put_block(w, (uint16_t)i);
+        rg_relay_put_block(w, (uint16_t)i);
     io_uring_buf_ring_advance(w->blocks, w->given);
     w->given = 0;
     return 0;
