@@ -4,7 +4,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "control/agent/gateway.h"
 #include "datapath/base/log.h"
@@ -50,8 +49,7 @@ int main(int argc, char **argv)
     if (rg_options_load(&flags, &settings, stderr) < 0)
         return RG_EXIT_USAGE;
     if (flags.check_only) {
-        bool has_file = flags.config_given || access(flags.config_path, F_OK) == 0;
-        printf("%s: ok\n", has_file ? flags.config_path : "flags, without a file");
+        printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }
     return run(&flags, &settings);

@@ -76,16 +76,33 @@ static const struct rg_flag *flag_of(int code)
     return NULL;
 }
 
+/* Of a flag that has one value: which of two is meant can't be known. */
+static bool is_first(const struct rg_flag *f, const char *earlier, const char *value, FILE *err)
+{
+    char was[RG_CONF_TEXT_MAX], is[RG_CONF_TEXT_MAX];
+    if (!earlier)
+        return true;
+    rg_conf_quote(rg_str_of(earlier), was, sizeof(was));
+    rg_conf_quote(rg_str_of(value), is, sizeof(is));
+    fprintf(err, "--%s: got %s and %s, wanted the flag once\n", f->name, was, is);
+    return false;
+}
+
 static bool take(const struct rg_flag *f, const char *value, struct rg_flags *flags, FILE *err)
 {
+    const char **text = (const char **)((char *)flags + f->offset);
     switch (f->kind) {
     case RG_FLAG_SWITCH:
         *(bool *)((char *)flags + f->offset) = true;
         return true;
     case RG_FLAG_TEXT:
-        *(const char **)((char *)flags + f->offset) = value;
+        if (!is_first(f, *text, value, err))
+            return false;
+        *text = value;
         return true;
     case RG_FLAG_FILE:
+        if (!is_first(f, flags->config_given ? flags->config_path : NULL, value, err))
+            return false;
         flags->config_path = value;
         flags->config_given = true;
         return true;
@@ -100,30 +117,60 @@ static bool take(const struct rg_flag *f, const char *value, struct rg_flags *fl
     return false;
 }
 
-/* The flag as it was typed, without its value. */
-static void print_unknown(const char *typed, FILE *err)
+/* A flag that is likely meant by a name that is none: the one that it abbreviates, or the nearest. */
+static const char *likely_meant(struct rg_str name)
 {
-    struct rg_str name = {typed, strcspn(typed, "=")};
     const char *best = NULL;
     unsigned best_distance = 0, distance;
     for (size_t i = 0; i < FLAGS; i++) {
         const struct rg_flag *f = &rg_flags_table[i];
-        struct rg_str bare = {name.ptr + 2, name.len > 2 ? name.len - 2 : 0};
-        if (f->help && rg_conf_is_near(bare, rg_str_of(f->name), &distance) && (!best || distance < best_distance)) {
+        if (!f->help || name.len == 0)
+            continue;
+        if (strncmp(f->name, name.ptr, name.len) == 0)
+            return f->name;
+        if (rg_conf_is_near(name, rg_str_of(f->name), &distance) && (!best || distance < best_distance)) {
             best = f->name;
             best_distance = distance;
         }
     }
+    return best;
+}
+
+/* The flag as it was typed, without its value. */
+static void print_unknown(const char *typed, FILE *err)
+{
+    struct rg_str name = {typed, strcspn(typed, "=")};
+    const char *best = likely_meant((struct rg_str){name.ptr + 2, name.len > 2 ? name.len - 2 : 0});
     fprintf(err, "%.*s: got an unknown flag, wanted one of those that --help lists", (int)name.len, name.ptr);
     if (best)
         fprintf(err, "; did you mean --%s?", best);
     fputc('\n', err);
 }
 
+/*
+ * getopt takes any beginning of a long name that is not ambiguous. One that works today is another flag, or none, when
+ * a later version has one more. `typed` is the word of the command line.
+ */
+static bool is_whole_name(const struct rg_flag *f, const char *typed)
+{
+    size_t len = strcspn(typed, "=");
+    return len == strlen(f->name) + 2 && strncmp(typed + 2, f->name, len - 2) == 0;
+}
+
+/* The word that getopt has just read a flag from: its value may have been the next one. */
+static const char *word_of(const struct rg_flag *f, char **argv)
+{
+    bool apart = f->value && optarg == argv[optind - 1];
+    return argv[optind - (apart ? 2 : 1)];
+}
+
 static void print_error(int code, char **argv, FILE *err)
 {
     const struct rg_flag *f = flag_of(optopt);
-    if (code == ':' && f) {
+    const char *typed = argv[optind - 1];
+    if (f && optopt >= FIRST_LONG && !is_whole_name(f, typed)) {
+        print_unknown(typed, err);
+    } else if (code == ':' && f) {
         fprintf(err, "%s%s: got no value, wanted %s\n", optopt < FIRST_LONG ? "-" : "--",
                 optopt < FIRST_LONG ? (char[]){f->letter, '\0'} : f->name, f->value);
     } else if (f) {
@@ -131,8 +178,23 @@ static void print_error(int code, char **argv, FILE *err)
     } else if (optopt != 0) {
         fprintf(err, "-%c: got an unknown flag, wanted one of those that --help lists\n", optopt);
     } else {
-        print_unknown(argv[optind - 1], err);
+        print_unknown(typed, err);
     }
+}
+
+/* One flag that getopt has read, or its complaint. */
+static bool take_next(int code, char **argv, struct rg_flags *flags, FILE *err)
+{
+    const struct rg_flag *f = code == '?' || code == ':' ? NULL : flag_of(code);
+    if (!f) {
+        print_error(code, argv, err);
+        return false;
+    }
+    if (code >= FIRST_LONG && !is_whole_name(f, word_of(f, argv))) {
+        print_unknown(word_of(f, argv), err);
+        return false;
+    }
+    return take(f, optarg, flags, err);
 }
 
 int rg_flags_parse(int argc, char **argv, struct rg_flags *ret, FILE *err)
@@ -145,12 +207,8 @@ int rg_flags_parse(int argc, char **argv, struct rg_flags *ret, FILE *err)
     fill_getopt(longs, shorts);
     optind = 0; /* glibc: begin anew, also after an earlier parse */
     opterr = 0;
-    while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const struct rg_flag *f = code == '?' || code == ':' ? NULL : flag_of(code);
-        if (!f)
-            print_error(code, argv, err);
-        ok = f && take(f, optarg, &flags, err) && ok;
-    }
+    while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+        ok = take_next(code, argv, &flags, err) && ok;
     for (int i = optind; i < argc; i++) {
         fprintf(err, "%s: got an operand, wanted flags only; see --help\n", argv[i]);
         ok = false;

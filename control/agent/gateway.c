@@ -83,14 +83,16 @@ static int open_admin(struct rg_gateway *g)
         return 0;
     int r = rg_admin_open(&g->admin, &s->admin, why, sizeof(why));
     if (r < 0)
-        rg_error("admin.address: %s; give another address with --admin ADDR, or --admin off", why);
+        rg_error("%s: %s; give another address with --admin ADDR, or --admin off",
+                 rg_options_by_flag(g->flags, g->flags->admin != NULL) ? "--admin" : "admin.address", why);
     return r;
 }
 
 int rg_gateway_open_listeners(struct rg_gateway *g)
 {
     char why[RG_LISTEN_ERROR_MAX];
-    int r = rg_listen_open(&g->listen, rg_gateway_settings(g), why, sizeof(why));
+    bool by_flag = rg_options_by_flag(g->flags, g->flags->n_listen > 0);
+    int r = rg_listen_open(&g->listen, rg_gateway_settings(g), by_flag, why, sizeof(why));
     if (r < 0) {
         rg_error("%s", why);
         return r;
@@ -242,12 +244,12 @@ int rg_gateway_serve(struct rg_gateway *g)
     rg_info("started");
     while (r == 0 && !rg_gateway_has_ended(g)) {
         r = rg_loop_turn(&g->loop);
-    /* The answer to POST /drain, and what a scrape waits for, go out before the end. */
-    for (uint64_t end = rg_now_ms() + LAST_ANSWERS_MS; r == 0 && rg_admin_finish(&g->admin) && rg_now_ms() < end;)
         rg_gateway_note_readiness(g);
     }
     if (r == 0)
         rg_gateway_report_drained(g);
+    /* The answer to POST /drain, and what a scrape waits for, go out before the end. */
+    for (uint64_t end = rg_now_ms() + LAST_ANSWERS_MS; r == 0 && rg_admin_finish(&g->admin) && rg_now_ms() < end;)
         r = rg_loop_turn(&g->loop);
     if (r < 0) {
         rg_error("the control loop failed error=\"%s\"", strerror(-r));

@@ -4,26 +4,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "control/agent/listen_inherit.h"
+#include "control/agent/loop.h"
+#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 #define SINGLE_BACKLOG 64
 
-/* ---- Addresses ---- */
+/*
+ * A process that was killed keeps its listening sockets for some milliseconds after it is gone: io_uring is torn down
+ * by the kernel in its own time. A successor that is started at once waits for that, WAIT_MS for all of its listeners
+ * together; what is still in use then belongs to another program.
+ */
+#define WAIT_MS 1000
+#define STEP_MS 20
 
-bool rg_address_is_loopback(const struct rg_address *a)
-{
-    if (a->sa.sa_family == AF_INET)
-        return (ntohl(a->in.sin_addr.s_addr) >> 24) == 127;
-    if (a->sa.sa_family != AF_INET6)
-        return false;
-    const struct in6_addr *in6 = &a->in6.sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
-}
+struct patience {
+    uint64_t until_ms; /* 0: don't wait */
+    bool said;
+};
+
+/* ---- Addresses ---- */
 
 void rg_address_format(const struct rg_address *a, char *out, size_t len)
 {
@@ -71,7 +77,8 @@ static const char *remedy(int error, const struct rg_address *a)
         return is_unix(a) ? "the directory must be writable by this user"
                           : "ports below 1024 need root or CAP_NET_BIND_SERVICE";
     case EADDRINUSE:
-        return "another program listens there; `ss -ltnp` shows which";
+        return is_unix(a) ? "another program listens there; `ss -lxp` shows which"
+                          : "another program listens there; `ss -ltnp` shows which";
     case EADDRNOTAVAIL:
         return "this machine has no such address; `ip address` shows those it has";
     case EAFNOSUPPORT:
@@ -94,6 +101,26 @@ static int fail(int error, const char *what, const struct rg_address *a, char *w
     snprintf(why, why_len, "can't %s %s: %s%s%s", what, a->text, strerror(error), advice ? "; " : "",
              advice ? advice : "");
     return -error;
+}
+
+/* How long an address in use may be waited for; said when that begins. */
+static int wait_left(struct patience *p, const struct rg_address *a)
+{
+    uint64_t now = rg_now_ms();
+    if (now >= p->until_ms)
+        return 0;
+    if (!p->said)
+        rg_info("address in use, waiting for a process that may be ending address=%s at_most_ms=%u", a->text, WAIT_MS);
+    p->said = true;
+    return (int)(p->until_ms - now);
+}
+
+static bool wait_a_step(struct patience *p, const struct rg_address *a)
+{
+    int left = wait_left(p, a);
+    if (left > 0)
+        poll(NULL, 0, left < STEP_MS ? left : STEP_MS);
+    return left > 0;
 }
 
 static void set_option(int fd, int level, int option, int value)
@@ -158,21 +185,40 @@ static int open_socket(const struct rg_address *a, bool reuseport, uint32_t back
     return fail(error, "listen on", a, why, why_len);
 }
 
+/*
+ * Connects to a socket file: 0 or a negative errno. A connection that succeeded is kept until the other side ends it or
+ * the time is over. One that is dying ends it with its socket, and the queue of one that lives gets a single connection
+ * from us.
+ */
+static int knock(const struct rg_address *a, struct patience *p)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    int r = connect(fd, &a->sa, a->len) < 0 ? -errno : 0;
+    struct pollfd hang_up = {.fd = fd};
+    if (r == 0)
+        poll(&hang_up, 1, wait_left(p, a));
+    close(fd);
+    return r;
+}
+
 /* A socket file that nobody listens on is left from a process that was killed; one that answers is in use. */
-static int clear_stale_file(const struct rg_address *a, char *why, size_t why_len)
+static int clear_stale_file(const struct rg_address *a, struct patience *p, char *why, size_t why_len)
 {
     struct stat st;
+    int r;
     if (a->un.sun_path[0] == '\0' || lstat(a->un.sun_path, &st) < 0)
         return 0;
     if (!S_ISSOCK(st.st_mode))
         return fail(ENOTSOCK, "bind", a, why, why_len);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fail(errno, "open a socket for", a, why, why_len);
-    bool refused = connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED;
-    close(fd);
-    if (!refused)
+    do
+        r = knock(a, p);
+    while ((r == 0 || r == -EAGAIN) && wait_a_step(p, a)); /* EAGAIN: its queue is full */
+    if (r == 0 || r == -EAGAIN || r == -EPROTOTYPE)
         return fail(EADDRINUSE, "bind", a, why, why_len);
+    if (r != -ECONNREFUSED && r != -ENOENT)
+        return fail(-r, "bind", a, why, why_len);
     if (unlink(a->un.sun_path) < 0 && errno != ENOENT)
         return fail(errno, "remove the stale socket", a, why, why_len);
     return 0;
@@ -180,7 +226,8 @@ static int clear_stale_file(const struct rg_address *a, char *why, size_t why_le
 
 int rg_listen_single(const struct rg_address *address, char *why, size_t why_len)
 {
-    int r = is_unix(address) ? clear_stale_file(address, why, why_len) : 0;
+    struct patience none = {0};
+    int r = is_unix(address) ? clear_stale_file(address, &none, why, why_len) : 0;
     return r < 0 ? r : open_socket(address, false, SINGLE_BACKLOG, why, why_len);
 }
 
@@ -211,16 +258,17 @@ static int share_first(struct rg_listen_socket *l, uint16_t workers, char *why, 
     return 0;
 }
 
-static int open_unix(struct rg_listen_socket *l, uint16_t workers, uint32_t backlog, char *why, size_t why_len)
+static int open_unix(struct rg_listen_socket *l, const struct rg_settings *s, struct patience *p, char *why,
+                     size_t why_len)
 {
-    int r = clear_stale_file(&l->address, why, why_len);
+    int r = clear_stale_file(&l->address, p, why, why_len);
     if (r < 0)
         return r;
-    l->fds[0] = open_socket(&l->address, false, backlog, why, why_len);
+    l->fds[0] = open_socket(&l->address, false, s->backlog, why, why_len);
     if (l->fds[0] < 0)
         return l->fds[0];
     remember_file(l);
-    return share_first(l, workers, why, why_len);
+    return share_first(l, s->workers, why, why_len);
 }
 
 /* A machine without IPv6 has no [::]; the default address then means all IPv4 addresses. */
@@ -241,30 +289,34 @@ static bool fall_back_to_ipv4(struct rg_address *a)
  * take half of the connections without a word. A socket outside of the group finds out. Handing over without a gap goes
  * by inherited sockets.
  */
-static int check_unused(const struct rg_listen_socket *l, char *why, size_t why_len)
+static int check_unused(const struct rg_listen_socket *l, struct patience *p, char *why, size_t why_len)
 {
-    int fd = bind_socket(&l->address, false, why, why_len);
+    int fd;
+    do
+        fd = bind_socket(&l->address, false, why, why_len);
+    while (fd == -EADDRINUSE && wait_a_step(p, &l->address));
     if (fd < 0)
         return fd;
     close(fd);
     return 0;
 }
 
-static int open_tcp(struct rg_listen_socket *l, uint16_t workers, uint32_t backlog, char *why, size_t why_len)
+static int open_tcp(struct rg_listen_socket *l, const struct rg_settings *s, struct patience *p, char *why,
+                    size_t why_len)
 {
     if (l->inherited && !rg_inherit_shares_port(l->fds[0]))
-        return share_first(l, workers, why, why_len);
-    int r = l->inherited ? 0 : check_unused(l, why, why_len);
+        return share_first(l, s->workers, why, why_len);
+    int r = l->inherited ? 0 : check_unused(l, p, why, why_len);
     if (r == -EAFNOSUPPORT && fall_back_to_ipv4(&l->address)) {
         rg_warn("no IPv6 on this machine, listening on IPv4 only address=%s", l->address.text);
-        r = check_unused(l, why, why_len);
+        r = check_unused(l, p, why, why_len);
     }
     if (r < 0)
         return r;
-    for (uint16_t w = 0; w < workers; w++) {
+    for (uint16_t w = 0; w < s->workers; w++) {
         if (l->fds[w] >= 0)
             continue;
-        int fd = open_socket(&l->address, true, backlog, why, why_len);
+        int fd = open_socket(&l->address, true, s->backlog, why, why_len);
         if (fd < 0)
             return fd;
         l->fds[w] = fd;
@@ -274,12 +326,28 @@ static int open_tcp(struct rg_listen_socket *l, uint16_t workers, uint32_t backl
     return 0;
 }
 
-static int open_listener(struct rg_listen_socket *l, const struct rg_settings *s, char *why, size_t why_len)
+static int open_listener(struct rg_listen_socket *l, const struct rg_settings *s, struct patience *p, char *why,
+                         size_t why_len)
 {
-    if (is_unix(&l->address))
-        return l->inherited ? share_first(l, s->workers, why, why_len)
-                            : open_unix(l, s->workers, s->backlog, why, why_len);
-    return open_tcp(l, s->workers, s->backlog, why, why_len);
+    if (!is_unix(&l->address))
+        return open_tcp(l, s, p, why, why_len);
+    return l->inherited ? share_first(l, s->workers, why, why_len) : open_unix(l, s, p, why, why_len);
+}
+
+/* Two of our own that can't both be bound, like [::]:80 and 127.0.0.1:80. Of inherited ones somebody else has made
+ * sure. */
+static int check_earlier(const struct rg_listen_set *set, uint16_t i, char *why, size_t why_len)
+{
+    const struct rg_listen_socket *l = &set->sockets[i];
+    for (uint16_t j = 0; j < i && !l->inherited; j++) {
+        const struct rg_listen_socket *earlier = &set->sockets[j];
+        if (earlier->inherited || !rg_address_overlaps(&l->address, &earlier->address))
+            continue;
+        snprintf(why, why_len, "can't bind %s: the listener %s takes it already; leave one of the two out",
+                 l->address.text, earlier->address.text);
+        return -EADDRINUSE;
+    }
+    return 0;
 }
 
 static void take_inherited(struct rg_listen_set *set, uint32_t backlog)
@@ -302,19 +370,21 @@ static void take_inherited(struct rg_listen_set *set, uint32_t backlog)
     rg_inherit_close_rest(&in);
 }
 
-static int prefix_error(const struct rg_settings *s, uint16_t i, int r, char *why, size_t why_len)
+/* Puts the name of the option, or of the flag that stood for it, before the cause. */
+static int prefix_error(bool by_flag, uint16_t i, int r, char *why, size_t why_len)
 {
     char cause[RG_LISTEN_ERROR_MAX];
     snprintf(cause, sizeof(cause), "%s", why);
-    if (s->n_listeners > 1)
-        snprintf(why, why_len, "listeners[%u].address: %s", i, cause);
+    if (by_flag)
+        snprintf(why, why_len, "--listen: %s", cause);
     else
-        snprintf(why, why_len, "listeners[0].address: %s", cause);
+        snprintf(why, why_len, "listeners[%u].address: %s", i, cause);
     return r;
 }
 
-int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, char *why, size_t why_len)
+int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, bool by_flag, char *why, size_t why_len)
 {
+    struct patience patience = {.until_ms = rg_now_ms() + WAIT_MS};
     *set = (struct rg_listen_set){.n = s->n_listeners, .workers = s->workers};
     for (uint16_t i = 0; i < set->n; i++) {
         set->sockets[i].address = s->listeners[i];
@@ -323,11 +393,13 @@ int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, char 
     }
     take_inherited(set, s->backlog);
     for (uint16_t i = 0; i < set->n; i++) {
-        int r = open_listener(&set->sockets[i], s, why, why_len);
+        int r = check_earlier(set, i, why, why_len);
+        if (r == 0)
+            r = open_listener(&set->sockets[i], s, &patience, why, why_len);
         if (r < 0) {
             rg_listen_unlink(set);
             rg_listen_close(set);
-            return prefix_error(s, i, r, why, why_len);
+            return prefix_error(by_flag, i, r, why, why_len);
         }
         if (set->sockets[i].steerable)
             set->sockets[i].group = set->groups++;

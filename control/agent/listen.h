@@ -34,9 +34,12 @@ struct rg_listen_set {
     struct rg_listen_socket sockets[RG_LISTENERS_MAX];
 };
 
-/* Negative errno when a listener can't be opened; `why` then names it, the cause and a remedy. The set is empty then.
+/*
+ * Only at a start: an address in use is waited for, up to a second for all listeners together, because a process that
+ * was killed keeps its sockets a little longer than itself. Negative errno when a listener can't be opened; `why` then
+ * names it (as --listen when it came by_flag), the cause and a remedy. The set is empty then.
  */
-int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, char *why, size_t why_len);
+int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, bool by_flag, char *why, size_t why_len);
 
 /* Worker's descriptors, in the order of the listeners, for struct rg_worker_init. They stay the set's until
  * rg_listen_give. */
@@ -48,10 +51,10 @@ void rg_listen_give(struct rg_listen_set *set, uint16_t worker);
 void rg_listen_unlink(struct rg_listen_set *set); /* removes the files of UNIX sockets that are still ours */
 void rg_listen_close(struct rg_listen_set *set);  /* what was not given away; an empty set is fine */
 
-/* One listening socket for the control thread's own use (the admin endpoint). A descriptor or a negative errno. */
+/* One listening socket for the control thread's own use (the admin endpoint), at once or not at all. A descriptor or a
+ * negative errno. */
 int rg_listen_single(const struct rg_address *address, char *why, size_t why_len);
 
-bool rg_address_is_loopback(const struct rg_address *a);
 void rg_address_format(const struct rg_address *a, char *out, size_t len); /* "1.2.3.4:80", "[::1]:80", "unix:/path" */
 
 #endif

@@ -65,6 +65,16 @@ static void refuse_file(struct load *l, int err)
             : "give replica.address in a file that -c FILE names, or start without one by --replica ADDR");
 }
 
+bool rg_options_has_file(const struct rg_flags *flags)
+{
+    return flags->config_given || access(flags->config_path, F_OK) == 0;
+}
+
+bool rg_options_by_flag(const struct rg_flags *flags, bool given)
+{
+    return given || !rg_options_has_file(flags);
+}
+
 /* Without -c the default file may be missing when the flags say enough. */
 static bool may_be_missing(const struct rg_flags *flags)
 {
@@ -191,18 +201,61 @@ static void check_listeners(struct load *l)
     }
 }
 
+/* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
+static void name_listener(const struct load *l, unsigned i, char *buf, size_t len)
+{
+    const char *text = l->settings.listeners[i].text;
+    if (l->flags->n_listen > 0)
+        snprintf(buf, len, "--listen %s", text);
+    else if (is_given(l, "listeners"))
+        snprintf(buf, len, "listeners[%u].address %s", i, text);
+    else
+        snprintf(buf, len, "the default listener %s", text);
+}
+
+static void refuse_place(struct load *l, const char *path, const char *flag, const char *given, const char *got,
+                         const char *wanted, const char *remedy)
+{
+    bool by_flag = rg_options_by_flag(l->flags, given != NULL);
+    rg_conf_errors_add(&l->errors, by_flag ? no_mark : mark_of(l, path), by_flag ? flag : path, got, wanted, remedy);
+}
+
 /* The admin endpoint must not sit where clients connect: it has no authentication. */
 static void check_admin(struct load *l)
 {
     const struct rg_settings *s = &l->settings;
     for (unsigned i = 0; i < s->n_listeners && s->admin_enabled; i++) {
-        char got[RG_ADDRESS_TEXT_MAX + 64];
-        if (!rg_address_equal(&s->admin, &s->listeners[i]))
+        char name[RG_ADDRESS_TEXT_MAX + 32], got[2 * RG_ADDRESS_TEXT_MAX + 80];
+        if (s->listeners[i].len == 0 || !rg_address_overlaps(&s->admin, &s->listeners[i]))
             continue;
-        snprintf(got, sizeof(got), "\"%s\", which is a listener", s->admin.text);
-        rg_conf_errors_add(&l->errors, l->flags->admin ? no_mark : mark_of(l, "admin.address"),
-                           l->flags->admin ? "--admin" : "admin.address", got, "an address of its own", NULL);
+        name_listener(l, i, name, sizeof(name));
+        snprintf(got, sizeof(got), "\"%s\", where clients connect (%s)", s->admin.text, name);
+        refuse_place(l, "admin.address", "--admin", l->flags->admin, got, "an address of its own", NULL);
     }
+}
+
+/* A request must not go round in a circle, nor a client's reach the admin endpoint. */
+static void check_loop(struct load *l)
+{
+    const struct rg_settings *s = &l->settings;
+    char name[RG_ADDRESS_TEXT_MAX + 32], got[2 * RG_ADDRESS_TEXT_MAX + 80];
+    if (s->replica.len == 0)
+        return;
+    for (unsigned i = 0; i < s->n_listeners; i++) {
+        if (s->listeners[i].len == 0 || !rg_address_reaches(&s->listeners[i], &s->replica))
+            continue;
+        name_listener(l, i, name, sizeof(name));
+        snprintf(got, sizeof(got), "\"%s\", where the gateway itself listens (%s)", s->replica.text, name);
+        refuse_place(l, "replica.address", "--replica", l->flags->replica, got, REPLICA_WANTED,
+                     "requests would go round in a circle");
+        return;
+    }
+    if (!s->admin_enabled || !rg_address_reaches(&s->admin, &s->replica))
+        return;
+    snprintf(got, sizeof(got), "\"%s\", which is the admin endpoint (%s)", s->replica.text,
+             rg_options_by_flag(l->flags, l->flags->admin != NULL) ? "--admin" : "admin.address");
+    refuse_place(l, "replica.address", "--replica", l->flags->replica, got, REPLICA_WANTED,
+                 "clients would reach the admin endpoint");
 }
 
 /* A limit within the head is an error when it was asked for, and follows the head's limit when it is only the default.
@@ -237,6 +290,7 @@ static void check(struct load *l)
     check_replica(l);
     check_listeners(l);
     check_admin(l);
+    check_loop(l);
     check_within_head(l, "limits.field_bytes", &l->settings.field_bytes);
     check_within_head(l, "limits.target_bytes", &l->settings.target_bytes);
     count_workers(&l->settings);

@@ -33,6 +33,12 @@ void rg_flags_help(FILE *out);
  */
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err);
 
+/* Whether rg_options_load reads a file: one that was named, or the default one when it is there. */
+bool rg_options_has_file(const struct rg_flags *flags);
+
+/* Where an option's value comes from, for messages: the flag when it was given or when there is no file. */
+bool rg_options_by_flag(const struct rg_flags *flags, bool given);
+
 /*
  * For a reload: what can't change while running is set back in next to its value in running; each such option whose
  * value differed is reported by path with both values. Returns how many.

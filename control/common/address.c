@@ -7,6 +7,8 @@
 
 #define LISTEN_WANTED  "an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"
 #define REPLICA_WANTED "an address like 8080, 127.0.0.1:8080, [::1]:8080, http://127.0.0.1:8080 or unix:/path"
+#define NAMES_WANTED   "a numeric address or localhost; host names are not supported by this version"
+#define IPV4_WANTED    "an IPv4 address: four numbers from 0 to 255, without leading zeros"
 
 const char *rg_address_wanted(enum rg_address_use use)
 {
@@ -49,6 +51,12 @@ static bool parse_port(struct rg_str text, uint16_t *ret, struct rg_address_erro
         return fail(why, "a port from 1 to 65535");
     *ret = (uint16_t)v;
     return true;
+}
+
+/* The port that an address without one surely means, for a hint. */
+static unsigned usual_port(enum rg_address_use use)
+{
+    return use == RG_ADDRESS_LISTEN ? 80 : use == RG_ADDRESS_LOCAL ? 9901 : 8080;
 }
 
 /* A C string of a view that is short enough to be a host. */
@@ -95,7 +103,7 @@ static bool parse_unix(struct rg_str path, struct rg_address *a, struct rg_addre
 }
 
 /* "[host]:port"; default_port 0: the port must be there. */
-static bool parse_bracketed(struct rg_str text, uint16_t default_port, struct rg_address *a,
+static bool parse_bracketed(struct rg_str text, enum rg_address_use use, uint16_t default_port, struct rg_address *a,
                             struct rg_address_error *why)
 {
     char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
@@ -113,7 +121,7 @@ static bool parse_bracketed(struct rg_str text, uint16_t default_port, struct rg
     if (zone && if_nametoindex(zone) == 0)
         return fail(why, "the name of a network interface after %");
     if (rest.len == 0 && default_port == 0) {
-        snprintf(why->hint, sizeof(why->hint), "%.*s:80", (int)text.len, text.ptr);
+        snprintf(why->hint, sizeof(why->hint), "%.*s:%u", (int)text.len, text.ptr, usual_port(use));
         return fail(why, "an address with a port");
     }
     if (rest.len > 0 && (rest.ptr[0] != ':' || !parse_port(after(rest, 1), &port, why)))
@@ -130,8 +138,20 @@ static size_t count_of(struct rg_str text, char c)
     return n;
 }
 
+/* Digits and dots: meant as an IPv4 address, not as a name. */
+static bool looks_like_ipv4(struct rg_str name)
+{
+    bool dots = false;
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] != '.' && (name.ptr[i] < '0' || name.ptr[i] > '9'))
+            return false;
+        dots |= name.ptr[i] == '.';
+    }
+    return dots;
+}
+
 /* What has no brackets: an IPv4 address or localhost and a port; names come with a version that resolves them. */
-static bool parse_host_port(struct rg_str text, uint16_t default_port, struct rg_address *a,
+static bool parse_host_port(struct rg_str text, enum rg_address_use use, uint16_t default_port, struct rg_address *a,
                             struct rg_address_error *why)
 {
     char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
@@ -146,9 +166,9 @@ static bool parse_host_port(struct rg_str text, uint16_t default_port, struct rg
     }
     bool is_localhost = rg_str_eq_nocase(name, RG_STR("localhost"));
     if (!is_localhost && (!copy_host(name, host) || inet_pton(AF_INET, host, &ip) != 1))
-        return fail(why, "a numeric address or localhost; host names are not supported by this version");
+        return fail(why, looks_like_ipv4(name) ? IPV4_WANTED : NAMES_WANTED);
     if (!colon && default_port == 0) {
-        snprintf(why->hint, sizeof(why->hint), "%.*s:80", (int)name.len, name.ptr);
+        snprintf(why->hint, sizeof(why->hint), "%.*s:%u", (int)name.len, name.ptr, usual_port(use));
         return fail(why, "an address with a port");
     }
     if (colon && !parse_port(after(text, name.len + 1), &port, why))
@@ -198,7 +218,8 @@ static bool parse_url(struct rg_str text, struct rg_address *a, struct rg_addres
         rest.len--;
     if (rest.len == 0 || memchr(rest.ptr, '/', rest.len))
         return fail(why, "http:// and an address, without a path");
-    return rest.ptr[0] == '[' ? parse_bracketed(rest, 80, a, why) : parse_host_port(rest, 80, a, why);
+    return rest.ptr[0] == '[' ? parse_bracketed(rest, RG_ADDRESS_REPLICA, 80, a, why)
+                              : parse_host_port(rest, RG_ADDRESS_REPLICA, 80, a, why);
 }
 
 static bool parse_form(struct rg_str text, enum rg_address_use use, struct rg_address *a, struct rg_address_error *why)
@@ -223,8 +244,8 @@ static bool parse_form(struct rg_str text, enum rg_address_use use, struct rg_ad
         return fail(why, rg_address_wanted(use));
     }
     if (text.len > 0 && text.ptr[0] == '[')
-        return parse_bracketed(text, 0, a, why);
-    return parse_host_port(text, 0, a, why);
+        return parse_bracketed(text, use, 0, a, why);
+    return parse_host_port(text, use, 0, a, why);
 }
 
 bool rg_address_parse(struct rg_str text, enum rg_address_use use, struct rg_address *ret, struct rg_address_error *why)
@@ -250,6 +271,85 @@ bool rg_address_equal(const struct rg_address *a, const struct rg_address *b)
     if (a->sa.sa_family == AF_UNIX)
         return strcmp(a->un.sun_path, b->un.sun_path) == 0;
     return a->len == b->len;
+}
+
+/* An IP address in the form of IPv6, as a socket of [::] sees it. */
+struct endpoint {
+    struct in6_addr ip;
+    uint32_t zone;
+    in_port_t port;
+    bool is_ip;
+};
+
+static struct endpoint endpoint_of(const struct rg_address *a)
+{
+    struct endpoint e = {.is_ip = a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6};
+    if (a->sa.sa_family == AF_INET6) {
+        e.ip = a->in6.sin6_addr;
+        e.zone = a->in6.sin6_scope_id;
+        e.port = a->in6.sin6_port;
+    } else if (e.is_ip) {
+        e.ip.s6_addr[10] = e.ip.s6_addr[11] = 0xff;
+        memcpy(&e.ip.s6_addr[12], &a->in.sin_addr, sizeof(a->in.sin_addr));
+        e.port = a->in.sin_port;
+    }
+    return e;
+}
+
+static bool is_v4(const struct endpoint *e)
+{
+    return IN6_IS_ADDR_V4MAPPED(&e->ip);
+}
+
+static bool is_any(const struct endpoint *e)
+{
+    static const uint8_t none[4];
+    return IN6_IS_ADDR_UNSPECIFIED(&e->ip) || (is_v4(e) && memcmp(&e->ip.s6_addr[12], none, 4) == 0);
+}
+
+static bool is_loopback(const struct endpoint *e)
+{
+    return IN6_IS_ADDR_LOOPBACK(&e->ip) || (is_v4(e) && e->ip.s6_addr[12] == 127);
+}
+
+/* A socket bound to a takes what comes for b. [::] takes IPv4 too. */
+static bool covers(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->port != b->port)
+        return false;
+    if (is_any(a))
+        return !is_v4(a) || is_v4(b);
+    return a->zone == b->zone && memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
+}
+
+bool rg_address_is_loopback(const struct rg_address *a)
+{
+    struct endpoint e = endpoint_of(a);
+    return e.is_ip && is_loopback(&e);
+}
+
+bool rg_address_overlaps(const struct rg_address *a, const struct rg_address *b)
+{
+    struct endpoint x = endpoint_of(a), y = endpoint_of(b);
+    if (!x.is_ip || !y.is_ip)
+        return rg_address_equal(a, b);
+    return covers(&x, &y) || covers(&y, &x);
+}
+
+bool rg_address_reaches(const struct rg_address *listening, const struct rg_address *target)
+{
+    struct endpoint at = endpoint_of(listening), to = endpoint_of(target);
+    if (!at.is_ip || !to.is_ip)
+        return rg_address_equal(listening, target);
+    if (is_any(&to)) { /* connects to loopback, on Linux */
+        const struct in_addr v4_loopback = {.s_addr = htonl(INADDR_LOOPBACK)};
+        if (is_v4(&to))
+            memcpy(&to.ip.s6_addr[12], &v4_loopback, sizeof(v4_loopback));
+        else
+            to.ip = in6addr_loopback;
+    }
+    /* Other addresses may be another machine's. */
+    return covers(&at, &to) && (!is_any(&at) || is_loopback(&to));
 }
 
 /* --- prefixes --- */

@@ -33,6 +33,14 @@ const char *rg_address_wanted(enum rg_address_use use);
 /* Compares what is bound or connected to, not how it was written. */
 bool rg_address_equal(const struct rg_address *a, const struct rg_address *b);
 
+bool rg_address_is_loopback(const struct rg_address *a);
+
+/* Two listening sockets that can't both be bound: equal, or one of them is of all addresses and has the same port. */
+bool rg_address_overlaps(const struct rg_address *a, const struct rg_address *b);
+
+/* A connect to target surely arrives at a socket that listens there, on this machine. */
+bool rg_address_reaches(const struct rg_address *listening, const struct rg_address *target);
+
 /* CIDR of either family; an address alone is a prefix of full length. Bits beyond the length must be zero. */
 bool rg_prefix_parse(struct rg_str text, struct rg_prefix *ret, struct rg_address_error *why);
 const char *rg_prefix_wanted(void);

@@ -75,6 +75,7 @@ static void socket_addresses_are_right(void **state)
 #define RFORMS  "an address like 8080, 127.0.0.1:8080, [::1]:8080, http://127.0.0.1:8080 or unix:/path"
 #define PORT    "a port from 1 to 65535"
 #define NAMES   "a numeric address or localhost; host names are not supported by this version"
+#define IPV4    "an IPv4 address: four numbers from 0 to 255, without leading zeros"
 #define NOT_YET "http://ADDR; this version does not speak HTTP/2 or TLS to the replica yet"
 
 static const struct {
@@ -96,8 +97,14 @@ static const struct {
     {RG_ADDRESS_LISTEN, "127.0.0.1:+80", PORT, ""},
     {RG_ADDRESS_LISTEN, "127.0.0.1:80 ", PORT, ""},
     {RG_ADDRESS_LISTEN, "127.0.0.1:123456", PORT, ""},
-    {RG_ADDRESS_LISTEN, "127.0.1:80", NAMES, ""},
-    {RG_ADDRESS_LISTEN, "256.0.0.1:80", NAMES, ""},
+    {RG_ADDRESS_LOCAL, "127.0.0.1", "an address with a port", "127.0.0.1:9901"},
+    {RG_ADDRESS_LOCAL, "[::1]", "an address with a port", "[::1]:9901"},
+    {RG_ADDRESS_REPLICA, "localhost", "an address with a port", "localhost:8080"},
+    {RG_ADDRESS_LISTEN, "127.0.1:80", IPV4, ""},
+    {RG_ADDRESS_LISTEN, "256.0.0.1:80", IPV4, ""},
+    {RG_ADDRESS_REPLICA, "300.1.1.1:80", IPV4, ""},
+    {RG_ADDRESS_REPLICA, "http://10.1.1.01", IPV4, ""},
+    {RG_ADDRESS_REPLICA, "10.example:80", NAMES, ""},
     {RG_ADDRESS_LISTEN, "example.org:80", NAMES, ""},
     {RG_ADDRESS_LISTEN, "::1:80", "IPv6 addresses in brackets, like [::1]:80", "[::1]:80"},
     {RG_ADDRESS_LISTEN, "[::1]80", PORT " after the brackets", ""},
@@ -132,6 +139,50 @@ static void what_is_refused_says_why(void **state)
         assert_string_equal(why.wanted, bads[i].wanted);
         assert_string_equal(why.hint, bads[i].hint);
         assert_int_equal(a.text[0], 0x5a); /* untouched */
+    }
+}
+
+static const struct {
+    const char *listening, *other;
+    bool overlaps, reaches;
+} pairs[] = {
+    {"127.0.0.1:80", "127.0.0.1:80", true, true},
+    {"127.0.0.1:80", "127.0.0.1:81", false, false},
+    {"127.0.0.1:80", "127.0.0.2:80", false, false},
+    {"[::]:80", "127.0.0.1:80", true, true},
+    {"[::]:80", "127.9.9.9:80", true, true},
+    {"[::]:80", "[::1]:80", true, true},
+    {"[::]:80", "[::ffff:127.0.0.1]:80", true, true},
+    {"127.0.0.1:80", "[::ffff:127.0.0.1]:80", true, true},
+    {"[::]:80", "0.0.0.0:80", true, true},
+    {"[::]:80", "[::]:80", true, true},
+    {"[::]:80", "10.0.0.1:80", true, false}, /* may be another machine's */
+    {"10.0.0.1:80", "10.0.0.1:80", true, true},
+    {"0.0.0.0:80", "127.0.0.1:80", true, true},
+    {"0.0.0.0:80", "[::1]:80", false, false},
+    {"0.0.0.0:80", "[::]:80", true, false}, /* [::] is [::1] for a connect */
+    {"127.0.0.1:80", "0.0.0.0:80", true, true},
+    {"127.0.0.2:80", "0.0.0.0:80", true, false},
+    {"[::1]:80", "[::]:80", true, true},
+    {"[fe80::1%lo]:80", "[fe80::1%lo]:80", true, true},
+    {"[fe80::1%lo]:80", "[fe80::1]:80", false, false},
+    {"unix:/a", "unix:/a", true, true},
+    {"unix:/a", "unix:/b", false, false},
+    {"unix:/a", "127.0.0.1:80", false, false},
+};
+
+static void addresses_that_meet(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        struct rg_address a, b;
+        struct rg_address_error why;
+        print_message("%s %s\n", pairs[i].listening, pairs[i].other);
+        assert_true(rg_address_parse(rg_str_of(pairs[i].listening), RG_ADDRESS_LISTEN, &a, &why));
+        assert_true(rg_address_parse(rg_str_of(pairs[i].other), RG_ADDRESS_LISTEN, &b, &why));
+        assert_int_equal(rg_address_overlaps(&a, &b), pairs[i].overlaps);
+        assert_int_equal(rg_address_overlaps(&b, &a), pairs[i].overlaps);
+        assert_int_equal(rg_address_reaches(&a, &b), pairs[i].reaches);
     }
 }
 
@@ -250,6 +301,7 @@ int main(void)
         cmocka_unit_test(every_form_is_read),
         cmocka_unit_test(socket_addresses_are_right),
         cmocka_unit_test(what_is_refused_says_why),
+        cmocka_unit_test(addresses_that_meet),
         cmocka_unit_test(socket_paths_end_at_107_bytes),
         cmocka_unit_test(nul_bytes_do_not_end_a_host),
         cmocka_unit_test(addresses_compare_by_what_they_mean),

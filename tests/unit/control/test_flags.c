@@ -90,7 +90,8 @@ static void all_flags(void **state)
     f = good("-tc/y.yaml");
     assert_true(f.check_only);
     assert_string_equal(f.config_path, "/y.yaml");
-    assert_string_equal(good("--config=/z --config /last").config_path, "/last");
+    assert_string_equal(good("--config=/z").config_path, "/z");
+    assert_string_equal(good("--replica --lis").replica, "--lis"); /* a value may look like a flag */
     assert_true(good("--test").check_only);
 }
 
@@ -110,6 +111,31 @@ static void what_is_refused(void **state)
         "start: got an operand, wanted flags only; see --help\nnow: got an operand, wanted flags only; see --help\n");
     bad("-x -t -y", "-x: got an unknown flag, wanted one of those that --help lists\n"
                     "-y: got an unknown flag, wanted one of those that --help lists\n");
+}
+
+#define UNKNOWN ": got an unknown flag, wanted one of those that --help lists"
+
+static void names_are_not_abbreviated(void **state)
+{
+    (void)state;
+    bad("--lis 80", "--lis" UNKNOWN "; did you mean --listen?\n");
+    bad("--lis=80 --listen 81", "--lis" UNKNOWN "; did you mean --listen?\n");
+    bad("--tes --rep 80", "--tes" UNKNOWN "; did you mean --test?\n--rep" UNKNOWN "; did you mean --replica?\n");
+    bad("--lis", "--lis" UNKNOWN "; did you mean --listen?\n");
+    bad("--tes=1", "--tes" UNKNOWN "; did you mean --test?\n");
+    bad("--co x", "--co" UNKNOWN "; did you mean --config?\nx: got an operand, wanted flags only; see --help\n");
+    bad("--tok x", "--tok" UNKNOWN "\n");
+}
+
+static void flags_with_one_value_are_given_once(void **state)
+{
+    (void)state;
+    bad("--replica 80 --replica=81", "--replica: got 80 and 81, wanted the flag once\n");
+    bad("-c /a --config /a", "--config: got \"/a\" and \"/a\", wanted the flag once\n");
+    bad("--workers 1 --admin off --workers auto --admin 9 -x",
+        "--workers: got 1 and \"auto\", wanted the flag once\n--admin: got \"off\" and 9, wanted the flag "
+        "once\n-x" UNKNOWN "\n");
+    assert_true(good("-t -t --test").check_only); /* says nothing different */
 }
 
 static void listeners_are_bounded(void **state)
@@ -153,6 +179,8 @@ int main(void)
         cmocka_unit_test(no_flags),
         cmocka_unit_test(all_flags),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(names_are_not_abbreviated),
+        cmocka_unit_test(flags_with_one_value_are_given_once),
         cmocka_unit_test(listeners_are_bounded),
         cmocka_unit_test(help_names_every_supported_flag),
     };

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/agent/listen.h"
@@ -99,7 +101,7 @@ static void each_worker_has_a_socket_of_the_group(void **state)
     char algorithm[16] = "";
     socklen_t len = sizeof(algorithm);
     add("127.0.0.1:0");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     const struct rg_listen_socket *l = &set.sockets[0];
     assert_int_equal(set.groups, 1);
     assert_true(l->steerable);
@@ -130,7 +132,7 @@ static void any_address_takes_both_families(void **state)
 {
     (void)state;
     add("[::]:0");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     struct rg_address v4 = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     v4.in.sin_port = htons(port_of(set.sockets[0].fds[0]));
     v4.len = sizeof(v4.in);
@@ -145,7 +147,7 @@ static void sockets_are_handed_over(void **state)
     int fds[RG_LISTENERS_MAX];
     add("127.0.0.1:0");
     add_unix("a");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     assert_int_equal(rg_listen_of_worker(&set, 1, fds), 2);
     assert_int_equal(fds[0], set.sockets[0].fds[1]);
     assert_int_equal(fds[1], set.sockets[1].fds[1]);
@@ -168,7 +170,7 @@ static void a_taken_port_is_named_with_a_remedy(void **state)
     snprintf(text, sizeof(text), "127.0.0.1:%u", port_of(other));
     add("127.0.0.1:0");
     add(text);
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), -EADDRINUSE);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -EADDRINUSE);
     snprintf(wanted, sizeof(wanted), "listeners[1].address: can't bind %s: Address already in use; ", text);
     assert_int_equal(strncmp(why, wanted, strlen(wanted)), 0);
     assert_int_equal(set.n, 0); /* and nothing of the first stays open */
@@ -180,11 +182,11 @@ static void a_gateway_started_twice_is_told(void **state)
     (void)state;
     static struct rg_listen_set second;
     add("127.0.0.1:0");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     settings.listeners[0] = set.sockets[0].address;
-    assert_int_equal(rg_listen_open(&second, &settings, why, sizeof(why)), -EADDRINUSE);
+    assert_int_equal(rg_listen_open(&second, &settings, false, why, sizeof(why)), -EADDRINUSE);
     rg_listen_close(&set); /* and can start when the first has ended */
-    assert_int_equal(rg_listen_open(&second, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&second, &settings, false, why, sizeof(why)), 0);
     rg_listen_close(&second);
 }
 
@@ -192,7 +194,7 @@ static void a_foreign_address_is_an_error(void **state)
 {
     (void)state;
     add("192.0.2.1:8080");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), -EADDRNOTAVAIL);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -EADDRNOTAVAIL);
     assert_non_null(strstr(why, "`ip address`"));
 }
 
@@ -202,7 +204,7 @@ static void unix_sockets_share_one_queue(void **state)
 {
     (void)state;
     add_unix("a");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     assert_false(set.sockets[0].steerable);
     assert_int_equal(set.groups, 0);
     int client = connect_to(&set.sockets[0].address);
@@ -224,7 +226,7 @@ static void a_stale_file_is_replaced(void **state)
     assert_int_equal(bind(killed, &a->sa, a->len), 0);
     assert_int_equal(listen(killed, 1), 0);
     close(killed); /* its file stays */
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
 }
 
 static void a_live_socket_is_left_alone(void **state)
@@ -235,7 +237,7 @@ static void a_live_socket_is_left_alone(void **state)
     int other = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(other, &a->sa, a->len), 0);
     assert_int_equal(listen(other, 1), 0);
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), -EADDRINUSE);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -EADDRINUSE);
     int client = connect_to(a);
     assert_true(client >= 0);
     close(client);
@@ -248,7 +250,7 @@ static void other_files_are_left_alone(void **state)
     add_unix("a");
     int file = open(settings.listeners[0].un.sun_path, O_CREAT | O_WRONLY, 0600);
     close(file);
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), -ENOTSOCK);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -ENOTSOCK);
     assert_int_equal(access(settings.listeners[0].un.sun_path, F_OK), 0);
     assert_non_null(strstr(why, "not a socket"));
 }
@@ -257,7 +259,7 @@ static void a_missing_directory_is_named(void **state)
 {
     (void)state;
     add_unix("no/such/a");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), -ENOENT);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -ENOENT);
     assert_non_null(strstr(why, settings.listeners[0].text));
 }
 
@@ -266,7 +268,7 @@ static void a_successors_file_stays(void **state)
 {
     (void)state;
     add_unix("a");
-    assert_int_equal(rg_listen_open(&set, &settings, why, sizeof(why)), 0);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
     const struct rg_address *a = &settings.listeners[0];
     assert_int_equal(unlink(a->un.sun_path), 0);
     int next = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -274,6 +276,145 @@ static void a_successors_file_stays(void **state)
     rg_listen_unlink(&set);
     assert_int_equal(access(a->un.sun_path, F_OK), 0);
     close(next);
+}
+
+/* ---- An owner that is just dying ---- */
+
+static uint64_t ms_since(const struct timespec *from)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)((now.tv_sec - from->tv_sec) * 1000 + (now.tv_nsec - from->tv_nsec) / 1000000);
+}
+
+/* The last descriptor of a listening socket, held by a child for so long. */
+static pid_t hold(int fd, unsigned ms)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        usleep(ms * 1000);
+        _exit(0);
+    }
+    close(fd);
+    return child;
+}
+
+static int occupy(const char *text, struct rg_address *ret)
+{
+    socklen_t len = sizeof(ret->in6);
+    parse(text, ret);
+    int fd = socket(ret->sa.sa_family, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, &ret->sa, ret->len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    if (ret->sa.sa_family != AF_UNIX)
+        assert_int_equal(getsockname(fd, &ret->sa, &len), 0);
+    rg_address_format(ret, ret->text, sizeof(ret->text));
+    return fd;
+}
+
+/* Opens the set and says how long that took. */
+static uint64_t open_takes(int expected)
+{
+    struct timespec begin;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), expected);
+    return ms_since(&begin);
+}
+
+static void a_port_that_comes_free_is_waited_for(void **state)
+{
+    (void)state;
+    int fd = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
+    pid_t child = hold(fd, 200);
+    uint64_t took = open_takes(0);
+    assert_in_range(took, 100, 900);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void all_listeners_together_wait_for_a_second(void **state)
+{
+    (void)state;
+    pid_t children[2];
+    int first = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
+    int second = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
+    children[0] = hold(first, 600);
+    children[1] = hold(second, 3000);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    assert_non_null(strstr(why, "listeners[1].address: "));
+    for (int i = 0; i < 2; i++) {
+        kill(children[i], SIGKILL);
+        assert_int_equal(waitpid(children[i], NULL, 0), children[i]);
+    }
+}
+
+static void a_socket_file_whose_owner_ends_is_waited_for(void **state)
+{
+    (void)state;
+    add_unix("a");
+    struct rg_address a;
+    pid_t child = hold(occupy(settings.listeners[0].text, &a), 200);
+    assert_in_range(open_takes(0), 100, 900);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* One that does not accept has one connection of ours in its queue, not one for each look at it. */
+static void a_live_socket_is_not_flooded(void **state)
+{
+    (void)state;
+    add_unix("a");
+    struct rg_address a;
+    int other = occupy(settings.listeners[0].text, &a);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    assert_non_null(strstr(why, "`ss -lxp`"));
+    assert_int_equal(fcntl(other, F_SETFL, O_NONBLOCK), 0);
+    int served = accept(other, NULL, NULL);
+    assert_true(served >= 0);
+    assert_int_equal(accept(other, NULL, NULL), -1);
+    close(served);
+    close(other);
+}
+
+static void a_full_queue_is_a_live_socket(void **state)
+{
+    (void)state;
+    add_unix("a");
+    struct rg_address a;
+    int other = occupy(settings.listeners[0].text, &a), clients[2];
+    for (int i = 0; i < 2; i++) /* a backlog of 1 takes two */
+        clients[i] = connect_to(&a);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    for (int i = 0; i < 2; i++)
+        close(clients[i]);
+    close(other);
+}
+
+/* What stands in the way is ours: nothing is waited for. */
+static void listeners_that_overlap_are_told_at_once(void **state)
+{
+    (void)state;
+    char wanted[256];
+    int fd = occupy("127.0.0.1:0", &settings.listeners[1]);
+    uint16_t port = port_of(fd);
+    close(fd);
+    snprintf(wanted, sizeof(wanted), "[::]:%u", port);
+    add(wanted);
+    snprintf(wanted, sizeof(wanted), "127.0.0.1:%u", port);
+    add(wanted);
+    assert_in_range(open_takes(-EADDRINUSE), 0, 500);
+    snprintf(wanted, sizeof(wanted),
+             "listeners[1].address: can't bind 127.0.0.1:%u: the listener [::]:%u takes it already; leave one of the "
+             "two out",
+             port, port);
+    assert_string_equal(why, wanted);
+}
+
+static void a_flag_is_named(void **state)
+{
+    (void)state;
+    add("192.0.2.1:8080");
+    assert_int_equal(rg_listen_open(&set, &settings, true, why, sizeof(why)), -EADDRNOTAVAIL);
+    assert_int_equal(strncmp(why, "--listen: can't bind 192.0.2.1:8080: ", 37), 0);
 }
 
 /* ---- Inherited ---- */
@@ -309,7 +450,7 @@ static int open_with(const int *fds, int n, const char *pid, int (*check)(void))
         setenv("LISTEN_FDS", number, 1);
         setenv("LISTEN_PID", pid ? pid : own, 1);
         setenv("LISTEN_FDNAMES", "web:other", 1);
-        int r = rg_listen_open(&set, &settings, why, sizeof(why));
+        int r = rg_listen_open(&set, &settings, false, why, sizeof(why));
         _exit(r < 0 ? 100 : check());
     }
     int status = 0;
@@ -421,6 +562,13 @@ int main(void)
         TEST(other_files_are_left_alone),
         TEST(a_missing_directory_is_named),
         TEST(a_successors_file_stays),
+        TEST(a_port_that_comes_free_is_waited_for),
+        TEST(all_listeners_together_wait_for_a_second),
+        TEST(a_socket_file_whose_owner_ends_is_waited_for),
+        TEST(a_live_socket_is_not_flooded),
+        TEST(a_full_queue_is_a_live_socket),
+        TEST(listeners_that_overlap_are_told_at_once),
+        TEST(a_flag_is_named),
         TEST(an_inherited_socket_is_joined_by_more),
         TEST(an_inherited_socket_without_reuseport_is_shared),
         TEST(sockets_are_matched_by_address_not_by_order),

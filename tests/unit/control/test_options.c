@@ -216,7 +216,7 @@ static const struct {
     {"replica: {address: 'https://127.0.0.1'}", "1:20: replica.address: got \"https://127.0.0.1\", wanted http://ADDR; "
                                                 "this version does not speak HTTP/2 or TLS to the replica yet"},
     {"replica: {address: '127.0.0.1'}",
-     "1:20: replica.address: got \"127.0.0.1\", wanted an address with a port; did you mean 127.0.0.1:80?"},
+     "1:20: replica.address: got \"127.0.0.1\", wanted an address with a port; did you mean 127.0.0.1:8080?"},
     {"replica: {address: \"a\\0b\"}",
      "1:20: replica.address: got a text with a NUL byte, wanted an address like 8080, 127.0.0.1:8080, [::1]:8080, "
      "http://127.0.0.1:8080 or unix:/path"},
@@ -302,8 +302,8 @@ static const struct {
      "1:23: limits.field_bytes: got 33KiB, wanted at most limits.head_bytes, which is 32KiB"},
     {"limits: {head_bytes: 4KiB, target_bytes: 5KiB}",
      "1:42: limits.target_bytes: got 5KiB, wanted at most limits.head_bytes, which is 4KiB"},
-    {"admin: {address: '[::]:80'}",
-     "1:18: admin.address: got \"[::]:80\", which is a listener, wanted an address of its own"},
+    {"admin: {address: '[::]:80'}", "1:18: admin.address: got \"[::]:80\", where clients connect (the default listener "
+                                    "[::]:80), wanted an address of its own"},
 };
 
 static void each_bad_value_has_its_message(void **state)
@@ -392,8 +392,8 @@ static void good_spellings(void **state)
     assert_int_equal(config_good("workers: \"auto\"").workers, config_good("").workers);
     assert_int_equal(config_good("limits: {head_bytes: '8192'}").head_bytes, 8192);
     assert_int_equal(config_good("trusted_proxies: []").n_trusted, 0);
-    assert_string_equal(config_good("admin: {address: 9000}\nreplica: {address: 'http://[::1]'}").admin.text,
-                        "127.0.0.1:9000");
+    assert_string_equal(config_good("admin: {address: 9002}\nreplica: {address: 'http://[::1]'}").admin.text,
+                        "127.0.0.1:9002");
 }
 
 /* The default of a limit follows a smaller head; only what was asked for is an error. */

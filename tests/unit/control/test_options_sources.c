@@ -82,10 +82,63 @@ static void bad_flags_are_named_after_the_file(void **state)
     config_free(&l);
 }
 
+/* What a set of flags is refused with; config NULL: there is no file. */
+static void refused(const char *config, struct rg_flags flags, const char *errors)
+{
+    if (!config)
+        flags.config_path = "none.yaml";
+    struct loaded l = config_load(config ? config : "", config ? strlen(config) : 0, &flags);
+    assert_string_equal(l.errors, errors);
+    assert_true(l.rc < 0);
+    config_free(&l);
+}
+
+#define A_LOOP ", wanted the address of the service behind the gateway; requests would go round in a circle\n"
+#define OPEN   ", wanted the address of the service behind the gateway; clients would reach the admin endpoint\n"
+
+static void the_replica_is_not_the_gateway(void **state)
+{
+    (void)state;
+    refused(NULL, (struct rg_flags){.listen = {"1", "127.0.0.1:2"}, .n_listen = 2, .replica = "2"},
+            "--replica: got \"127.0.0.1:2\", where the gateway itself listens (--listen 127.0.0.1:2)" A_LOOP);
+    refused(NULL, (struct rg_flags){.replica = "http://127.0.0.1"},
+            "--replica: got \"127.0.0.1:80\", where the gateway itself listens (the default listener [::]:80)" A_LOOP);
+    refused("replica: {address: 'unix:/a'}\nlisteners: [{address: 80}, {address: 'unix:/a'}]\n", (struct rg_flags){0},
+            "t.yaml:1:20: replica.address: got \"unix:/a\", where the gateway itself listens (listeners[1].address "
+            "unix:/a)" A_LOOP);
+    refused(
+        "replica: {address: 'unix:/a'}\n", (struct rg_flags){.listen = {"unix:/a"}, .n_listen = 1},
+        "t.yaml:1:20: replica.address: got \"unix:/a\", where the gateway itself listens (--listen unix:/a)" A_LOOP);
+    refused("listeners: [{address: 81}]\n", (struct rg_flags){.replica = "[::1]:81"},
+            "--replica: got \"[::1]:81\", where the gateway itself listens (listeners[0].address [::]:81)" A_LOOP);
+    refused(NULL, (struct rg_flags){.replica = "9901"},
+            "--replica: got \"127.0.0.1:9901\", which is the admin endpoint (--admin)" OPEN);
+    refused("replica: {address: 9}\nadmin: {address: 9}\n", (struct rg_flags){0},
+            "t.yaml:1:20: replica.address: got \"127.0.0.1:9\", which is the admin endpoint (admin.address)" OPEN);
+    struct rg_flags another = {.config_path = "none.yaml", .replica = "10.0.0.1:80"}; /* another machine's port 80 */
+    struct loaded l = config_load("", 0, &another);
+    assert_string_equal(l.errors, "");
+    config_free(&l);
+}
+
+static void the_admin_endpoint_is_not_a_listener(void **state)
+{
+    (void)state;
+    refused(NULL, (struct rg_flags){.listen = {"127.0.0.1:81"}, .n_listen = 1, .replica = "1", .admin = "81"},
+            "--admin: got \"127.0.0.1:81\", where clients connect (--listen 127.0.0.1:81), wanted an address of its "
+            "own\n");
+    refused(NULL, (struct rg_flags){.listen = {"9901"}, .n_listen = 1, .replica = "1"},
+            "--admin: got \"127.0.0.1:9901\", where clients connect (--listen [::]:9901), wanted an address of its "
+            "own\n");
+    refused("replica: {address: 1}\nadmin: {address: 80}\n", (struct rg_flags){0},
+            "t.yaml:2:18: admin.address: got \"127.0.0.1:80\", where clients connect (the default listener [::]:80), "
+            "wanted an address of its own\n");
+}
+
 static void files_that_are_not_there(void **state)
 {
     (void)state;
-    struct rg_flags flags = {.config_path = "none.yaml", .replica = "80"};
+    struct rg_flags flags = {.config_path = "none.yaml", .replica = "8080"};
     struct loaded l = config_load("", 0, &flags);
     assert_int_equal(l.rc, 0);
     assert_string_equal(l.errors, "");
@@ -96,13 +149,13 @@ static void files_that_are_not_there(void **state)
         l.errors, "none.yaml: got an error (No such file or directory), wanted a configuration file that can be read; "
                   "give replica.address in a file that -c FILE names, or start without one by --replica ADDR\n");
     config_free(&l);
-    flags = (struct rg_flags){.config_path = "none.yaml", .config_given = true, .replica = "80"};
+    flags = (struct rg_flags){.config_path = "none.yaml", .config_given = true, .replica = "8080"};
     l = config_load("", 0, &flags);
     assert_string_equal(
         l.errors,
         "none.yaml: got an error (No such file or directory), wanted a configuration file that can be read\n");
     config_free(&l);
-    flags = (struct rg_flags){.config_path = ".", .replica = "80"};
+    flags = (struct rg_flags){.config_path = ".", .replica = "8080"};
     l = config_load("", 0, &flags);
     assert_string_equal(l.errors,
                         ".: got an error (Is a directory), wanted a configuration file that can be read; "
@@ -116,6 +169,8 @@ int main(void)
         cmocka_unit_test(a_replica_is_needed),
         cmocka_unit_test(flags_win_over_the_file),
         cmocka_unit_test(bad_flags_are_named_after_the_file),
+        cmocka_unit_test(the_replica_is_not_the_gateway),
+        cmocka_unit_test(the_admin_endpoint_is_not_a_listener),
         cmocka_unit_test(files_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, config_setup, config_teardown);
