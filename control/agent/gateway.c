@@ -42,6 +42,7 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
 {
     *g = (struct rg_gateway){.flags = flags, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
     g->unready_said = UINT_MAX;
+    g->has_file = rg_options_has_file(flags);
     rg_admin_init(&g->admin, &g->loop);
     rg_gateway_init_alarms(g);
     rg_log_set_level((enum rg_log_level)settings->log_level);

@@ -57,6 +57,7 @@ struct rg_drain { /* for the log */
 
 struct rg_gateway {
     const struct rg_flags *flags;
+    bool has_file; /* the current settings come from a file, too */
     struct rg_settings_box *current, *retired;
     enum rg_gateway_phase phase;
     int status;            /* of the exit */
@@ -121,7 +122,8 @@ bool rg_gateway_is_hung(const struct rg_gateway *g); /* every worker is */
 
 /*
  * Reads file and flags again and publishes what may change. report gets JSON: what changed and what was kept, or the
- * errors. Negative errno when the settings were refused; the running ones stay then.
+ * errors. Negative errno when the settings were refused, or when there is no file to read (-ENOENT); the running ones
+ * stay then.
  */
 int rg_gateway_reload(struct rg_gateway *g, FILE *report);
 void rg_gateway_retire_settings(struct rg_gateway *g);         /* frees what no worker reads any more */

@@ -167,7 +167,7 @@ static void answer_reload(struct rg_gateway *g, const struct rg_admin_request *r
 {
     (void)req;
     int r = rg_gateway_reload(g, ret->body);
-    if (r == -EBUSY)
+    if (r == -EBUSY || r == -ENOENT)
         ret->status = 409;
     else if (r < 0)
         ret->status = 422;

@@ -89,14 +89,43 @@ static void report_errors(char *text, FILE *out)
     fputs("]}\n", out);
 }
 
-static int load(const struct rg_flags *flags, struct rg_settings *ret, FILE *report)
+/*
+ * Without a file a reload has nothing to read, and flags can't change. One that was there and is gone must not silently
+ * become the defaults.
+ */
+static int check_file(const struct rg_gateway *g, FILE *report)
+{
+    const char *path = g->flags->config_path;
+    char line[512];
+    if (rg_options_has_file(g->flags))
+        return 0;
+    if (g->has_file)
+        snprintf(line, sizeof(line),
+                 "%s: got no file, wanted the one that the running settings are from; put it back, or restart to go "
+                 "without it",
+                 path);
+    else
+        snprintf(line, sizeof(line),
+                 "%s: got no file, wanted one to read; the gateway was started by flags alone: write that file and "
+                 "reload again, or restart with other flags",
+                 path);
+    report_errors(line, report);
+    return -ENOENT;
+}
+
+static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *report)
 {
     char *text = NULL;
     size_t len = 0;
+    int r = check_file(g, report);
+    if (r < 0)
+        return r;
     FILE *errors = open_memstream(&text, &len);
     if (!errors)
         return -errno;
-    int r = rg_options_load(flags, ret, errors);
+    r = rg_options_load(g->flags, ret, errors);
+    if (r == 0)
+        r = rg_options_check_kept(rg_gateway_settings(g), ret, errors);
     fclose(errors);
     if (r < 0)
         report_errors(text, report);
@@ -107,6 +136,8 @@ static int load(const struct rg_flags *flags, struct rg_settings *ret, FILE *rep
 static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
 {
     free(box);
+    if (r == -ENOENT && !g->has_file)
+        return r; /* no settings were refused: there are none to read */
     g->metrics.values[RG_CM_CONFIG_RELOAD_FAILURES]++;
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 0;
     rg_error("reload refused, the running settings stay generation=%" PRIu64, rg_gateway_settings(g)->generation);
@@ -121,6 +152,7 @@ static void publish(struct rg_gateway *g, struct rg_settings_box *box)
     g->current->next = g->retired;
     g->retired = g->current;
     g->current = box;
+    g->has_file = true;
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_publish(g->workers[i].worker, &box->settings);
     rg_log_set_level((enum rg_log_level)box->settings.log_level);
@@ -140,7 +172,7 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
     if (!box)
         return -ENOMEM;
     rg_notify_reloading(&g->notify);
-    int r = load(g->flags, &box->settings, report);
+    int r = load(g, &box->settings, report);
     if (r < 0) {
         r = refuse(g, box, r);
     } else {

@@ -183,6 +183,18 @@ static void reload(struct rg_gateway *g)
     fclose(nowhere);
 }
 
+static void reopen_access_log(struct rg_gateway *g)
+{
+    if (!g->access.on) {
+        rg_warn("SIGUSR1: the access log is off, there is nothing to open again; access_log.path turns it on");
+    } else if (g->access.is_stdout) {
+        rg_info("SIGUSR1: the access log goes to standard output, there is nothing to open again");
+    } else {
+        rg_info("SIGUSR1: opening the access log again path=%s", g->access.path);
+        rg_access_writer_reopen(&g->access);
+    }
+}
+
 static void handle_signal(struct rg_gateway *g, uint32_t number)
 {
     switch (number) {
@@ -196,8 +208,7 @@ static void handle_signal(struct rg_gateway *g, uint32_t number)
         reload(g);
         break;
     case SIGUSR1:
-        rg_info("reopening the access log");
-        rg_access_writer_reopen(&g->access);
+        reopen_access_log(g);
         break;
     case SIGUSR2:
         rg_warn("replacing the binary in place (SIGUSR2) is not supported by this version");

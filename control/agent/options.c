@@ -328,6 +328,23 @@ out:
 
 /* --- reload --- */
 
+static int refuse_kept(const struct rg_settings *next, const char *what, const char *text, FILE *err)
+{
+    fprintf(err, "replica.address: got \"%s\", which is %s %s until a restart, wanted " REPLICA_WANTED "\n",
+            next->replica.text, what, text);
+    return -EINVAL;
+}
+
+int rg_options_check_kept(const struct rg_settings *running, const struct rg_settings *next, FILE *err)
+{
+    for (unsigned i = 0; i < running->n_listeners; i++)
+        if (rg_address_reaches(&running->listeners[i], &next->replica))
+            return refuse_kept(next, "reached by the listener", running->listeners[i].text, err);
+    if (running->admin_enabled && rg_address_reaches(&running->admin, &next->replica))
+        return refuse_kept(next, "the admin endpoint", running->admin.text, err);
+    return 0;
+}
+
 /* All items of a list, joined, for a report. */
 static void format_items(const struct rg_conf_option *list, const struct rg_conf_option *item,
                          const struct rg_settings *s, char *buf, size_t len)

@@ -47,6 +47,12 @@ unsigned rg_options_keep_fixed(const struct rg_settings *running, struct rg_sett
                                void (*report)(const char *path, const char *running, const char *wanted, void *arg),
                                void *arg);
 
+/*
+ * For a reload, before that: listeners and admin endpoint stay those that are running, and the new replica must not be
+ * one of them. Negative errno after the error was written to err.
+ */
+int rg_options_check_kept(const struct rg_settings *running, const struct rg_settings *next, FILE *err);
+
 /* The settings as JSON (for the admin's /config). */
 void rg_options_write_json(const struct rg_settings *s, FILE *out);
 

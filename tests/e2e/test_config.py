@@ -194,6 +194,24 @@ def test_flags_alone(programs):
     assert get(gateway.address, "/x").status == 200
 
 
+def test_signals_that_have_nothing_to_do_say_so(programs):
+    """HUP without a file, USR1 without an access log: what happened, and what to do."""
+    origin = programs.raw_origin()
+    address = f"127.0.0.1:{env.free_port()}"
+    gateway = programs.gateway(listen=[address], flags=["--workers", "1", "--listen", address, "--replica", origin.address,
+                                                        "--admin", "{admin}"])
+    if os.path.exists("/etc/ringgate/ringgate.yaml"):
+        pytest.skip("this machine has a configuration of its own")
+    gateway.process.signal(signal.SIGHUP)
+    env.wait_until(lambda: "started by flags alone" in gateway.log(), 3, "the answer to HUP")
+    gateway.process.signal(signal.SIGUSR1)
+    env.wait_until(lambda: "the access log is off" in gateway.log(), 3, "the answer to USR1")
+    status, text, _ = gateway.admin("POST", "/reload")
+    assert status == 409 and "started by flags alone" in json.loads(text)["errors"][0]
+    assert gateway.metrics().get("ringgate_config_last_reload_successful") == 1
+    assert get(gateway.address, "/x").status == 200
+
+
 def test_flags_win_over_the_file(programs):
     good, bad = programs.raw_origin(lambda c, q: reply(b"good")), programs.raw_origin(lambda c, q: reply(b"bad"))
     address = f"127.0.0.1:{env.free_port()}"

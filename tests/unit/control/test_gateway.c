@@ -307,6 +307,67 @@ static void signals_reload_and_reopen(void **state)
     assert_int_equal(rg_gateway_settings(&gateway)->generation, 2);
 }
 
+/* Started by flags alone: nothing to read, until there is a file. One that vanishes is not the defaults. */
+static void a_reload_needs_a_file(void **state)
+{
+    (void)state;
+    char admin[128], listener[128];
+    snprintf(admin, sizeof(admin), "unix:%s/admin.sock", fixture_dir);
+    snprintf(listener, sizeof(listener), "unix:%s/l.sock", fixture_dir);
+    fixture_flags.config_given = false;
+    fixture_flags.replica = "unix:/nowhere/replica.sock";
+    fixture_flags.admin = admin;
+    fixture_flags.workers = "2";
+    fixture_flags.listen[0] = listener;
+    fixture_flags.n_listen = 1;
+    assert_int_equal(unlink(fixture_config), 0);
+    start_gateway();
+    gateway.phase = RG_PHASE_SERVING;
+    FILE *out = report();
+    assert_int_equal(rg_gateway_reload(&gateway, out), -ENOENT);
+    fclose(out);
+    assert_non_null(strstr(text, "{\"reloaded\":false,"));
+    assert_non_null(strstr(text, "got no file, wanted one to read; the gateway was started by flags alone"));
+    assert_int_equal(rg_gateway_settings(&gateway)->generation, 1);
+    assert_int_equal(gateway.metrics.values[RG_CM_CONFIG_RELOAD_OK], 1);
+
+    write_config(REPLICA);
+    out = report();
+    assert_int_equal(rg_gateway_reload(&gateway, out), 0);
+    fclose(out);
+    assert_int_equal(rg_gateway_settings(&gateway)->generation, 2);
+
+    assert_int_equal(unlink(fixture_config), 0);
+    out = report();
+    assert_int_equal(rg_gateway_reload(&gateway, out), -ENOENT);
+    fclose(out);
+    assert_non_null(strstr(text, "wanted the one that the running settings are from"));
+    assert_int_equal(rg_gateway_settings(&gateway)->generation, 2);
+    assert_int_equal(gateway.metrics.values[RG_CM_CONFIG_RELOAD_OK], 0);
+}
+
+/* Listeners stay until a restart: a file whose own addresses are apart may still point back at the running ones. */
+static void a_reload_can_not_make_a_loop(void **state)
+{
+    (void)state;
+    start_gateway();
+    gateway.phase = RG_PHASE_SERVING;
+    const char *const ours[] = {"l.sock", "admin.sock"};
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(fixture_config, "w");
+        assert_non_null(f);
+        fprintf(f, "listeners: [{address: 'unix:/else'}]\nadmin: {address: 'off'}\nreplica: {address: 'unix:%s/%s'}\n",
+                fixture_dir, ours[i]);
+        fclose(f);
+        FILE *out = report();
+        assert_int_equal(rg_gateway_reload(&gateway, out), -EINVAL);
+        fclose(out);
+        assert_non_null(strstr(text, "replica.address: got"));
+        assert_non_null(strstr(text, "until a restart"));
+        assert_int_equal(rg_gateway_settings(&gateway)->generation, 1);
+    }
+}
+
 static void end_first_worker(void)
 {
     fake(0)->ended = true;
@@ -337,6 +398,8 @@ int main(void)
         TEST(a_second_signal_does_not_wait),
         TEST(the_drain_has_a_deadline),
         TEST(signals_reload_and_reopen),
+        TEST(a_reload_needs_a_file),
+        TEST(a_reload_can_not_make_a_loop),
         TEST(a_worker_that_ends_by_itself_ends_the_gateway),
     };
     return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
