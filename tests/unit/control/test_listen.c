@@ -328,7 +328,7 @@ static void a_port_that_comes_free_is_waited_for(void **state)
     int fd = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
     pid_t child = hold(fd, 200);
     uint64_t took = open_takes(0);
-    assert_in_range(took, 100, 900);
+    assert_in_range(took, 100, 1500);
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
@@ -340,7 +340,7 @@ static void all_listeners_together_wait_for_a_second(void **state)
     int second = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
     children[0] = hold(first, 600);
     children[1] = hold(second, 3000);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 1590); /* a second each would be 600 and 1000 */
     assert_non_null(strstr(why, "listeners[1].address: "));
     for (int i = 0; i < 2; i++) {
         kill(children[i], SIGKILL);
@@ -354,7 +354,7 @@ static void a_socket_file_whose_owner_ends_is_waited_for(void **state)
     add_unix("a");
     struct rg_address a;
     pid_t child = hold(occupy(settings.listeners[0].text, &a), 200);
-    assert_in_range(open_takes(0), 100, 900);
+    assert_in_range(open_takes(0), 100, 1500);
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
@@ -365,7 +365,7 @@ static void a_live_socket_is_not_flooded(void **state)
     add_unix("a");
     struct rg_address a;
     int other = occupy(settings.listeners[0].text, &a);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
     assert_non_null(strstr(why, "`ss -lxp`"));
     assert_int_equal(fcntl(other, F_SETFL, O_NONBLOCK), 0);
     int served = accept(other, NULL, NULL);
@@ -383,7 +383,7 @@ static void a_full_queue_is_a_live_socket(void **state)
     int other = occupy(settings.listeners[0].text, &a), clients[2];
     for (int i = 0; i < 2; i++) /* a backlog of 1 takes two */
         clients[i] = connect_to(&a);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 1500);
+    assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
     for (int i = 0; i < 2; i++)
         close(clients[i]);
     close(other);
