@@ -8,10 +8,10 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool lib
                 libcmocka-dev)
 PACKAGES_RUN=(curl)
 PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx apache2-bin
-               wrk)
+               wrk valgrind)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
-PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk)
+PACKAGES_BENCH=(python3 iproute2 nginx-light haproxy wrk gnuplot-nox)
 
 # Named by Debian 13, the same on both; on Debian 12 these come to build/deps.
 PACKAGES_NEWER_BUILD=(liburing-dev)
@@ -24,10 +24,12 @@ declare -A WITHOUT=(
     [curl]="the tests that use curl are skipped"
     [python3-jsonschema]="the configuration's JSON Schema is not tested"
     [python3-yaml]="the configuration's JSON Schema is not tested"
-    [iproute2]="the comparison runs outside a network namespace of its own"
+    [iproute2]="the comparison can only run in the system's network (--congestion system)"
+    [gnuplot-nox]="the report has no plots"
     [nginx]="tests in front of nginx are skipped"
     [apache2-bin]="tests in front of Apache are skipped"
     [wrk]="tests under wrk's load are skipped"
+    [valgrind]="instructions of the HTTP code are not counted"
     [libllhttp-dev]="the HTTP parser is not compared with llhttp"
     [libclang-rt-dev]="nothing is fuzzed"
     [pyflakes3]="Python files are only compiled, not linted"
