@@ -45,7 +45,7 @@ void rg_listener_close(struct rg_worker *w, struct rg_listener *l)
     rg_timer_stop(&l->timer);
     if (l->inflight) {
         l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_CANCEL);
-        rg_ring_cancel_fd(w->ring, l->slot, l->fd);
+        rg_ring_cancel(w->ring, l->slot, RG_OP_ACCEPT);
     }
     close_when_joined(w, l);
 }

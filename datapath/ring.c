@@ -16,7 +16,8 @@
 
 #define SUBMISSIONS     1024u
 #define COMPLETIONS     8192u
-#define PROVIDED        256u /* blocks the kernel may fill before the next turn */
+#define PROVIDED        1024u /* most blocks that the kernel may fill before the next turn */
+#define PROVIDED_LEAST  64u
 #define PROVIDED_GROUP  0
 #define GENERATION_MASK 0xffffffu
 #define SLOTS_MAX       (1u << 20)
@@ -33,6 +34,10 @@ struct rg_ring {
     struct rg_buf *blocks[PROVIDED]; /* by buffer id; NULL: taken, to be replaced */
     uint16_t empty[PROVIDED];        /* ids without a block */
     unsigned n_empty;
+    /* The kernel goes round all blocks it was given, so more than needed cost cache misses: */
+    unsigned provided_wanted;          /* blocks it gets, twice what a turn took lately */
+    unsigned taken;                    /* in this turn */
+    unsigned taken_most, taken_before; /* most in a turn since the last rg_ring_tick, and between the two before */
     struct slot *slots;
     uint32_t n_slots, free_slot;
     struct rg_bufs *bufs;
@@ -71,6 +76,7 @@ static int provide_setup(struct rg_ring *ring)
     ring->provided = io_uring_setup_buf_ring(&ring->uring, PROVIDED, PROVIDED_GROUP, 0, &err);
     if (!ring->provided)
         return err;
+    ring->provided_wanted = PROVIDED_LEAST;
     for (unsigned i = 0; i < PROVIDED; i++)
         ring->empty[ring->n_empty++] = (uint16_t)(PROVIDED - 1 - i);
     rg_ring_provide(ring);
@@ -240,17 +246,11 @@ void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how
     finish_sqe(sqe, slot, RG_OP_SHUTDOWN);
 }
 
-void rg_ring_cancel_fd(struct rg_ring *ring, struct rg_slot slot, int fd)
+/* By name: the kernel looks one operation up. (By descriptor it would go through all that wait on the ring.) */
+void rg_ring_cancel(struct rg_ring *ring, struct rg_slot slot, enum rg_op op)
 {
     struct io_uring_sqe *sqe = get_sqe(ring);
-    io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
-    finish_sqe(sqe, slot, RG_OP_CANCEL);
-}
-
-void rg_ring_cancel_recv(struct rg_ring *ring, struct rg_slot slot)
-{
-    struct io_uring_sqe *sqe = get_sqe(ring);
-    io_uring_prep_cancel64(sqe, user_data(slot, RG_OP_RECV), 0);
+    io_uring_prep_cancel64(sqe, user_data(slot, op), 0);
     finish_sqe(sqe, slot, RG_OP_CANCEL);
 }
 
@@ -311,6 +311,7 @@ static struct rg_buf *take_block(struct rg_ring *ring, const struct io_uring_cqe
     RG_ASSERT(id < PROVIDED && ring->blocks[id]);
     struct rg_buf *b = ring->blocks[id];
     ring->blocks[id] = NULL;
+    ring->taken++;
     ring->empty[ring->n_empty++] = (uint16_t)id;
     b->off = 0;
     b->len = cqe->res > 0 ? (uint32_t)cqe->res : 0;
@@ -345,13 +346,25 @@ bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret)
     return false;
 }
 
+/* Twice the most that a turn took; a turn that took all would have taken more. */
+static void follow_need(struct rg_ring *ring)
+{
+    if (ring->taken > ring->taken_most)
+        ring->taken_most = ring->taken;
+    if (2 * ring->taken > ring->provided_wanted)
+        ring->provided_wanted = 2 * ring->taken < PROVIDED ? 2 * ring->taken : PROVIDED;
+    ring->taken = 0;
+}
+
 void rg_ring_provide(struct rg_ring *ring)
 {
-    if (ring->n_empty == 0)
-        return;
     int mask = io_uring_buf_ring_mask(PROVIDED);
     int added = 0;
-    while (ring->n_empty > 0) {
+
+    if (ring->taken == 0 && PROVIDED - ring->n_empty >= ring->provided_wanted)
+        return;
+    follow_need(ring);
+    while (PROVIDED - ring->n_empty < ring->provided_wanted) {
         struct rg_buf *b = rg_buf_get_spare(ring->bufs);
         if (!b)
             break;
@@ -360,6 +373,15 @@ void rg_ring_provide(struct rg_ring *ring)
         io_uring_buf_ring_add(ring->provided, b->data, b->cap, id, mask, added++);
     }
     io_uring_buf_ring_advance(ring->provided, added);
+}
+
+void rg_ring_tick(struct rg_ring *ring)
+{
+    unsigned most = ring->taken_most > ring->taken_before ? ring->taken_most : ring->taken_before;
+
+    ring->provided_wanted = 2 * most < PROVIDED_LEAST ? PROVIDED_LEAST : 2 * most < PROVIDED ? 2 * most : PROVIDED;
+    ring->taken_before = ring->taken_most;
+    ring->taken_most = 0;
 }
 
 bool rg_ring_has_buffers(const struct rg_ring *ring)

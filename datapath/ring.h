@@ -63,8 +63,7 @@ void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *
 void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n);
 void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const struct sockaddr *sa, socklen_t len);
 void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how);
-void rg_ring_cancel_fd(struct rg_ring *ring, struct rg_slot slot, int fd); /* every operation on fd */
-void rg_ring_cancel_recv(struct rg_ring *ring, struct rg_slot slot);       /* the slot's receive or accept */
+void rg_ring_cancel(struct rg_ring *ring, struct rg_slot slot, enum rg_op op); /* the slot's operation */
 void rg_ring_close(struct rg_ring *ring, struct rg_slot slot, int fd);
 void rg_ring_read_event(struct rg_ring *ring, struct rg_slot slot, int fd, uint64_t *to);
 
@@ -74,6 +73,8 @@ void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms);
 bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret);
 /* Puts fresh blocks where received ones were taken. Once a turn. */
 void rg_ring_provide(struct rg_ring *ring);
+/* Each second: the number of blocks provided follows what turns took in the last two. */
+void rg_ring_tick(struct rg_ring *ring);
 bool rg_ring_has_buffers(const struct rg_ring *ring);
 
 #endif

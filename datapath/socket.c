@@ -71,7 +71,7 @@ void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode 
         if (must_stop && !s->recv_cancelled && !in_flight(s, RG_OP_CANCEL)) {
             s->recv_cancelled = true;
             launch(s, RG_OP_CANCEL);
-            rg_ring_cancel_recv(w->ring, s->slot);
+            rg_ring_cancel(w->ring, s->slot, RG_OP_RECV);
         }
         return;
     }
@@ -114,16 +114,26 @@ void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s)
     rg_ring_shutdown(w->ring, s->slot, s->fd, SHUT_WR);
 }
 
+/* An operation that waits for the peer and was not asked to end yet; RG_OP_COUNT: none. */
+static enum rg_op waits_for_peer(const struct rg_socket *s)
+{
+    static const enum rg_op ops[] = {RG_OP_RECV, RG_OP_SEND, RG_OP_CONNECT};
+    for (unsigned i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (in_flight(s, ops[i]) && !(s->cancelled & 1u << ops[i]))
+            return ops[i];
+    return RG_OP_COUNT;
+}
+
 /* One step further on the way from CLOSING to CLOSED: cancel what still waits, then close when nothing is in flight. */
 static void close_step(struct rg_worker *w, struct rg_socket *s)
 {
-    const unsigned waits = 1u << RG_OP_RECV | 1u << RG_OP_SEND | 1u << RG_OP_CONNECT;
     if (s->state != RG_SOCKET_CLOSING)
         return;
-    if ((s->inflight & waits) && !s->all_cancelled && !in_flight(s, RG_OP_CANCEL)) {
-        s->all_cancelled = true;
+    enum rg_op op = in_flight(s, RG_OP_CANCEL) ? RG_OP_COUNT : waits_for_peer(s);
+    if (op != RG_OP_COUNT) {
+        s->cancelled |= (uint16_t)(1u << op);
         launch(s, RG_OP_CANCEL);
-        rg_ring_cancel_fd(w->ring, s->slot, s->fd);
+        rg_ring_cancel(w->ring, s->slot, op);
     }
     if (s->inflight != 0)
         return;

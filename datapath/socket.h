@@ -37,12 +37,12 @@ enum rg_socket_event {
 struct rg_socket {
     struct rg_slot slot;
     int fd;
-    uint16_t inflight; /* bit per enum rg_op */
+    uint16_t inflight;  /* bit per enum rg_op */
+    uint16_t cancelled; /* closing: the same for those whose cancel was asked for */
     uint8_t state;
     uint8_t armed;       /* enum rg_recv_mode of the receive in flight */
     uint8_t wanted;      /* enum rg_recv_mode: what the owner asked for last */
     bool recv_cancelled; /* the cancel of the receive in flight was asked for */
-    bool all_cancelled;  /* closing: the cancel of everything was asked for */
     bool eof, broken, unsendable;
     bool slow;              /* the peer takes output slowly: it gets small pieces, so that it holds little memory */
     bool fast;              /* the last receive filled its block: more is likely there */

@@ -144,6 +144,11 @@ static void read_mail(struct rg_worker *w)
 static void tick(struct rg_worker *w)
 {
     rg_upstream_tick(w);
+    rg_ring_tick(w->ring);
+    rg_bufs_trim(&w->bufs);
+    rg_pool_trim(&w->conns);
+    rg_pool_trim(&w->exchanges);
+    rg_pool_trim(&w->upstream_conns);
     rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
     w->unix_us_offset = rg_sys_unix_us() - w->now_us; /* the wall clock may have been set */
     rg_timer_start(&w->wheel, &w->tick, w->now_ms + TICK_MS);

@@ -25,6 +25,12 @@ void rg_bufs_fini(struct rg_bufs *bufs)
     rg_pool_fini(&bufs->bulk);
 }
 
+void rg_bufs_trim(struct rg_bufs *bufs)
+{
+    rg_pool_trim(&bufs->small);
+    rg_pool_trim(&bufs->bulk);
+}
+
 uint64_t rg_bufs_bytes(const struct rg_bufs *bufs)
 {
     return bufs->small.bytes + bufs->bulk.bytes;

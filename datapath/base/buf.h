@@ -37,6 +37,7 @@ struct rg_bufs {
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit);
 void rg_bufs_fini(struct rg_bufs *bufs);
 void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit);
+void rg_bufs_trim(struct rg_bufs *bufs); /* each second, see rg_pool_trim */
 uint64_t rg_bufs_bytes(const struct rg_bufs *bufs);
 
 /*

@@ -87,7 +87,6 @@ static RG_COLD struct chunk *chunk_map(struct rg_pool *pool)
     POISON((char *)c + CHUNK_HEADER, pool->chunk_bytes - CHUNK_HEADER);
     rg_list_prepend(&pool->partial, &c->link);
     pool->bytes += pool->chunk_bytes;
-    pool->empty_chunks++;
     return c;
 }
 
@@ -101,9 +100,9 @@ void *rg_pool_get(struct rg_pool *pool)
     } else {
         c = RG_CONTAINER(pool->partial.next, struct chunk, link);
     }
-    if (c->used++ == 0)
-        pool->empty_chunks--;
-    pool->used++;
+    c->used++;
+    if (++pool->used > pool->peak_used)
+        pool->peak_used = pool->used;
     void *object = c->free;
     if (object) {
         UNPOISON(object, pool->object);
@@ -131,8 +130,20 @@ void rg_pool_put(struct rg_pool *pool, void *object)
     pool->used--;
     if (was_full)
         rg_list_prepend(&pool->partial, &c->link);
-    if (c->used == 0 && ++pool->empty_chunks > 1) {
-        pool->empty_chunks--;
-        chunk_unmap(pool, c);
+}
+
+void rg_pool_trim(struct rg_pool *pool)
+{
+    uint64_t peak = pool->peak_used > pool->peak_used_before ? pool->peak_used : pool->peak_used_before;
+    uint64_t keep = (peak + pool->per_chunk - 1) / pool->per_chunk * pool->chunk_bytes;
+
+    for (struct rg_list *i = pool->partial.next, *next; i != &pool->partial && pool->bytes > keep; i = next) {
+        struct chunk *c = RG_CONTAINER(i, struct chunk, link);
+
+        next = i->next;
+        if (c->used == 0)
+            chunk_unmap(pool, c);
     }
+    pool->peak_used_before = pool->peak_used;
+    pool->peak_used = pool->used;
 }

@@ -1,7 +1,7 @@
 /*
  * Pool: objects of one size in chunks of mapped memory. The most recently returned object is handed out first (its
- * cache lines are warm); a chunk that became empty goes back to the kernel, so memory follows the load down as well as
- * up.
+ * cache lines are warm); what was not needed for a while goes back to the kernel (rg_pool_trim), so memory follows the
+ * load down as well as up.
  *
  * Thread: the owner's only. Bounded by max_bytes; get returns NULL there, which callers must expect.
  */
@@ -17,10 +17,11 @@ struct rg_pool {
     size_t object;          /* bytes */
     size_t chunk_bytes;     /* power of two; chunks are aligned to it */
     uint64_t max_bytes;
-    uint64_t bytes; /* mapped now */
-    uint64_t used;  /* objects handed out now */
+    uint64_t bytes;            /* mapped now */
+    uint64_t used;             /* objects handed out now */
+    uint64_t peak_used;        /* most handed out at once since the last rg_pool_trim */
+    uint64_t peak_used_before; /* the same for the time between the last two */
     uint32_t per_chunk;
-    uint32_t empty_chunks; /* kept in reserve, at most one */
 };
 
 void rg_pool_init(struct rg_pool *pool, size_t object, size_t chunk_bytes, uint64_t max_bytes);
@@ -29,5 +30,7 @@ void rg_pool_fini(struct rg_pool *pool); /* every object must have come back */
 /* Content undefined. NULL: at max_bytes, or the kernel has no memory. */
 void *rg_pool_get(struct rg_pool *pool);
 void rg_pool_put(struct rg_pool *pool, void *object);
+/* Called each second: gives back empty chunks beyond what was needed in the last two. */
+void rg_pool_trim(struct rg_pool *pool);
 
 #endif

@@ -235,20 +235,11 @@ void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how
     submit(slot, RG_OP_SHUTDOWN, fd, PLAIN);
 }
 
-void rg_ring_cancel_fd(struct rg_ring *ring, struct rg_slot slot, int fd)
+void rg_ring_cancel(struct rg_ring *ring, struct rg_slot slot, enum rg_op op)
 {
     (void)ring;
     for (unsigned i = 0; i < OPS_MAX; i++)
-        if (sim.ops[i].used && sim.ops[i].fd == fd && sim.ops[i].op != RG_OP_CANCEL)
-            sim.ops[i].cancelled = true;
-    submit(slot, RG_OP_CANCEL, fd, PLAIN);
-}
-
-void rg_ring_cancel_recv(struct rg_ring *ring, struct rg_slot slot)
-{
-    (void)ring;
-    for (unsigned i = 0; i < OPS_MAX; i++)
-        if (sim.ops[i].used && sim.ops[i].slot.index == slot.index && sim.ops[i].op == RG_OP_RECV)
+        if (sim.ops[i].used && sim.ops[i].slot.index == slot.index && sim.ops[i].op == op)
             sim.ops[i].cancelled = true;
     submit(slot, RG_OP_CANCEL, 0, PLAIN);
 }
@@ -491,6 +482,11 @@ void rg_ring_destroy(struct rg_ring *ring)
 }
 
 void rg_ring_provide(struct rg_ring *ring)
+{
+    (void)ring;
+}
+
+void rg_ring_tick(struct rg_ring *ring)
 {
     (void)ring;
 }

@@ -59,7 +59,39 @@ static void memory_follows_the_load_down(void **state)
     assert_true(peak >= N * 8192ull);
     for (unsigned i = 0; i < N; i++)
         rg_pool_put(&pool, objects[i]);
-    assert_true(pool.bytes <= 512 * 1024); /* one chunk stays in reserve */
+    rg_pool_trim(&pool);
+    assert_int_equal(pool.bytes, peak); /* it was needed a moment ago */
+    rg_pool_trim(&pool);
+    assert_int_equal(pool.bytes, peak); /* and in the second before */
+    rg_pool_trim(&pool);
+    assert_int_equal(pool.bytes, 0);
+    rg_pool_fini(&pool);
+    assert_int_equal(pool.bytes, 0);
+}
+
+static void a_steady_swing_keeps_its_memory(void **state)
+{
+    (void)state;
+    struct rg_pool pool;
+    enum { N = 500 };
+    void *objects[N];
+    rg_pool_init(&pool, 8192, 512 * 1024, UINT64_MAX);
+    uint64_t peak = 0;
+    for (unsigned round = 0; round < 10; round++) {
+        for (unsigned i = 0; i < N; i++)
+            objects[i] = rg_pool_get(&pool);
+        for (unsigned i = 0; i < N; i++)
+            rg_pool_put(&pool, objects[i]);
+        rg_pool_trim(&pool);
+        peak = peak ? peak : pool.bytes;
+        assert_int_equal(pool.bytes, peak);
+    }
+    /* What is in use stays, and so do chunks that hold a part of it. */
+    void *one = rg_pool_get(&pool);
+    for (unsigned i = 0; i < 3; i++)
+        rg_pool_trim(&pool);
+    assert_int_equal(pool.bytes, 512 * 1024);
+    rg_pool_put(&pool, one);
     rg_pool_fini(&pool);
     assert_int_equal(pool.bytes, 0);
 }
@@ -86,9 +118,8 @@ static void the_limit_holds_and_gives_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hands_out_the_last_returned_first),
-        cmocka_unit_test(objects_do_not_overlap),
-        cmocka_unit_test(memory_follows_the_load_down),
+        cmocka_unit_test(hands_out_the_last_returned_first), cmocka_unit_test(objects_do_not_overlap),
+        cmocka_unit_test(memory_follows_the_load_down),      cmocka_unit_test(a_steady_swing_keeps_its_memory),
         cmocka_unit_test(the_limit_holds_and_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
