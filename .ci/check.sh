@@ -57,7 +57,6 @@ check_shell()
 python_scripts()
 {
     tracked '*.py'
-    tracked bench/compare
 }
 
 check_python()

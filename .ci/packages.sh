@@ -11,7 +11,7 @@ PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx
                wrk valgrind)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
-PACKAGES_BENCH=(python3 iproute2 nginx-light haproxy wrk gnuplot-nox)
+PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk gnuplot-nox)
 
 # Named by Debian 13, the same on both; on Debian 12 these come to build/deps.
 PACKAGES_NEWER_BUILD=(liburing-dev)

@@ -33,7 +33,7 @@ class Count:
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
+    here = os.path.dirname(os.path.abspath(sys.argv[1]))
     count = Count()
     args = ["-p", "no:cacheprovider", "--rootdir", here, "-c", os.path.join(here, "pytest.ini"), "-q", "-ra",
             "--durations=5", "--tb=short", *sys.argv[1:]]

@@ -1,0 +1,241 @@
+"""Who is compared: one row of KINDS each, a readable configuration in bench/peers, and settings that scenarios ask for.
+
+A contender is written `kind`, or `kind+setting` for one that differs in a setting: `ringgate+hash`, `nginx+log`.
+"""
+
+import dataclasses
+import http.client
+import os
+import pathlib
+import re
+import shutil
+import socket
+import time
+
+from . import machine
+from .programs import Failure, SYSTEM_PATH, find_binary, find_program, version_of
+
+PEER_FOLDER = pathlib.Path(__file__).resolve().parent.parent / "peers"
+LOG_NAME = "access.log"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    title: str
+    template: str = ""            # in bench/peers; without one everything is in the command
+    command: tuple = ()           # after the program; {conf}, {dir}, {listen}, {replica}, {workers}, {congestion} are filled in
+    version: tuple = ("-v",)
+    ours: bool = False            # in the folder of the build, not installed
+    settings: dict = dataclasses.field(default_factory=dict)  # setting -> placeholders that it changes
+    defaults: dict = dataclasses.field(default_factory=dict)
+    unix: str = "unix:{}"         # how it writes the address of a UNIX socket
+
+
+def nginx_like_log():
+    return {"log": {"log": "{dir}/" + LOG_NAME + " json buffer=64k flush=1s"}}
+
+
+KINDS = {
+    "ringgate": Kind("ringgate", "ringgate.yaml", ("-c", "{conf}"), ("--version",), ours=True,
+                     defaults={"steering": "load", "log": '"off"'},
+                     settings={"log": {"log": "{dir}/" + LOG_NAME}, "load": {"steering": "load"},
+                               "hash": {"steering": "hash"}, "off": {"steering": "off"}}),
+    "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},
+                  settings=nginx_like_log()),
+    "haproxy": Kind("HAProxy", "haproxy.cfg", ("-db", "-f", "{conf}"), defaults={"log": "off"}, unix="unix@{}",
+                    settings={"log": {"log": "on"}}),
+    "envoy": Kind("Envoy", "envoy.yaml", ("--concurrency", "{workers}", "--log-level", "warning", "--disable-hot-restart",
+                                          "-c", "{conf}"), ("--version",)),
+    "h2o": Kind("h2o", "h2o.conf", ("-c", "{conf}"), unix="[unix:{}]"),
+    "caddy": Kind("Caddy", "Caddyfile", ("run", "--adapter", "caddyfile", "--config", "{conf}"), ("version",),
+                  unix="unix/{}"),
+    "floor": Kind("floor", "", ("--listen", "{listen}", "--replica", "{replica}", "--workers", "{workers}",
+                                "--congestion", "{congestion}"), ours=True),
+    "direct": Kind("origin alone", ours=True),
+}
+BINARIES = {"ringgate": "ringgate", "floor": "ringgate-floor", "direct": "ringgate-origin"}
+CLIENTS = 0.6                                # of a process's descriptors, the rest is for the other side: few are active
+PEERS = ("nginx", "haproxy")                 # the best peer is one of these
+OPTIONAL_PEERS = ("envoy", "h2o", "caddy")   # measured where a scenario has no settings that only the others know
+ENVOY_ADDRESS = {"tcp": "socket_address: {{ address: 127.0.0.1, port_value: {} }}", "unix": "pipe: {{ path: {} }}"}
+
+
+def kind_of(label):
+    return label.split("+")[0].split("@")[0]
+
+
+def check_label(label):
+    name, *settings = label.split("+")
+    kind = KINDS.get(name.split("@")[0])
+    if kind is None:
+        raise Failure(f"contender {label!r}: wanted one of {', '.join(KINDS)}", 2)
+    for setting in settings:
+        if setting not in kind.settings:
+            known = ", ".join(kind.settings) or "none"
+            raise Failure(f"contender {label!r}: {name} has no setting {setting!r}, only: {known}", 2)
+
+
+def installed_optional_peers():
+    return [name for name in OPTIONAL_PEERS if shutil.which(name, path=SYSTEM_PATH)]
+
+
+def fill(template, values):
+    """Every @NAME@ outside of comments must have a value."""
+    text = (PEER_FOLDER / template).read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name.upper()}@", str(value))
+    left = re.search(r"^[^#\n]*(@[A-Z_]+@)", text, re.MULTILINE)
+    if left:
+        raise Failure(f"bench/peers/{template}: nothing to put for {left.group(1)}", 2)
+    return text
+
+
+@dataclasses.dataclass
+class Contender:
+    """One that runs: where it is asked, and which process it is."""
+
+    label: str
+    port: int
+    program: object
+    admin: int | None = None
+    log: pathlib.Path | None = None
+    log_is_cut: bool = False
+    pids: tuple = ()
+
+    @property
+    def kind(self):
+        return kind_of(self.label)
+
+    def get(self, target):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", target)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def metrics(self):
+        """Sums of ringgate's counters over their labels; of others nothing."""
+        if self.admin is None:
+            return {}
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=2)
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+            connection.close()
+        except (OSError, http.client.HTTPException):
+            return {}
+        sums = {}
+        for name, value in re.findall(r"^(\w+)(?:\{[^}]*\})? ([0-9.e+]+)$", text, re.MULTILINE):
+            sums[name] = sums.get(name, 0.0) + float(value)
+        return sums
+
+    def wait_until_it_answers(self, target, expected):
+        deadline = time.monotonic() + 10
+        problem = "no answer"
+        while time.monotonic() < deadline:
+            self.program.check()
+            try:
+                status, body = self.get(target)
+                if status == 200 and (expected is None or body == expected):
+                    # Workers are processes of some: from here on they are known.
+                    self.pids = tuple(machine.family(self.program.pid))
+                    return body
+                problem = f"status {status}, {len(body)} bytes"
+            except (OSError, http.client.HTTPException) as error:
+                problem = str(error)
+            time.sleep(0.05)
+        raise Failure(f"{self.label} does not pass {target} on: {problem}; its log: {self.program.output()[-1000:] or 'empty'}")
+
+
+class Field:
+    """The origin and the contenders of one scenario, all running; only one of them gets load at a time."""
+
+    def __init__(self, options, programs, ports):
+        self.options, self.programs, self.ports = options, programs, ports
+        self.contenders = []
+
+    def start(self, labels, target, replica):
+        origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
+        command = [self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
+                   "--threads", self.options.origin_threads, "--quiet"]
+        self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
+        self.replica = str(origin_path) if replica == "unix" else f"127.0.0.1:{origin_port}"
+        expected = self.origin.wait_until_it_answers(target, None)
+        for label in labels:
+            contender = self.origin if label == "direct" else self.start_proxy(label)
+            contender.wait_until_it_answers(target, expected)
+            self.contenders.append(contender)
+
+    def binary(self, label):
+        kind = kind_of(label)
+        if label.split("+")[0] in self.options.binaries:  # another revision of ours
+            return self.options.binaries[label.split("+")[0]]
+        return find_binary(self.options.bin, BINARIES[kind]) if KINDS[kind].ours else find_program(kind)
+
+    def start_proxy(self, label):
+        kind = KINDS[kind_of(label)]
+        folder = self.programs.folder / label
+        folder.mkdir(exist_ok=True)
+        port, admin = self.ports.take(), self.ports.take()
+        values = {"dir": folder, "port": port, "admin": admin, "listen": f"127.0.0.1:{port}",
+                  "replica": self.replica_for(kind), "workers": self.options.workers,
+                  "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template,
+                  "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
+                  "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
+        values.update(settings_of(label, kind, values))
+        if kind.template:
+            (folder / kind.template).write_text(fill(kind.template, values))
+        program = self.programs.start(label, [self.binary(label), *(part.format(**values) for part in kind.command)])
+        ours = kind_of(label) == "ringgate"
+        return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program))
+
+    def replica_for(self, kind):
+        is_unix = self.replica.startswith("/")
+        if kind.template == "envoy.yaml":
+            return ENVOY_ADDRESS["unix" if is_unix else "tcp"].format(self.replica if is_unix else self.replica.split(":")[1])
+        return kind.unix.format(self.replica) if is_unix else self.replica
+
+    @staticmethod
+    def log_of(label, folder, program):
+        """HAProxy's goes to its standard output: a file here, so that no log daemon takes CPU time."""
+        if "log" not in label.split("+"):
+            return None
+        return program.log if kind_of(label) == "haproxy" else folder / LOG_NAME
+
+    def stop(self):
+        for contender in reversed(self.contenders):
+            if contender is not self.origin:
+                self.programs.stop(contender.program)
+        self.programs.stop(self.origin.program)
+        self.contenders.clear()
+
+
+def settings_of(label, kind, values):
+    found = dict(kind.defaults)
+    for setting in label.split("+")[1:]:
+        found.update(kind.settings[setting])
+    return {name: text.format(**values) for name, text in found.items()}
+
+
+def versions(labels, folder):
+    """Of everything that took part."""
+    found = {}
+    for name in dict.fromkeys(kind_of(label) for label in labels):
+        kind = KINDS[name]
+        if name in ("floor", "direct"):
+            continue  # built from the same commit as ringgate
+        program = find_binary(folder, BINARIES[name]) if kind.ours else find_program(name)
+        found[name] = version_of([program, *kind.version])
+    return found
+
+
+def check_unix_path(folder):
+    """A UNIX socket's path has 107 bytes at most; a long TMPDIR must not show as a failure to connect."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.bind(str(folder / "origin-00.sock"))
+        except OSError as error:
+            raise Failure(f"{folder}: no UNIX socket there ({error}): set TMPDIR to a shorter path", 2) from error
+    (folder / "origin-00.sock").unlink()

@@ -1,0 +1,160 @@
+"""What asks: ringgate-load, or wrk and h2load as a cross-check. Whichever it is, the result reads the same."""
+
+import dataclasses
+import json
+import re
+
+from .programs import Failure, find_binary, find_program
+
+ERRORS = ("connect", "read", "write", "status", "timeout", "protocol")
+REQUEST_TIMEOUT = 10  # seconds; also how long a load may go on after its time
+
+# Only done() is defined, so wrk's Lua costs nothing per request.
+WRK_REPORT = """
+done = function(summary, latency, requests)
+  io.write(string.format('\\nREPORT {"requests": %d, "duration_us": %d, "connect": %d, "read": %d, "write": %d, ' ..
+    '"status": %d, "timeout": %d, "bytes": %d, "p50": %d, "p90": %d, "p99": %d, "p999": %d, "max": %d}\\n',
+    summary.requests, summary.duration, summary.errors.connect, summary.errors.read, summary.errors.write,
+    summary.errors.status, summary.errors.timeout, summary.bytes, latency:percentile(50), latency:percentile(90),
+    latency:percentile(99), latency:percentile(99.9), latency.max))
+end
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to send for how long; without a rate as fast as answers come (closed loop)."""
+
+    port: int
+    path: str
+    connections: int
+    active: int
+    threads: int
+    seconds: float
+    warmup: float
+    rate: float | None = None
+    options: tuple = ()
+
+    def is_plain(self):
+        return self.rate is None and not self.options and self.active == self.connections
+
+
+@dataclasses.dataclass
+class Result:
+    requests: int
+    rate: float
+    seconds: float
+    errors: dict
+    latency_us: dict
+    share: float | None = None     # of the CPU time that its threads could have had
+    behind: dict | None = None     # open loop: how late it was through its own fault
+    hgrm: str | None = None
+
+    def failed(self):
+        return sum(self.errors.values())
+
+
+class RinggateLoad:
+    name = "ringgate-load"
+
+    def __init__(self, options, folder):
+        self.program = find_binary(options.bin, "ringgate-load")
+        self.folder = folder
+
+    @staticmethod
+    def can(order):
+        return order.seconds > 0
+
+    def command(self, order):
+        command = [self.program, "--connect", f"127.0.0.1:{order.port}", "--path", order.path,
+                   "--connections", order.connections, "--threads", order.threads, "--duration", f"{order.seconds:g}",
+                   "--warmup", f"{order.warmup:g}", "--timeout", REQUEST_TIMEOUT,
+                   "--json", self.folder / "load.json", "--hgrm", self.folder / "load.hgrm", "--quiet", *order.options]
+        if order.active != order.connections:
+            command += ["--active", order.active]
+        if order.rate is not None:
+            command += ["--rate", f"{order.rate:.0f}"]
+        return command
+
+    def result(self, order, program, status, usage):
+        if status not in (0, 1):
+            raise Failure(f"ringgate-load ended with status {status}: {program.output()[-1000:] or 'no output'}")
+        told = json.loads((self.folder / "load.json").read_text())
+        errors = {kind: told["errors"].get(kind, 0) for kind in ERRORS}
+        hgrm = (self.folder / "load.hgrm").read_text()
+        return Result(told["requests"], told["rate"], told["seconds"], errors, told["latency_us"],
+                      told["cpu"]["share"], told.get("behind"), hgrm)
+
+
+class Wrk:
+    name = "wrk"
+
+    def __init__(self, options, folder):
+        self.program = find_program("wrk")
+        self.script = folder / "report.lua"
+        self.script.write_text(WRK_REPORT)
+
+    @staticmethod
+    def can(order):
+        return order.is_plain()
+
+    def command(self, order):
+        threads = min(order.threads, order.connections)
+        seconds = max(1, round(order.seconds))  # whole ones are all it knows
+        return [self.program, "-t", threads, "-c", order.connections, "-d", f"{seconds}s", "--timeout",
+                f"{REQUEST_TIMEOUT}s", "-s", self.script, f"http://127.0.0.1:{order.port}{order.path}"]
+
+    def result(self, order, program, status, usage):
+        found = re.search(r"^REPORT (\{.*\})$", program.output(), re.MULTILINE)
+        if status != 0 or not found:
+            raise Failure(f"wrk ended with status {status}: {program.output()[-500:]}")
+        told = json.loads(found.group(1))
+        seconds = told["duration_us"] / 1e6
+        latency = {name: told[name] for name in ("p50", "p90", "p99", "p999", "max")}
+        return Result(told["requests"], told["requests"] / seconds, seconds, {kind: told.get(kind, 0) for kind in ERRORS},
+                      latency, share=usage / (order.threads * seconds))
+
+
+class H2load:
+    name = "h2load"
+    UNITS = {"us": 1, "ms": 1e3, "s": 1e6}
+
+    def __init__(self, options, folder):
+        self.program = find_program("h2load")
+
+    @staticmethod
+    def can(order):
+        return order.is_plain()
+
+    def command(self, order):
+        return [self.program, "--h1", "-t", min(order.threads, order.connections), "-c", order.connections,
+                "-D", f"{order.seconds:g}", "--warm-up-time", f"{max(0.1, order.warmup):g}", "-T", REQUEST_TIMEOUT,
+                f"http://127.0.0.1:{order.port}{order.path}"]
+
+    def result(self, order, program, status, usage):
+        text = program.output()
+        rate = re.search(r"finished in .*?, ([0-9.]+) req/s", text)
+        count = re.search(r"requests: .*? (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+        times = re.search(r"time for request:\s+\S+\s+([0-9.]+)(us|ms|s)\s+([0-9.]+)(us|ms|s)", text)
+        if status != 0 or not rate or not count or not times:
+            raise Failure(f"h2load ended with status {status}: {text[-500:]}")
+        succeeded, failed, errored, timeout = map(int, count.groups())
+        errors = dict.fromkeys(ERRORS, 0) | {"status": failed - errored, "read": errored, "timeout": timeout}
+        latency = {"max": float(times.group(1)) * self.UNITS[times.group(2)],
+                   "mean": float(times.group(3)) * self.UNITS[times.group(4)]}
+        return Result(succeeded, float(rate.group(1)), order.seconds, errors, latency,
+                      share=usage / (order.threads * order.seconds))
+
+
+LOADS = {one.name: one for one in (RinggateLoad, Wrk, H2load)} | {"ringgate": RinggateLoad}
+
+
+def per_thread_limit(result):
+    """Whether its threads had no time left."""
+    return result.share is not None and result.share >= 0.9
+
+
+def was_behind(result):
+    """Open loop: more than one request of a hundred left late by its own fault, and by more than a millisecond."""
+    behind = result.behind or {}
+    return behind.get("requests", 0) > 0.01 * max(1, result.requests) and behind.get("max_us", 0) > 1000

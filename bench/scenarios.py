@@ -1,0 +1,113 @@
+"""What is measured, and what is to be reached. A new scenario is an entry of SCENARIOS; a new goal one of TARGETS."""
+
+import dataclasses
+
+KIB, MIB = 1024, 1024 * 1024
+PROXIES = ("ringgate", "nginx", "haproxy", "others", "floor")  # others: Envoy, h2o, Caddy where they are installed
+ALL = (*PROXIES, "direct")                                     # direct: the origin alone, the ceiling
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    path: str = "/bytes/1024"
+    connections: int = 64
+    active: int | None = None       # of the connections that many send, the others stay open; None: all
+    threads: int = 1                # of the load generator
+    load: tuple = ()                # more options of ringgate-load
+    body: int = 0                   # bytes of a body, up or down: rates are then shown in bytes, too
+    contenders: tuple = ALL         # `kind` or `kind+setting`: bench/harness/contenders.py has the settings
+    replica: str = "tcp"            # or unix: how everybody reaches the origin
+    rates: tuple = ()               # open loop, as shares of the best peer's peak: latencies are measured there
+    disturb: str | tuple = ()       # "freeze" stops a worker, a tuple is more options of the load: measured at rates[0],
+    quick: bool = False             # beside a calm run at the same rate
+
+
+LATENCIES = (0.5, 0.8)
+
+SCENARIOS = (
+    Scenario("keepalive-64", "1 KiB, 64 connections", rates=LATENCIES, quick=True),
+    Scenario("keepalive-256", "1 KiB, 256 connections", connections=256, rates=LATENCIES),
+    Scenario("keepalive-1024", "1 KiB, 1,024 connections", connections=1024, rates=LATENCIES),
+    Scenario("keepalive-10000", "1 KiB, 10,000 connections, 64 of them active", connections=10000, active=64,
+             rates=LATENCIES),
+    Scenario("keepalive-1", "1 KiB, one connection", connections=1, rates=LATENCIES),
+    Scenario("empty", "no body, 64 connections", path="/bytes/0"),
+    Scenario("unix-64", "1 KiB, 64 connections, UNIX socket to the replica", replica="unix", rates=LATENCIES),
+    Scenario("per-connection", "1 KiB, a connection for each request, 64 at a time", load=("--per-connection",),
+             rates=LATENCIES, quick=True),
+    Scenario("body-16k", "16 KiB, 64 connections", path="/bytes/16384", body=16 * KIB),
+    Scenario("body-256k", "256 KiB down, 16 connections", path="/bytes/262144", connections=16, body=256 * KIB, quick=True),
+    Scenario("body-8m", "8 MiB down, 16 connections", path="/bytes/8388608", connections=16, body=8 * MIB),
+    Scenario("upload-256k", "256 KiB up, 16 connections", path="/sink?hash=0", connections=16, body=256 * KIB,
+             load=("--method", "PUT", "--body-bytes", str(256 * KIB))),
+    Scenario("upload-8m", "8 MiB up, 16 connections", path="/sink?hash=0", connections=16, body=8 * MIB,
+             load=("--method", "PUT", "--body-bytes", str(8 * MIB))),
+    Scenario("access-log", "1 KiB, 64 connections, access log in JSON on and off",
+             contenders=("ringgate", "ringgate+log", "nginx", "nginx+log", "haproxy", "haproxy+log", "direct")),
+    Scenario("skew", "1 KiB, 64 connections of which 4 do 90 % of the work; steering by load, hash, off",
+             contenders=("ringgate+load", "ringgate+hash", "ringgate+off", "nginx", "haproxy", "direct"),
+             rates=(0.5,), disturb=("--skew", "4:90")),
+    Scenario("stalled-worker", "a connection for each request, one worker stopped for 1 s; steering by load, hash, off",
+             contenders=("ringgate+load", "ringgate+hash", "ringgate+off", "nginx", "haproxy", "direct"),
+             load=("--per-connection",), rates=(0.3,), disturb="freeze"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A figure of one contender, divided by that of another, and the bound of the quotient."""
+
+    text: str
+    scenario: str
+    figure: str                     # rate, cpu_us, p99_us, p999_us, pss_kib, or log_lost (a count, divided by nothing)
+    bound: float
+    at_least: bool = False          # otherwise at most
+    phase: str = "peak"
+    contender: str = "ringgate"
+    against: str = "best peer"      # the better one by that figure; "each peer"; a contender; "calm": itself, undisturbed;
+                                    # "scenario NAME": itself, there; "nothing"
+
+
+def keepalive_targets(scenario, what, rate, cpu):
+    return (Target(f"{what}: requests/s", scenario, "rate", rate, at_least=True),
+            Target(f"{what}: CPU a request", scenario, "cpu_us", cpu))
+
+
+def body_targets(scenario, what):
+    return (Target(f"{what}: bytes/s", scenario, "rate", 1.15, at_least=True),
+            Target(f"{what}: CPU a byte, below both", scenario, "cpu_us", 1.0, against="each peer"))
+
+
+def latency_targets(scenario, what):
+    return tuple(Target(f"{what}: {name} at 50 % of the best peer's peak", scenario, figure, 0.8, phase="50%")
+                 for name, figure in (("p99", "p99_us"), ("p99.9", "p999_us")))
+
+
+TARGETS = (
+    *keepalive_targets("keepalive-64", "64 connections", 1.55, 0.55),
+    Target("64 connections: requests/s of the floor's", "keepalive-64", "rate", 0.92, at_least=True, against="floor"),
+    *keepalive_targets("keepalive-256", "256 connections", 1.55, 0.55),
+    Target("256 connections: requests/s of the floor's", "keepalive-256", "rate", 0.92, at_least=True, against="floor"),
+    *keepalive_targets("keepalive-1024", "1,024 connections", 1.7, 0.45),
+    Target("UNIX socket to the replica: requests/s", "unix-64", "rate", 1.7, at_least=True),
+    Target("connection per request: requests/s", "per-connection", "rate", 1.4, at_least=True),
+    *body_targets("body-256k", "256 KiB down"),
+    *body_targets("body-8m", "8 MiB down"),
+    *body_targets("upload-256k", "256 KiB up"),
+    *body_targets("upload-8m", "8 MiB up"),
+    Target("memory with 8 MiB down, of that with 256 KiB", "body-8m", "pss_kib", 1.25, against="scenario body-256k"),
+    Target("memory with 8 MiB up, of that with 256 KiB", "upload-8m", "pss_kib", 1.25, against="scenario upload-256k"),
+    *latency_targets("keepalive-64", "64 connections"),
+    *latency_targets("keepalive-256", "256 connections"),
+    *latency_targets("keepalive-1024", "1,024 connections"),
+    Target("access log on: requests/s of those without", "access-log", "rate", 0.94, at_least=True,
+           contender="ringgate+log", against="ringgate"),
+    Target("access log on: records lost and not counted", "access-log", "log_lost", 0, contender="ringgate+log",
+           against="nothing"),
+    Target("skewed load: p99 of the calm run's", "skew", "p99_us", 1.5, phase="disturbed", contender="ringgate+load",
+           against="calm"),
+    Target("stalled worker: p99 of the calm run's", "stalled-worker", "p99_us", 1.5, phase="disturbed",
+           contender="ringgate+load", against="calm"),
+)

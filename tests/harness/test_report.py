@@ -1,0 +1,97 @@
+"""What is written: tables, marks, CSV, the document, and the plots where gnuplot is."""
+
+import csv
+import shutil
+import xml.dom.minidom
+
+import pytest
+from rows import row
+
+from harness import document, plots, report, targets
+from harness.measure import Samples
+from harness.programs import Failure
+from scenarios import TARGETS
+
+
+def cells_of(text, first):
+    """The cells of the table line that begins with that."""
+    line = next(line for line in text.split("\n") if line.startswith(f"| {first} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_peak_table(scenario):
+    cells = cells_of(report.peak_table(scenario), "ringgate")
+    assert cells[1:6] == ["1,500 (1,350-1,650)", "1.50", "0.94", "6.0 (6.0-6.0)", "0.60"]
+    assert cells[6:10] == ["1.5+4.5", "0.50", "4.0", "0"]
+    assert cells_of(report.peak_table(scenario), "direct")[2] == "-"
+
+
+def test_bodies_are_shown_in_bytes(scenario):
+    scenario["body"] = 262144
+    cells = cells_of(report.peak_table(scenario), "ringgate")
+    assert cells[8:10] == ["375.0", "24.0"]  # 1,500 times a quarter; 6 CPU-us for a quarter
+
+
+def test_marks(scenario):
+    scenario["rounds"]["ringgate"]["peak"][1] = row(1500, generator_limited=True, others=0.5)
+    assert cells_of(report.peak_table(scenario), "ringgate")[-1] == "GN"
+    assert cells_of(report.peak_table(scenario), "nginx")[-1] == ""
+
+
+def test_everything_is_in_the_report(results, tmp_path):
+    results["targets"] = targets.evaluate_all(TARGETS, results["scenarios"])
+    report.write(results, tmp_path, ["a.svg"])
+    text = (tmp_path / "report.md").read_text()
+    for part in ("a CPU", "spectre_v2", "abc subject", "nginx/1", "cubic", "64 connections: requests/s", "missed", "reached",
+                 "generator's own peak", "3,000", "![a.svg](a.svg)", "Envoy, h2o, Caddy", "50%: 500/s"):
+        assert part in text, part
+    assert report.read(tmp_path) == results
+    rows = list(csv.DictReader(open(tmp_path / "results.csv", newline="")))
+    assert len(rows) == 5 * 3 + 3 * 3
+    assert rows[0]["contender"] == "ringgate" and float(rows[0]["rate"]) == 1500 and float(rows[0]["p99_us"]) == 1000
+
+
+def test_records_of_the_access_log(scenario):
+    log = {"written": 9, "requests": 11, "dropped": 1, "lost": 1}
+    scenario["rounds"]["ringgate"]["peak"] = [row(1, log=log)] * 3
+    assert cells_of(report.log_table(scenario), "ringgate")[1:] == ["33", "27", "3", "3"]
+
+
+def test_document_keeps_its_words(results):
+    old = f"# Performance\n\nwords before\n\n{document.BEGIN}\n\nold figures\n\n{document.END}\n\nwords after\n"
+    new = document.written(old, results)
+    assert new.startswith("# Performance\n\nwords before\n") and new.endswith("\n\nwords after\n")
+    assert "old figures" not in new and "1,500 (1,350-1,650)" in new
+    assert document.written(new, results) == new
+
+
+def test_document_without_marks_is_left_alone(results):
+    with pytest.raises(Failure, match="lacks a mark"):
+        document.written("# Performance\n", results)
+
+
+@pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
+def test_plots(results, tmp_path):
+    (tmp_path / "hgrm").mkdir()
+    (tmp_path / "hgrm" / "a.hgrm").write_text(
+        "       Value     Percentile TotalCount 1/(1-Percentile)\n\n"
+        "       0.100 0.500000000000          5           2.00\n"
+        "       0.900 0.990000000000         99         100.00\n"
+        "       1.500 1.000000000000        100            inf\n#[Mean = 0.2, StdDeviation = 0.1]\n")
+    assert list(plots.curve(tmp_path / "hgrm" / "a.hgrm")) == [(2.0, 0.1), (100.0, 0.9)]
+    for one in results["scenarios"][0]["rounds"]["ringgate"]["50%"]:
+        one["hgrm"] = "hgrm/a.hgrm"
+    made = plots.draw(results, tmp_path)
+    assert made == ["ratio-rate.svg", "ratio-cpu.svg", "latency-keepalive-64-50.svg"]
+    for name in made:
+        assert xml.dom.minidom.parse(str(tmp_path / name)).documentElement.tagName == "svg"
+
+
+def test_samples_between_two_looks():
+    samples = Samples({})
+    samples.rows = [{"at": 10.0, "x": 0.0}, {"at": 11.0, "x": 1.0}, {"at": 13.0, "x": 1.0}]
+    assert samples.value("x", 10.5) == 0.5
+    assert samples.used("x", 10.5, 11.0) == 1.0
+    assert samples.used("x", 11.0, 13.0) == 0.0
+    assert samples.used("x", 0.0, 11.0) == 1.0  # from where something is known
+    assert samples.used("x", 14.0, 15.0) == 0.0

@@ -1,0 +1,97 @@
+"""The harness itself, in a tiny configuration, against the programs of this build (BENCH_BIN)."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rows import BENCH
+
+BIN = pathlib.Path(os.environ.get("BENCH_BIN", BENCH.parent / "build/release/bin"))
+TINY = ["--scenario", "keepalive-64", "--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--only", "ringgate,direct"]
+
+
+@pytest.fixture
+def harness(tmp_path):
+    """Starts it as ./dev bench does, with a folder of its own for what it starts, by which leftovers are found."""
+    if not all((BIN / name).exists() for name in ("ringgate", "ringgate-origin", "ringgate-load")):
+        pytest.skip(f"not all programs are in {BIN}")
+    scratch = tmp_path / "t"
+    scratch.mkdir()
+
+    def start(*arguments):
+        more = [] if os.geteuid() == 0 else ["--congestion", "system"]
+        return subprocess.Popen([sys.executable, "-m", "harness", "--bin", BIN, "--report", tmp_path / "report", *arguments, *more],
+                                env={**os.environ, "PYTHONPATH": str(BENCH), "TMPDIR": str(scratch)},
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    start.report, start.scratch = tmp_path / "report", scratch
+    return start
+
+
+def left_over(scratch):
+    """Processes whose command names the folder: the gateway's configuration and the origin's socket are in it."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(scratch).encode() in command and b"harness" not in command:
+                found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def test_a_tiny_run(harness):
+    process = harness(*TINY)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert "this takes about" in out and "keepalive-64" in out
+    results = json.loads((harness.report / "results.json").read_text())
+    rounds = results["scenarios"][0]["rounds"]
+    assert set(rounds) == {"ringgate", "direct"} and set(rounds["ringgate"]) == {"peak", "50%", "80%"}
+    peak = rounds["ringgate"]["peak"][0]
+    assert peak["requests"] > 100 and peak["failed"] == 0 and peak["pss_kib"] > 500
+    assert 0 < peak["enters"] < 5 and 1 < peak["cpu_us"] < 10000
+    half = rounds["ringgate"]["50%"][0]
+    assert 0 < half["latency_us"]["p50"] <= half["latency_us"]["p99"] <= half["latency_us"]["max"]
+    assert (harness.report / half["hgrm"]).stat().st_size > 0
+    assert "The generator's own peak" in (harness.report / "report.md").read_text()
+    assert (harness.report / "results.csv").read_text().count("\n") == 1 + 2 + 2
+    assert not left_over(harness.scratch) and not list(harness.scratch.iterdir())
+
+
+def test_an_interrupt_leaves_nothing_behind(harness):
+    process = harness(*TINY, "--seconds", "30")
+    deadline = time.monotonic() + 20
+    while not any("ringgate-origin" in one for one in left_over(harness.scratch)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "interrupted" in err
+    assert not left_over(harness.scratch) and not list(harness.scratch.iterdir())
+
+
+def test_a_program_that_is_missing(harness, tmp_path):
+    process = harness(*TINY, "--bin", str(tmp_path))
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2 and "ringgate" in err and "./dev build release" in err
+
+
+def test_a_wrong_scenario(harness):
+    process = harness("--scenario", "nonsense")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2 and "there are: keepalive-64" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give up rights")
+def test_without_root(harness):
+    process = subprocess.run([sys.executable, "-m", "harness", "--bin", BIN, *TINY, "--report", harness.report],
+                             env={**os.environ, "PYTHONPATH": str(BENCH)}, capture_output=True, text=True, user=65534, timeout=20)
+    assert process.returncode == 2 and "run as root" in process.stderr and "--congestion system" in process.stderr
