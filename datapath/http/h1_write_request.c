@@ -2,6 +2,7 @@
  * The request head for the replica. Every decision about a known field is a bit in the selection's drop set; what is
  * replaced or extended is written behind the lines that stayed. Hot: once per request. Pure, thread: any.
  */
+#include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_write_out.h"
 
 #define WEBSOCKET_IDS                                                                    \
@@ -71,24 +72,10 @@ static void write_framing(struct out *o, const struct rg_framing *framing)
 
 /* ---- Who asked: X-Forwarded-*, X-Real-IP, Forwarded ---- */
 
-static bool is_token_byte(char c)
-{
-    return (c >= '0' && c <= '9') || (rg_lower(c) >= 'a' && rg_lower(c) <= 'z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_token(struct rg_str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!is_token_byte(s.ptr[i]))
-            return false;
-    return s.len != 0;
-}
-
 /* A value of Forwarded: a token as it is, else a quoted string. */
 static void write_token_or_quoted(struct out *o, struct rg_str s)
 {
-    if (is_token(s)) {
+    if (rg_str_is(s, RG_CHAR_TOKEN)) {
         out_str(o, s);
         return;
     }
