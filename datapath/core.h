@@ -79,4 +79,11 @@ struct rg_worker {
 
 struct rg_str rg_worker_date(struct rg_worker *w);
 
+/* The numbers above are kept for the control thread, which lifts the process's limit for a moment to use them: whatever
+ * the datapath opens in that moment has to be given back. */
+static inline bool rg_worker_may_hold(const struct rg_worker *w, int fd)
+{
+    return w->settings->descriptors == 0 || (uint32_t)fd < w->settings->descriptors;
+}
+
 #endif

@@ -14,7 +14,7 @@
 
 static void accept_more(struct rg_worker *w, struct rg_listener *l)
 {
-    if (l->inflight & 1u << RG_OP_ACCEPT)
+    if (l->inflight & (1u << RG_OP_ACCEPT | 1u << RG_OP_CANCEL)) /* the cancel might hit the new one */
         return;
     l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_ACCEPT);
     rg_ring_accept(w->ring, l->slot, l->fd);
@@ -43,7 +43,7 @@ void rg_listener_close(struct rg_worker *w, struct rg_listener *l)
         return;
     l->state = RG_LISTENER_CLOSING;
     rg_timer_stop(&l->timer);
-    if (l->inflight) {
+    if (l->inflight && !(l->inflight & 1u << RG_OP_CANCEL)) {
         l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_CANCEL);
         rg_ring_cancel(w->ring, l->slot, RG_OP_ACCEPT);
     }
@@ -98,6 +98,8 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
     }
     rg_metric_add(w->metrics, RG_M_ACCEPT_FAILED, 1);
     l->short_of_fds = is_shortage(err);
+    if (err == EMFILE || err == ENFILE)
+        rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
     if (l->short_of_fds) {
         rg_upstream_close_idle(w); /* these cost nobody anything */
         for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
@@ -107,11 +109,30 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
         rg_timer_start(&w->wheel, &l->timer, w->now_ms + RETRY_MS);
 }
 
+/*
+ * An accept is bound by the limit that held when it was armed: this one was armed while the control thread had lifted
+ * it. It is armed again under the limit that is meant for us.
+ */
+static RG_COLD void give_back(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
+{
+    rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
+    rg_sys_close(c->res);
+    if (!c->more) {
+        if (l->state != RG_LISTENER_CLOSING)
+            accept_failed(w, l, EMFILE);
+    } else if (!(l->inflight & 1u << RG_OP_CANCEL)) {
+        l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_CANCEL);
+        rg_ring_cancel(w->ring, l->slot, RG_OP_ACCEPT);
+    }
+}
+
 static void complete_accept(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
 {
     if (!c->more)
         l->inflight = (uint16_t)(l->inflight & ~(1u << RG_OP_ACCEPT));
-    if (c->res >= 0) {
+    if (RG_UNLIKELY(c->res >= 0 && !rg_worker_may_hold(w, c->res))) {
+        give_back(w, l, c);
+    } else if (c->res >= 0) {
         rg_conn_accept(w, c->res, l->port);
         if (l->state == RG_LISTENER_REFUSING)
             rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
@@ -121,7 +142,7 @@ static void complete_accept(struct rg_worker *w, struct rg_listener *l, const st
         if (!c->more && l->state != RG_LISTENER_CLOSING)
             accept_more(w, l);
     } else if (l->state != RG_LISTENER_CLOSING) {
-        accept_failed(w, l, -c->res);
+        accept_failed(w, l, c->res == -ECANCELED ? EMFILE : -c->res); /* give_back cancelled it */
     }
 }
 
@@ -131,6 +152,8 @@ void rg_listener_complete(struct rg_worker *w, struct rg_listener *l, const stru
         complete_accept(w, l, c);
     } else {
         l->inflight = (uint16_t)(l->inflight & ~(1u << c->op));
+        if (c->op == RG_OP_CANCEL && l->state <= RG_LISTENER_REFUSING && !rg_timer_is_running(&l->timer))
+            accept_more(w, l);
         if (c->op == RG_OP_CLOSE) {
             l->state = RG_LISTENER_CLOSED;
             rg_ring_slot_put(w->ring, l->slot);

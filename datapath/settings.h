@@ -49,6 +49,7 @@ struct rg_health_settings {
 
 struct rg_settings {
     uint64_t generation;
+    uint32_t descriptors; /* those of the datapath are numbered below this; 0: no reserve is kept above */
 
     /* fixed for the life of the process */
     uint16_t workers;

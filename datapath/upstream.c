@@ -74,8 +74,14 @@ static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool probe)
 static int open_socket(struct rg_worker *w)
 {
     int fd = rg_sys_socket(&w->upstream.address);
-    if (fd == -EMFILE || fd == -ENFILE)
+    if (fd >= 0 && !rg_worker_may_hold(w, fd)) {
+        rg_sys_close(fd);
+        fd = -EMFILE;
+    }
+    if (fd == -EMFILE || fd == -ENFILE) {
+        rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
         rg_conn_shed_idle(w);
+    }
     return fd;
 }
 

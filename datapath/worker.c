@@ -56,15 +56,19 @@ static uint32_t smallest(const uint32_t *values, unsigned n)
     return least > 0 ? least : 1;
 }
 
+uint32_t rg_worker_clients_of(uint64_t descriptors)
+{
+    uint64_t n = descriptors > 2 * FD_RESERVE ? descriptors - FD_RESERVE : descriptors / 2;
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 /* limits.connections, or what the descriptors allow: each client may need another one for the replica. */
 static uint32_t client_limit(const struct rg_settings *s)
 {
     struct rlimit nofile = {1024, 1024};
     getrlimit(RLIMIT_NOFILE, &nofile);
-    uint64_t fds = nofile.rlim_cur > 2 * FD_RESERVE ? nofile.rlim_cur - FD_RESERVE : nofile.rlim_cur / 2;
-    if (s->connections > 0 && s->connections < fds)
-        return s->connections;
-    return fds < UINT32_MAX ? (uint32_t)fds : UINT32_MAX;
+    uint32_t most = rg_worker_clients_of(s->descriptors ? s->descriptors : nofile.rlim_cur);
+    return s->connections > 0 && s->connections < most ? s->connections : most;
 }
 
 static void apply_settings(struct rg_worker *w, const struct rg_settings *s)

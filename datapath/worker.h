@@ -26,6 +26,9 @@ struct rg_worker_init {
     uint32_t borrowed_fds; /* bit per listener: the socket belongs to others too and goes on after this process */
 };
 
+/* Client connections that so many descriptors suffice for when all are idle; with a request each, it is half of it. */
+uint32_t rg_worker_clients_of(uint64_t descriptors);
+
 /* Fails with a negative errno and a logged cause; *ret is untouched then and the descriptors stay the caller's. */
 int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init);
 int rg_worker_start(struct rg_worker *w); /* spawns the thread */

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/agent/descriptors.h"
 #include "control/agent/listen.h"
 #include "datapath/base/log.h"
 #include "datapath/http/h1_write.h"
@@ -372,11 +373,39 @@ static int connection_create(struct rg_admin *a, int fd)
     return 0;
 }
 
+/* When clients of the gateway hold all descriptors, with one of the reserve. */
+static int accept_client(const struct rg_admin *a)
+{
+    int fd = accept4(a->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 || errno != EMFILE)
+        return fd;
+    rg_descriptors_lift();
+    fd = accept4(a->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    rg_descriptors_lower();
+    return fd;
+}
+
+/* Connections that ask for nothing don't use up the reserve. false: there is none. */
+static bool shed_idle(struct rg_admin *a)
+{
+    struct rg_admin_connection *oldest = NULL;
+    for (unsigned i = 0; i < RG_ADMIN_CONNECTIONS; i++) {
+        struct rg_admin_connection *c = a->connections[i];
+        if (c && c->phase == READING && c->received == 0 && (!oldest || c->timeout.at_ms < oldest->timeout.at_ms))
+            oldest = c;
+    }
+    if (oldest)
+        connection_destroy(oldest);
+    return oldest != NULL;
+}
+
 static void listener_ready(struct rg_watch *watch, uint32_t events)
 {
     (void)events;
     struct rg_admin *a = RG_OWNER(watch, struct rg_admin, listener);
-    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept_client(a);
+    if (fd < 0 && errno == EMFILE && shed_idle(a))
+        return; /* the next turn takes its place */
     if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Short of descriptors or memory: the connection keeps waiting, and would wake the loop without end. */
         rg_loop_unwatch(a->loop, &a->listener);

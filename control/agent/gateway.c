@@ -5,10 +5,10 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "control/agent/descriptors.h"
 #include "datapath/base/log.h"
 
 #define LAST_ANSWERS_MS 500
@@ -28,16 +28,6 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        rg_warn("can't raise the limit of open files to its hard limit error=\"%s\"", strerror(errno));
-}
-
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
 {
     *g = (struct rg_gateway){.flags = flags, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
@@ -47,17 +37,19 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     rg_gateway_init_alarms(g);
     rg_log_set_level((enum rg_log_level)settings->log_level);
     block_signals();
-    raise_descriptor_limit();
 
     struct utsname uts = {0};
     uname(&uts);
     rg_info("ringgate %s starting pid=%d kernel=%s", RG_VERSION, (int)getpid(), uts.release);
+    rg_descriptors_init();
+    rg_descriptors_check(settings);
 
     g->current = calloc(1, sizeof(*g->current));
     if (!g->current)
         return -ENOMEM;
     g->current->settings = *settings;
     g->current->settings.generation = 1;
+    g->current->settings.descriptors = rg_descriptors_of_datapath();
     g->n_workers = settings->workers;
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;
     int r = rg_loop_init(&g->loop);

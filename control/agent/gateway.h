@@ -55,6 +55,12 @@ struct rg_drain { /* for the log */
     uint64_t connections_cut; /* open when the order to break off was given */
 };
 
+struct rg_shortage {  /* of one resource, for the log */
+    uint64_t seen;    /* the workers' counters at the last look */
+    uint64_t times;   /* since the last line */
+    uint64_t said_ms; /* 0: never */
+};
+
 struct rg_gateway {
     const struct rg_flags *flags;
     bool has_file; /* the current settings come from a file, too */
@@ -64,6 +70,7 @@ struct rg_gateway {
     unsigned unready_said; /* as the log has it; UINT_MAX: nothing has been said yet */
     uint64_t settled_ms;   /* when all workers were last seen with the current settings */
     struct rg_drain drain;
+    struct rg_shortage descriptors, buffers, waits_for_buffers;
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
@@ -112,6 +119,10 @@ void rg_gateway_report_drained(const struct rg_gateway *g);             /* after
 unsigned rg_gateway_unready(const struct rg_gateway *g); /* bits of enum rg_unready; 0: ready */
 const char *rg_gateway_unready_name(unsigned index);     /* of bit 1 << index */
 void rg_gateway_note_readiness(struct rg_gateway *g);    /* tells the log and the service manager of changes */
+
+/* ---- gateway_shortage.c: what ran out ---- */
+
+void rg_gateway_note_shortages(struct rg_gateway *g); /* a line for each resource, at most once a minute */
 
 /* ---- gateway_supervise.c: hung workers ---- */
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "control/agent/descriptors.h"
 #include "control/agent/gateway.h"
 #include "control/agent/options_table.h"
 #include "datapath/base/log.h"
@@ -149,6 +150,7 @@ static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
 static void publish(struct rg_gateway *g, struct rg_settings_box *box)
 {
     box->settings.generation = rg_gateway_settings(g)->generation + 1;
+    box->settings.descriptors = rg_descriptors_of_datapath();
     g->current->next = g->retired;
     g->retired = g->current;
     g->current = box;
@@ -172,7 +174,9 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
     if (!box)
         return -ENOMEM;
     rg_notify_reloading(&g->notify);
+    rg_descriptors_lift();
     int r = load(g, &box->settings, report);
+    rg_descriptors_lower();
     if (r < 0) {
         r = refuse(g, box, r);
     } else {

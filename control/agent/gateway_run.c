@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/agent/descriptors.h"
 #include "control/agent/gateway.h"
 #include "datapath/base/log.h"
 
@@ -135,6 +136,7 @@ static void tick_due(struct rg_alarm *a)
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
     check_ended(g);
+    rg_gateway_note_shortages(g);
     rg_loop_set_alarm(&g->loop, &g->tick, g->phase >= RG_PHASE_DRAINING ? DRAIN_TICK_MS : TICK_MS);
 }
 
@@ -174,7 +176,9 @@ static void start_ticks(struct rg_gateway *g)
 
 static void reload(struct rg_gateway *g)
 {
+    rg_descriptors_lift();
     FILE *nowhere = fopen("/dev/null", "we"); /* the log says it all; only the admin endpoint wants the report */
+    rg_descriptors_lower();
     if (!nowhere) {
         rg_error("can't reload error=\"%s\"", strerror(errno));
         return;
@@ -191,7 +195,9 @@ static void reopen_access_log(struct rg_gateway *g)
         rg_info("SIGUSR1: the access log goes to standard output, there is nothing to open again");
     } else {
         rg_info("SIGUSR1: opening the access log again path=%s", g->access.path);
+        rg_descriptors_lift();
         rg_access_writer_reopen(&g->access);
+        rg_descriptors_lower();
     }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/agent/descriptors.h"
 #include "control/agent/listen.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"
@@ -280,9 +281,20 @@ static void socket_ready(struct rg_watch *w, uint32_t events)
         read_answer(p);
 }
 
+static int new_socket(int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 || errno != EMFILE)
+        return fd;
+    rg_descriptors_lift();
+    fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rg_descriptors_lower();
+    return fd;
+}
+
 static int open_socket(struct rg_prober *p)
 {
-    p->socket.fd = socket(p->address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    p->socket.fd = new_socket(p->address.sa.sa_family);
     if (p->socket.fd < 0)
         return -errno;
     if (connect(p->socket.fd, &p->address.sa, p->address.len) < 0 && errno != EINPROGRESS) {

@@ -5,11 +5,11 @@
 #include <liburing.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "control/agent/descriptors.h"
 #include "datapath/base/assert.h"
 
 /* 50 us to 60 s: from a fast answer on loopback to the default response time-out. */
@@ -227,9 +227,7 @@ static void read_memory(double values[PROCESS_COUNT])
 
 static void read_descriptors(double values[PROCESS_COUNT])
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        values[PROCESS_MAX_FDS] = (double)limit.rlim_cur;
+    values[PROCESS_MAX_FDS] = rg_descriptors_limit();
     DIR *dir = opendir("/proc/self/fd");
     if (!dir)
         return;
@@ -282,9 +280,11 @@ static void write_process(const struct writer *w)
     double values[PROCESS_COUNT];
     for (unsigned i = 0; i < PROCESS_COUNT; i++)
         values[i] = NAN; /* what can't be read, for want of a descriptor, is not shown */
+    rg_descriptors_lift();
     read_memory(values);
     read_descriptors(values);
     read_start(values);
+    rg_descriptors_lower();
     read_cpu(values);
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)

@@ -5,12 +5,16 @@ import os
 import re
 import signal
 import socket
+import threading
+import time
 
 import pytest
 
 from lib import env
 from lib.attack import req
 from lib.client import Client, chunked, get
+from lib.gateway import nofile_limit
+from lib.prom import Metrics
 from lib.raw_origin import Answer, reply
 
 
@@ -158,6 +162,47 @@ def test_health_refusal_is_like_the_others(programs, tmp_path):
     assert log.lines()[-1]["reason"] == "not-ready" and log.lines()[-1]["request_id"]
     with open(os.path.join(os.path.dirname(__file__), "../../docs/METRICS.md"), encoding="utf-8") as f:
         assert "`not-ready`" in f.read()
+
+
+# ---- when the traffic has taken everything ----
+
+def test_answers_while_clients_hold_all_descriptors(programs):
+    """The endpoint could not accept any more, at the very moment when one wants to know what goes on."""
+    release = threading.Event()
+    origin = programs.raw_origin(lambda c, q: (q.target == "/wait" and release.wait(env.scaled(30)), reply(b"ok"))[1])
+    gateway = programs.gateway(origin.address, {"timeouts": {"connect": "30s"}}, workers=2, preexec=nofile_limit(80))
+    clients = []
+    try:
+        for _ in range(120):
+            c = Client(gateway.address)
+            c.send(req(method="GET", target="/wait"))
+            clients.append(c)
+        time.sleep(0.3 * env.SLOW)
+        for i in range(25):
+            for path in ("/live", "/ready", "/metrics", "/workers"):
+                start = time.monotonic()
+                status, text, _ = gateway.admin("GET", path)
+                assert status == 200 and time.monotonic() - start < env.scaled(0.5), (i, path, status)
+                if path == "/metrics":
+                    m = Metrics(text)
+                    assert m.get("ringgate_descriptors_exhausted_total") > 0
+                    assert m.get("process_max_fds") == 80 and m.get("process_resident_memory_bytes") > 0
+                    held = m.get("process_open_fds")
+        assert held >= 60, f"{held} of 80 descriptors are open: nothing is short"
+        gateway.reconfigure({"limits": {"headers": 77}})
+        status, text, _ = gateway.admin("POST", "/reload")
+        assert status == 200 and "limits.headers" in text, text
+        # Those that only hold a connection don't keep others out.
+        idle = [socket.create_connection(("127.0.0.1", gateway.admin_port)) for _ in range(40)]
+        env.wait_until(lambda: gateway.admin("GET", "/live")[0] == 200, 5, "/live beside idle connections")
+        for s in idle:
+            s.close()
+    finally:
+        release.set()
+        for c in clients:
+            c.close()
+    gateway.wait_metric(0, "ringgate_exchanges_open", 10)
+    assert get(gateway.address, "/x").status == 200
 
 
 # ---- metrics ----

@@ -2,11 +2,14 @@
 
 import re
 import signal
+import threading
 import time
 
 from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, get
+from lib.gateway import nofile_limit
+from lib.raw_origin import reply
 
 CHECKED = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(100), "fall": 1}}}
 
@@ -155,3 +158,64 @@ def test_second_signal_tells_what_it_cuts(programs):
     line = find(gateway, "second signal")[0]
     assert (number(line, "connections"), number(line, "requests")) == (1, 1), line
     assert number(find(gateway, "drained")[0], "requests_cut") == 1
+
+
+# ---- shortages ----
+
+def test_few_descriptors_are_told_at_the_start(programs):
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, preexec=nofile_limit(200))
+    level, line = next((m for m in messages(gateway) if m[1].startswith("few descriptors")), (None, ""))
+    assert level == "warn" and "LimitNOFILE=" in line, gateway.log()
+    idle, busy = number(line, "idle_clients"), number(line, "busy_clients")
+    assert number(line, "limit") == 200 and 100 <= idle < 200 and busy == idle // 2
+    # What it says is so.
+    clients = [Client(gateway.address) for _ in range(100)]
+    for c in clients:
+        assert c.request(req(method="GET")).status == 200
+    gateway.wait_metric(100, "ringgate_connections_open")
+    for c in clients:
+        c.close()
+    wanted = programs.gateway(origin.address, {"limits": {"connections": 300}}, preexec=nofile_limit(500))
+    line = find(wanted, "few descriptors")[0]
+    assert number(line, "wanted") > 600 and "limits.connections" in line
+    enough = programs.gateway(origin.address, {"limits": {"connections": 100}}, preexec=nofile_limit(500))
+    assert not find(enough, "few descriptors")
+    assert not find(programs.gateway(origin.address), "few descriptors")
+
+
+def test_want_of_descriptors_is_told_once_a_while(programs):
+    release = threading.Event()
+    origin = programs.raw_origin(lambda c, q: (q.target == "/wait" and release.wait(env.scaled(20)), reply(b"ok"))[1])
+    gateway = programs.gateway(origin.address, {"timeouts": {"connect": "20s"}}, preexec=nofile_limit(60))
+    clients = []
+    try:
+        for _ in range(60):
+            c = Client(gateway.address)
+            c.send(req(method="GET", target="/wait"))
+            clients.append(c)
+        line = wait_for(gateway, "descriptors ran out")
+        assert ("warn", line) in messages(gateway)
+        assert number(line, "times") >= 1 and number(line, "limit") == 60 and "LimitNOFILE=" in line
+        time.sleep(1.0)
+        assert len(find(gateway, "descriptors ran out")) == 1, "a line each tick tells nothing new"
+        assert gateway.metrics().get("ringgate_descriptors_exhausted_total") > number(line, "times")
+    finally:
+        release.set()
+        for c in clients:
+            c.close()
+
+
+def test_want_of_buffers_is_told_once_a_while(programs):
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}, "timeouts": {"client_head": "60s"}})
+    slow = [Client(gateway.address) for _ in range(400)]
+    for c in slow:
+        c.send(b"G")
+    line = wait_for(gateway, "buffers ran out")
+    assert ("warn", line) in messages(gateway)
+    assert number(line, "times") >= 1 and number(line, "limit_bytes") == 1 << 20 and "limits.buffer_bytes" in line
+    time.sleep(0.5)
+    assert len(find(gateway, "buffers ran out")) == 1
+    for c in slow:
+        c.close()

@@ -14,12 +14,14 @@
 #include "datapath/worker.h"
 
 #define SIM_DEPTH_MAX 16
+#define SIM_FIRST_FD  1000 /* of the listener; clients and upstream connections are numbered from the next on */
 
 struct sim_script {
     const char *client;  /* bytes that each client sends */
     const char *replica; /* bytes that the replica sends after it got a request */
     bool replica_closes; /* ... and then ends the connection */
     unsigned clients;
+    uint32_t descriptors; /* as in the settings; 0: none is kept */
     unsigned prefix;      /* steps before choices begin */
     unsigned depth;       /* choices */
     bool stop_at_choices; /* the worker is told to stop when choices begin */

@@ -14,7 +14,6 @@
 #define OPS_MAX   256
 #define FDS_MAX   256
 #define SLOTS_MAX 256
-#define FIRST_FD  1000
 #define OPTIONS   64
 #define STEPS_MAX 4000
 
@@ -121,8 +120,8 @@ uint64_t sim_now_ns(void)
 
 static struct fd *fd_of(int fd)
 {
-    RG_ASSERT(fd >= FIRST_FD && fd < FIRST_FD + FDS_MAX);
-    return &sim.fds[fd - FIRST_FD];
+    RG_ASSERT(fd >= SIM_FIRST_FD && fd < SIM_FIRST_FD + FDS_MAX);
+    return &sim.fds[fd - SIM_FIRST_FD];
 }
 
 static int fd_open(enum fd_kind kind, const char *data)
@@ -130,7 +129,7 @@ static int fd_open(enum fd_kind kind, const char *data)
     for (int i = 1; i < FDS_MAX; i++) {
         if (sim.fds[i].kind == FD_UNUSED) {
             sim.fds[i] = (struct fd){.kind = kind, .data = data};
-            return FIRST_FD + i;
+            return SIM_FIRST_FD + i;
         }
     }
     abort();
@@ -180,7 +179,7 @@ static struct op *submit(struct rg_slot slot, enum rg_op op, int fd, enum how ho
     }
     RG_ASSERT(at);
     *at = (struct op){.used = true, .slot = slot, .op = op, .how = how, .fd = fd};
-    if (fd >= FIRST_FD)
+    if (fd >= SIM_FIRST_FD)
         RG_ASSERT(fd_of(fd)->kind != FD_CLOSED && fd_of(fd)->kind != FD_UNUSED);
     return at;
 }
@@ -308,7 +307,7 @@ static void options_of(struct options *o, unsigned i, bool faults)
     switch (op->op) {
     case RG_OP_ACCEPT:
         if (sim.clients_left > 0)
-            may(o, i, FIRST_FD, false);
+            may(o, i, SIM_FIRST_FD, false);
         if (op->cancelled)
             may(o, i, -ECANCELED, true);
         break;

@@ -14,7 +14,7 @@
 
 #include "tests/sim/sim.h"
 
-#define LISTEN_FD 1000
+#define LISTEN_FD SIM_FIRST_FD
 
 static struct rg_settings settings(void)
 {
@@ -50,6 +50,7 @@ static struct rg_settings settings(void)
 static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
 {
     struct rg_settings s = settings();
+    s.descriptors = script->descriptors;
     struct rg_replica replica = {0};
     struct rg_steer_worker row = {0};
     struct rg_access_ring *access = rg_access_ring_create(1 << 16);
@@ -157,13 +158,44 @@ static void refused(void **state)
     every_order((struct sim_script){.client = "GET / HTTP/1.1\r\n\r\nrest", .replica = "", .clients = 1});
 }
 
+/* Numbers above settings.descriptors are not the worker's: the client is closed, and nothing of it stays. */
+static void a_client_on_a_reserved_descriptor(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = GET, .replica = OK_LENGTH, .clients = 1, .prefix = 1000, .descriptors = SIM_FIRST_FD + 1};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.accepted, 1);
+    assert_int_equal(r.requests_at_replica, 0);
+    every_order(script);
+    script.clients = 3;
+    every_order(script);
+}
+
+static void a_replica_connection_on_a_reserved_descriptor(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = GET, .replica = OK_LENGTH, .clients = 1, .prefix = 1000, .descriptors = SIM_FIRST_FD + 2};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.requests_at_replica, 0);
+    every_order(script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(usual_way),       cmocka_unit_test(get_with_length),
-        cmocka_unit_test(get_until_end),   cmocka_unit_test(post_and_chunked_response),
-        cmocka_unit_test(chunked_request), cmocka_unit_test(tunnel),
+        cmocka_unit_test(usual_way),
+        cmocka_unit_test(get_with_length),
+        cmocka_unit_test(get_until_end),
+        cmocka_unit_test(post_and_chunked_response),
+        cmocka_unit_test(chunked_request),
+        cmocka_unit_test(tunnel),
         cmocka_unit_test(refused),
+        cmocka_unit_test(a_client_on_a_reserved_descriptor),
+        cmocka_unit_test(a_replica_connection_on_a_reserved_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,11 @@ static const struct fake_worker *fake_of(const struct rg_worker *w)
     return (const struct fake_worker *)(const void *)w;
 }
 
+uint32_t rg_worker_clients_of(uint64_t descriptors)
+{
+    return (uint32_t)descriptors;
+}
+
 int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
 {
     if (fake_worker_rules.create_error)
