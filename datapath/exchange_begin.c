@@ -93,6 +93,18 @@ static void answer_health(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_answer(w, x, 204, RG_STR_NONE, RG_STR_NONE);
 }
 
+/* RFC 9110 7.6.2. What TRACE would reflect (RFC 9110 9.3.8) may have passed proxies whose fields are not for the
+ * client. */
+static void answer_as_last_hop(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (x->method == RG_METHOD_TRACE) {
+        rg_exchange_fail(w, x, RG_REASON_TRACE_REFUSED);
+        return;
+    }
+    x->reason = RG_REASON_HANDLED;
+    rg_exchange_answer(w, x, 200, RG_STR_NONE, RG_STR_NONE);
+}
+
 void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
@@ -124,7 +136,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
         rg_exchange_fail(w, x, reason);
         return;
     }
-    bool own = is_own_health(w, req, f.path);
+    bool own = framing.ends_here || is_own_health(w, req, f.path);
     bool down = !own && rg_replica_is_down(w->replica);
     bool written = own || down || write_request(w, x, req, &framing, &f, head_len);
     rg_input_use(&c->sock.in, head_len); /* the views of req end here */
@@ -135,7 +147,9 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
     }
     x->whole_in_head = x->request.done;
     rg_exchange_check_soon(w, x);
-    if (own)
+    if (framing.ends_here)
+        answer_as_last_hop(w, x);
+    else if (own)
         answer_health(w, x);
     else if (down)
         rg_exchange_fail(w, x, RG_REASON_REPLICA_DOWN);

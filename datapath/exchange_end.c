@@ -55,6 +55,7 @@ static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const
 void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
                         struct rg_str body)
 {
+    x->keep = x->keep && x->request.done; /* nobody takes the rest of its body */
     struct rg_own_response r = {.status = status,
                                 .content_type = type,
                                 .body = body,

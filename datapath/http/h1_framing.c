@@ -300,6 +300,24 @@ static enum rg_reason take_upgrade(const struct rg_h1_request *req, const struct
     return RG_REASON_NONE;
 }
 
+/* ---- Max-Forwards ---- */
+
+/* Of several fields, which nobody should send, one that says zero is enough. */
+static RG_COLD bool has_no_hop_left(const struct rg_h1_request *req)
+{
+    for (unsigned i = 0; i < req->n_fields; i++) {
+        if (req->fields[i].id != RG_FIELD_MAX_FORWARDS)
+            continue;
+        struct rg_str value = rg_field_value(&req->fields[i]);
+        size_t zeros = 0;
+        while (zeros < value.len && value.ptr[zeros] == '0')
+            zeros++;
+        if (value.len > 0 && zeros == value.len)
+            return true;
+    }
+    return false;
+}
+
 /* ---- Messages ---- */
 
 /* All but the array of listed names, which n_listed covers. */
@@ -311,6 +329,7 @@ static void reset(struct rg_framing *ret)
     ret->expect_continue = false;
     ret->websocket = false;
     ret->has_length_field = false;
+    ret->ends_here = false;
     ret->n_listed = 0;
     ret->listed_ids = 0;
     ret->host = RG_STR_NONE;
@@ -321,8 +340,10 @@ enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct
 {
     struct facts facts = {0};
     reset(ret);
-    if (RG_UNLIKELY(req->method_id == RG_METHOD_CONNECT))
+    if (RG_UNLIKELY(req->method_id == RG_METHOD_CONNECT)) {
+        ret->host = req->authority;
         return RG_REASON_CONNECT_REFUSED;
+    }
     collect(req->fields, req->n_fields, &facts);
     enum rg_reason why = take_host(req, &facts.host, ret);
     if (RG_LIKELY(why == RG_REASON_NONE))
@@ -334,6 +355,8 @@ enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct
     if (RG_UNLIKELY(req->method_id == RG_METHOD_TRACE && ret->kind != RG_BODY_NONE))
         return RG_REASON_BODY_WITH_TRACE;
     ret->persistent = persists(&facts, req->minor);
+    if (RG_UNLIKELY(req->method_id == RG_METHOD_OPTIONS || req->method_id == RG_METHOD_TRACE))
+        ret->ends_here = has_no_hop_left(req);
     why = take_expect(&facts.expect, req->minor, ret);
     return RG_LIKELY(why == RG_REASON_NONE) ? take_upgrade(req, &facts, ret) : why;
 }

@@ -26,6 +26,7 @@ struct rg_framing {
     bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket" */
     bool has_length_field; /* a Content-Length stands in the head, value in length; kind is NONE if that is 0 (or HEAD,
                               304) */
+    bool ends_here;        /* requests: OPTIONS or TRACE with "Max-Forwards: 0", not to be forwarded (RFC 9110 7.6.2) */
     uint8_t n_listed;
     struct rg_str listed[RG_LISTED_MAX]; /* unknown field names that Connection lists: hop-by-hop, to be removed */
     uint64_t listed_ids;                 /* bit i: Connection lists the known field i */

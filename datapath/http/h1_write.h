@@ -50,7 +50,7 @@ void rg_forward_ids(struct rg_forward *f, const struct rg_h1_request *req, struc
  * framing exactly as decided (Content-Length kept, or Transfer-Encoding: chunked), X-Forwarded-*, Forwarded, Via,
  * x-request-id, traceparent; Upgrade and Connection only for a websocket; Expect only when expect_continue.
  * Names that differ from a guarded one in punctuation only (Content_Length) go. Max-Forwards of OPTIONS and TRACE is
- * counted down; a zero is passed on, so the caller answers itself before, if it wants to.
+ * counted down; a request that must not go further (rg_framing.ends_here) is not for this function.
  */
 int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *req, const struct rg_framing *framing,
                             const struct rg_forward *f);

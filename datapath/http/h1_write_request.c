@@ -155,22 +155,26 @@ static void write_ids(struct out *o, const struct rg_forward *f)
 
 /* ---- Max-Forwards ---- */
 
-/* A count above zero and small enough to be one; other values are no business of ours. */
+#define HOPS_MAX UINT64_C(1000000000) /* RFC 9110 7.6.2: a recipient may have a largest value */
+
+/* A count, at most HOPS_MAX; values that are none are no business of ours. */
 static bool parse_hops(struct rg_str value, uint64_t *ret)
 {
     uint64_t n = 0;
-    if (value.len == 0 || value.len > 18)
+    if (value.len == 0)
         return false;
     for (size_t i = 0; i < value.len; i++) {
         if (value.ptr[i] < '0' || value.ptr[i] > '9')
             return false;
         n = n * 10 + (uint64_t)(value.ptr[i] - '0');
+        if (n > HOPS_MAX)
+            n = HOPS_MAX;
     }
     *ret = n;
     return n > 0;
 }
 
-/* Counts one hop down. A zero goes on as it is: answering as the final recipient is the exchange's decision. */
+/* Counts one hop down; zero does not come here (rg_framing.ends_here). */
 RG_COLD static void write_max_forwards_slow(struct out *o, const struct rg_h1_request *req)
 {
     for (unsigned i = 0; i < req->n_fields; i++) {

@@ -87,6 +87,43 @@ static void the_body_limit(void **state)
     run.framing_options.body_bytes = 0;
 }
 
+static void the_last_hop(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool ends_here;
+    } rows[] = {
+        {"", false},
+        {"Max-Forwards: 0\r\n", true},
+        {"Max-Forwards:\t00 \r\n", true},
+        {"Max-Forwards: 1\r\n", false},
+        {"Max-Forwards: 01\r\n", false},
+        {"Max-Forwards: 10\r\n", false},
+        {"Max-Forwards: \r\n", false},
+        {"Max-Forwards: -0\r\n", false},
+        {"Max-Forwards: 5\r\nMax-Forwards: 0\r\n", true},
+        {"Max-Forwards: 0\r\nMax-Forwards: 5\r\n", true},
+    };
+    static const char *const methods[] = {"OPTIONS", "TRACE", "GET", "POST"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        for (size_t m = 0; m < sizeof(methods) / sizeof(*methods); m++) {
+            char text[128];
+            snprintf(text, sizeof(text), "%s / HTTP/1.1\r\nHost: x\r\n%s\r\n", methods[m], rows[i].fields);
+            assert_reason(frame(text), RG_REASON_NONE);
+            assert_int_equal(run.framing.ends_here, rows[i].ends_here && m < 2);
+        }
+    }
+}
+
+/* The record of a refused CONNECT says where it wanted to go. */
+static void connect_is_refused_with_its_host(void **state)
+{
+    (void)state;
+    assert_reason(frame("CONNECT example.com:443 HTTP/1.1\r\nHost: other\r\n\r\n"), RG_REASON_CONNECT_REFUSED);
+    assert_true(rg_str_eq(run.framing.host, RG_STR("example.com:443")));
+}
+
 /* A response has a body or not by method and status; its fields are checked either way. */
 static void responses_by_method_and_status(void **state)
 {
@@ -123,6 +160,8 @@ int main(void)
         cmocka_unit_test(all_is_reset),
         cmocka_unit_test(order_of_the_checks),
         cmocka_unit_test(the_body_limit),
+        cmocka_unit_test(the_last_hop),
+        cmocka_unit_test(connect_is_refused_with_its_host),
         cmocka_unit_test(responses_by_method_and_status),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
