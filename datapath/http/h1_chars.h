@@ -24,6 +24,12 @@ static inline bool rg_char_is(char c, unsigned classes)
     return rg_char_classes[(unsigned char)c] & classes;
 }
 
+/* A letter, a digit or '-': what nearly all field names are made of. */
+static inline bool rg_char_is_plain_name(char c)
+{
+    return (unsigned)rg_lower(c) - 'a' < 26u || (unsigned)c - '0' < 10u || c == '-';
+}
+
 /* Value of a hexadecimal digit, -1 for any other byte. */
 static inline int rg_hex_value(char c)
 {

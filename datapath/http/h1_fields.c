@@ -16,8 +16,9 @@ static enum rg_reason parse_name_slow(const char *line, const char *end, const s
                                       bool allow_underscore, struct rg_field *f)
 {
     const char *p = line;
-    while (p < end && rg_char_is(*p, RG_CHAR_TOKEN) && (*p != '_' || allow_underscore))
-        p++;
+    bool is_plain = true;
+    for (; p < end && rg_char_is(*p, RG_CHAR_TOKEN) && (*p != '_' || allow_underscore); p++)
+        is_plain &= rg_char_is_plain_name(*p);
     size_t len = (size_t)(p - line);
     if (p == end)
         return len > limits->field_bytes || len > UINT16_MAX ? RG_REASON_FIELD_TOO_LARGE : RG_H1_NEED_MORE;
@@ -25,6 +26,7 @@ static enum rg_reason parse_name_slow(const char *line, const char *end, const s
         return bad_name(line, p, limits);
     f->name_len = (uint16_t)len;
     f->id = (uint8_t)rg_field_lookup(line, len);
+    f->name_is_plain = is_plain;
     return RG_REASON_NONE;
 }
 
@@ -36,6 +38,7 @@ static inline enum rg_reason parse_name(const char *line, const char *end, const
     if (RG_UNLIKELY(len == 0))
         return parse_name_slow(line, end, limits, allow_underscore, f);
     f->name_len = (uint16_t)len;
+    f->name_is_plain = true;
     return RG_REASON_NONE;
 }
 

@@ -4,6 +4,7 @@
  * Field lines stand one behind another in the buffer that was received, so those that stay form few runs, most often
  * one, and each run is one memcpy. Which lines go is a bit set for the known fields; only unknown names are looked at.
  */
+#include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_write_out.h"
 
 #define LOOKALIKE_MAX             32 /* no known name is longer */
@@ -54,17 +55,18 @@ static bool is_internal(const struct rg_field *f)
     return has_prefix(f, RG_STR("x-ringgate-")) || has_prefix(f, RG_STR("x-wso2-internal-"));
 }
 
-static inline bool is_plain_name_byte(char c)
+/* The first bytes in any case; a few other names have them too. */
+static inline bool may_be_internal(const struct rg_field *f)
 {
-    return (unsigned)rg_lower(c) - 'a' < 26u || (unsigned)c - '0' < 10u || c == '-';
-}
-
-static inline bool has_plain_name(const struct rg_field *f)
-{
-    for (unsigned i = 0; i < f->name_len; i++)
-        if (!is_plain_name_byte(f->name[i]))
-            return false;
-    return true;
+    const uint32_t to_lower = 0x20202020;
+    uint32_t first, ringgate, wso2;
+    if (f->name_len < sizeof(first))
+        return false;
+    memcpy(&first, f->name, sizeof(first));
+    memcpy(&ringgate, "x-ri", sizeof(ringgate));
+    memcpy(&wso2, "x-ws", sizeof(wso2));
+    first |= to_lower;
+    return first == (ringgate | to_lower) || first == (wso2 | to_lower);
 }
 
 /*
@@ -76,7 +78,7 @@ RG_COLD static bool is_lookalike_slow(const struct rg_field *f)
     char name[LOOKALIKE_MAX];
     unsigned len = f->name_len < sizeof(name) ? f->name_len : sizeof(name);
     for (unsigned i = 0; i < len; i++)
-        name[i] = is_plain_name_byte(f->name[i]) ? f->name[i] : '-';
+        name[i] = rg_char_is_plain_name(f->name[i]) ? f->name[i] : '-';
     struct rg_field plain = {.name = name, .name_len = (uint16_t)len};
     unsigned guarded = RG_FIELD_IS_HOP | RG_FIELD_IS_END | RG_FIELD_IS_FWD;
     /* A longer name is none that is known, but may begin like an internal one. */
@@ -88,9 +90,9 @@ static inline bool unknown_stays(const struct rg_field *f, const struct selectio
 {
     if (RG_UNLIKELY(s->framing->n_listed != 0) && is_listed(f, s->framing))
         return false;
-    if (s->drop_internal && rg_lower(f->name[0]) == 'x' && is_internal(f))
+    if (s->drop_internal && RG_UNLIKELY(may_be_internal(f)) && is_internal(f))
         return false;
-    return !s->drop_lookalikes || RG_LIKELY(has_plain_name(f)) || !is_lookalike_slow(f);
+    return !s->drop_lookalikes || RG_LIKELY(f->name_is_plain) || !is_lookalike_slow(f);
 }
 
 uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s)

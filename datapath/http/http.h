@@ -35,7 +35,8 @@ struct rg_field {
     const char *value; /* without surrounding white space */
     uint32_t value_len;
     uint16_t name_len;
-    uint8_t id; /* enum rg_field_id */
+    uint8_t id;         /* enum rg_field_id */
+    bool name_is_plain; /* the name is made of letters, digits and '-' only */
 };
 
 static inline struct rg_str rg_field_name(const struct rg_field *f)

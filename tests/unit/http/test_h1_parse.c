@@ -57,6 +57,39 @@ static void empty_values_point_before_their_line_end(void **state)
     assert_true(fields[2].value > fields[2].name && fields[2].value <= strstr(text, "\r\n\r\n"));
 }
 
+/* Whatever way a name is read: at once, in two steps, byte by byte, or near the end of the input. */
+static void plain_names_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_plain;
+    } names[] = {
+        {"a", true},
+        {"X-Ringgate-9", true},
+        {"Content-Security-Policy", true},
+        {"access-control-allow-credentials-x", true},
+        {"a_b", false},
+        {"Content.Length", false},
+        {"content-security_policy", false},
+        {"access-control-allow-credentials+x", false},
+        {"!", false},
+    };
+    static const struct rg_h1_limits loose = {32768, 16384, 8192, 100, true};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        for (size_t padding = 0; padding < 40; padding++) {
+            char text[200];
+            struct rg_h1_resume resume = {0};
+            struct rg_h1_request req;
+            enum rg_reason reason = RG_REASON_NONE;
+            int n = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%s:%*s\r\n\r\n", names[i].name, (int)padding, "");
+            const char *placed = h1_guard(0, text, (size_t)n, false);
+            assert_int_equal(rg_h1_parse_request(&resume, placed, (size_t)n, &loose, fields, &req, &reason), n);
+            assert_int_equal(fields[0].name_is_plain, names[i].is_plain);
+        }
+    }
+}
+
 static void every_method_has_its_id(void **state)
 {
     (void)state;
@@ -318,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_point_into_the_buffer),
         cmocka_unit_test(empty_values_point_before_their_line_end),
+        cmocka_unit_test(plain_names_are_told),
         cmocka_unit_test(every_method_has_its_id),
         cmocka_unit_test(noise_is_refused_at_once),
         cmocka_unit_test(nothing_is_no_error),

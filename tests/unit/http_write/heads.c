@@ -1,5 +1,6 @@
 #include "heads.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -41,6 +42,14 @@ static struct rg_str trim(const char *from, const char *to)
     return (struct rg_str){from, (size_t)(to - from)};
 }
 
+static bool is_plain(struct rg_str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '-')
+            return false;
+    return true;
+}
+
 static void split_field(struct head *h, const char *line, const char *end)
 {
     const char *colon = memchr(line, ':', (size_t)(end - line));
@@ -53,7 +62,8 @@ static void split_field(struct head *h, const char *line, const char *end)
                                                  .name_len = (uint16_t)name.len,
                                                  .value = value.ptr,
                                                  .value_len = (uint32_t)value.len,
-                                                 .id = lookup(name)};
+                                                 .id = lookup(name),
+                                                 .name_is_plain = is_plain(name)};
 }
 
 void head_split(struct head *h, struct rg_str text)
