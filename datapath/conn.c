@@ -4,8 +4,9 @@
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
-#define LINGER_MS  5000 /* how long a client may go on sending after our last byte */
-#define SHED_HEADS 8    /* connections closed in a turn when buffers run short */
+#define LINGER_MS    5000 /* how long a client may go on sending after our last byte */
+#define ANNOUNCED_MS 1000 /* ... when all that may come is what it sent before it read that the connection ends */
+#define SHED_HEADS   8    /* connections closed in a turn when buffers run short */
 
 /* Open client connections of the whole process, for limits.connections; touched once per connection. */
 static uint32_t open_clients;
@@ -171,13 +172,14 @@ static void process(struct rg_worker *w, struct rg_conn *c)
 
 /* ---- after an exchange ---- */
 
-static void linger(struct rg_worker *w, struct rg_conn *c)
+static void linger(struct rg_worker *w, struct rg_conn *c, uint16_t ms)
 {
     become(w, c, RG_CONN_LINGER);
+    c->linger_ms = ms;
     rg_input_clear(&c->sock.in);
     rg_socket_shut_write(w, &c->sock);
     rg_socket_want(w, &c->sock, RG_RECV_MULTI);
-    rg_conn_check_within(w, c, LINGER_MS);
+    rg_conn_check_within(w, c, ms);
 }
 
 void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after)
@@ -188,11 +190,11 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
         after = RG_AFTER_CLOSE;
     if (after == RG_AFTER_RESET || after == RG_AFTER_CLOSE) {
         close_conn(w, c, after == RG_AFTER_RESET);
-    } else if (after == RG_AFTER_LINGER) {
+    } else if (after == RG_AFTER_LINGER || after == RG_AFTER_ANNOUNCED) {
         if (c->sock.eof)
             close_conn(w, c, false);
         else
-            linger(w, c);
+            linger(w, c, after == RG_AFTER_LINGER ? LINGER_MS : ANNOUNCED_MS);
     } else {
         become(w, c, RG_CONN_IDLE);
         if (c->sock.in.bytes > 0)
@@ -288,7 +290,7 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
         rg_exchange_check_time(w, c->exchange);
         break;
     case RG_CONN_LINGER:
-        if (is_due(w, c, c->since_ms, LINGER_MS))
+        if (is_due(w, c, c->since_ms, c->linger_ms))
             close_conn(w, c, false);
         break;
     case RG_CONN_CLOSING:

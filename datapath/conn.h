@@ -31,6 +31,7 @@ struct rg_conn {
     uint64_t since_ms; /* when the present state began */
     uint64_t head_us;  /* first byte of the present request; while idle: since when, told turn from turn */
     uint16_t peer_port, listener_port;
+    uint16_t linger_ms; /* while RG_CONN_LINGER: for how long at most */
     uint8_t state;
     struct rg_peer_text peer;
 };
@@ -42,7 +43,8 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c);
 
 enum rg_conn_after {
     RG_AFTER_KEEP,
-    RG_AFTER_LINGER, /* end our side; the client may still be sending */
+    RG_AFTER_LINGER,    /* end our side; the client may still be sending */
+    RG_AFTER_ANNOUNCED, /* likewise, but the client was told that the connection ends: at most what it has pipelined */
     RG_AFTER_CLOSE,
     RG_AFTER_RESET /* the client must not take what it has for the whole */
 };

@@ -30,6 +30,7 @@ struct rg_exchange {
     uint8_t interims;          /* 1xx passed on */
     uint16_t status;           /* of the final response; 0: none yet */
     bool keep;                 /* the client connection may go on afterwards */
+    bool client_persistent;    /* the client would let it; `keep` may be false nonetheless */
     bool broken_off;           /* the client's message is not whole; its connection ends */
     bool reset;                /* ... and must not end in order, lest the message look whole */
     bool ends_with_connection; /* the response has no length of its own (HTTP/1.0 client) */

@@ -126,6 +126,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
     x->request_id_len = f.request_id_len;
     memcpy(x->traceparent, f.traceparent, RG_TRACEPARENT_LEN);
     rg_exchange_note_request(w, x, req, framing.host);
+    x->client_persistent = framing.persistent;
     x->keep = framing.persistent && !w->draining;
     x->expect_continue = framing.expect_continue;
     x->websocket = framing.websocket;

@@ -23,7 +23,10 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
         return RG_AFTER_CLOSE;
     if (x->keep && x->request.done && !w->stopping)
         return RG_AFTER_KEEP;
-    return x->request.done && x->conn->sock.in.bytes == 0 ? RG_AFTER_CLOSE : RG_AFTER_LINGER;
+    if (!x->request.done || x->conn->sock.in.bytes > 0)
+        return RG_AFTER_LINGER;
+    /* A client that wanted to go on may have sent its next request before it read that the connection ends. */
+    return x->client_persistent && !w->stopping ? RG_AFTER_ANNOUNCED : RG_AFTER_CLOSE;
 }
 
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
