@@ -75,6 +75,7 @@ void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t sta
         rg_exchange_finish(w, x);
         return;
     }
+    x->response.bytes = r.head_only ? 0 : body.len; /* for the record; no pump has run */
     rg_socket_send_later(w, &x->conn->sock);
     x->client_out_ms = w->now_ms;
     rg_exchange_check_soon(w, x);

@@ -34,19 +34,27 @@ void rg_exchange_note_request(struct rg_worker *w, struct rg_exchange *x, const 
     }
 }
 
+/* Ended by the first CR or LF, whichever it is: the fields of a request are nobody's target. */
+static struct rg_str first_line(struct rg_str s)
+{
+    while (s.len > 0 && (*s.ptr == '\r' || *s.ptr == '\n'))
+        s = (struct rg_str){s.ptr + 1, s.len - 1};
+    size_t n = 0;
+    while (n < s.len && n < REFUSED_LINE_MAX && s.ptr[n] != '\r' && s.ptr[n] != '\n')
+        n++;
+    return (struct rg_str){s.ptr, n};
+}
+
 void rg_exchange_note_refused_head(struct rg_worker *w, struct rg_exchange *x)
 {
     x->logged = is_sampled(w);
-    x->request_id_len = 0;
+    x->request_id_len = rg_forward_new_id(x->request_id, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memset(x->traceparent, 0, sizeof x->traceparent);
     struct rg_buf *b = x->conn->sock.in.head;
     if (!x->logged || !b)
         return;
     x->request_buf = rg_buf_ref(b);
-    struct rg_str front = rg_input_front(&x->conn->sock.in);
-    const char *end = memchr(front.ptr, '\r', front.len);
-    size_t line = end ? (size_t)(end - front.ptr) : front.len;
-    x->log_target = (struct rg_str){front.ptr, line < REFUSED_LINE_MAX ? line : REFUSED_LINE_MAX};
+    x->log_target = first_line(rg_input_front(&x->conn->sock.in));
 }
 
 static void count(struct rg_worker *w, const struct rg_exchange *x, uint64_t duration_us)

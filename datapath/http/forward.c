@@ -124,6 +124,12 @@ static void make_uuidv7(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint6
     put_hex(p, b, 6);
 }
 
+uint8_t rg_forward_new_id(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint64_t unix_ms)
+{
+    make_uuidv7(out, rand, unix_ms);
+    return RG_REQUEST_ID_LEN;
+}
+
 static void set_request_id(struct rg_forward *f, const struct rg_field *given, struct rg_rand *rand, uint64_t unix_ms)
 {
     if (given != NULL && f->peer->trusted && is_request_id(rg_field_value(given))) {
@@ -131,8 +137,7 @@ static void set_request_id(struct rg_forward *f, const struct rg_field *given, s
         f->request_id_len = (uint8_t)given->value_len;
         return;
     }
-    make_uuidv7(f->request_id, rand, unix_ms);
-    f->request_id_len = RG_REQUEST_ID_LEN;
+    f->request_id_len = rg_forward_new_id(f->request_id, rand, unix_ms);
 }
 
 /* ---- traceparent: 00-TRACE_ID-PARENT_ID-FLAGS ---- */

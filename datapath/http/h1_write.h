@@ -45,6 +45,9 @@ uint64_t rg_rand_next(struct rg_rand *r);
 /* Takes or makes x-request-id and traceparent. unix_ms: wall clock, for the UUIDv7. */
 void rg_forward_ids(struct rg_forward *f, const struct rg_h1_request *req, struct rg_rand *rand, uint64_t unix_ms);
 
+/* A request id for a message that has no readable fields. Returns its length. */
+uint8_t rg_forward_new_id(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint64_t unix_ms);
+
 /*
  * Request head for the replica: origin-form (or "*"), HTTP/1.1, Host, fields without hop-by-hop and forged ones,
  * framing exactly as decided (Content-Length kept, or Transfer-Encoding: chunked), X-Forwarded-*, Forwarded, Via,
