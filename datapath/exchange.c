@@ -91,8 +91,9 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     rg_replica_connected(w->replica);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
     rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - x->up->connect_us);
-    /* Whoever talks before being asked would have its words taken for the answer. */
-    if (!rg_sys_is_quiet(x->up->sock.fd)) {
+    /* Whoever talks before being asked would have its words taken for the answer. One that has left is found out by
+     * the receive. */
+    if (rg_sys_has_bytes(x->up->sock.fd)) {
         rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
         rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
         return;
@@ -114,7 +115,7 @@ static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         return;
     }
-    rg_replica_connect_failed(w->replica, w->settings->health.fall);
+    rg_replica_connect_failed(w->replica, w->settings->health.fall, err);
     rg_exchange_fail(w, x, err == ETIMEDOUT ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
 }
 

@@ -2,6 +2,8 @@
  * The time limits of an exchange. Events store when they happened; the connection's timer comes by at least once a
  * second and asks who has kept whom waiting for how long. See exchange_parts.h.
  */
+#include <errno.h>
+
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 
@@ -144,7 +146,7 @@ void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
     }
     if (reason == RG_REASON_REPLICA_CONNECT_TIMEOUT) {
         rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
-        rg_replica_connect_failed(w->replica, w->settings->health.fall);
+        rg_replica_connect_failed(w->replica, w->settings->health.fall, ETIMEDOUT);
     }
     rg_exchange_fail(w, x, reason);
 }

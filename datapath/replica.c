@@ -20,8 +20,9 @@ bool rg_replica_set(struct rg_replica *r, enum rg_replica_state state)
     return change_state(r, state);
 }
 
-bool rg_replica_connect_failed(struct rg_replica *r, unsigned fall)
+bool rg_replica_connect_failed(struct rg_replica *r, unsigned fall, int error)
 {
+    __atomic_store_n(&r->connect_error, error, __ATOMIC_RELAXED); /* published by the change of state */
     uint32_t failures = __atomic_add_fetch(&r->connect_failures, 1, __ATOMIC_RELAXED);
     if (fall == 0 || failures < fall || rg_replica_is_down(r))
         return false;

@@ -113,6 +113,12 @@ int64_t rg_sys_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : -1;
 }
 
+bool rg_sys_has_bytes(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool rg_sys_is_quiet(int fd)
 {
     char byte;

@@ -19,6 +19,8 @@ uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
 
 /* Bytes that the peer's kernel has not acknowledged; -1: unknown. */
 int64_t rg_sys_unsent(int fd);
+/* Something can be read that is not the end. */
+bool rg_sys_has_bytes(int fd);
 /* An idle connection that has something to read (an end, or bytes nobody asked for) is not fit for reuse. */
 bool rg_sys_is_quiet(int fd);
 /* The close that follows breaks the connection (RST), so that the peer can't take what it has for the whole. */

@@ -152,6 +152,15 @@ void rg_upstream_serve_waiting(struct rg_worker *w)
     rg_exchange_try_connect(w, x);
 }
 
+void rg_upstream_serve_all_waiting(struct rg_worker *w)
+{
+    struct rg_list *line = &w->upstream.waiting, *first;
+    do {
+        first = line->next;
+        rg_upstream_serve_waiting(w);
+    } while (!rg_list_empty(line) && line->prev != first); /* the first that must wait again is at the end */
+}
+
 /*
  * Small responses save an operation each when the receive goes on by itself. A large one would pile up blocks before it
  * could be stopped, so a connection has to earn it.

@@ -51,6 +51,8 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
 void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *u, bool keep);
 /* A descriptor or a connection came free: the exchange that has waited longest tries again. */
 void rg_upstream_serve_waiting(struct rg_worker *w);
+/* The limit may have changed: they try again, until one must wait. */
+void rg_upstream_serve_all_waiting(struct rg_worker *w);
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *u, const struct rg_completion *c);
 /* Each second: closes what was idle for too long. */
 void rg_upstream_tick(struct rg_worker *w);

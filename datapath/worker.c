@@ -128,11 +128,17 @@ static void stall(struct rg_worker *w)
 }
 #endif
 
+static void take_settings(struct rg_worker *w)
+{
+    apply_settings(w, __atomic_load_n(&w->next_settings, __ATOMIC_ACQUIRE));
+    rg_upstream_serve_all_waiting(w); /* replica.connections may have grown */
+}
+
 static void read_mail(struct rg_worker *w)
 {
     uint32_t mail = __atomic_exchange_n(&w->mail, 0, __ATOMIC_ACQUIRE);
     if (mail & RG_MAIL_SETTINGS)
-        apply_settings(w, __atomic_load_n(&w->next_settings, __ATOMIC_ACQUIRE));
+        take_settings(w);
     if (mail & RG_MAIL_DRAIN)
         begin_drain(w);
     if (mail & RG_MAIL_STOP)

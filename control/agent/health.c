@@ -423,8 +423,9 @@ void rg_prober_tick(struct rg_prober *p)
     if (!rg_replica_is_down(p->replica))
         return;
     p->good = 0;
-    snprintf(p->why, sizeof(p->why), "%u connects in a row failed",
-             __atomic_load_n(&p->replica->connect_failures, __ATOMIC_RELAXED));
+    snprintf(p->why, sizeof(p->why), "%u connects in a row failed: %s",
+             __atomic_load_n(&p->replica->connect_failures, __ATOMIC_RELAXED),
+             strerror(__atomic_load_n(&p->replica->connect_error, __ATOMIC_RELAXED)));
     rg_warn("the replica is down replica=%s reason=\"%s\"", p->address.text, p->why);
     if (!p->settings.enabled && p->state == RG_PROBE_IDLE)
         rg_loop_set_alarm(p->loop, &p->next, p->settings.interval_ms);

@@ -39,6 +39,12 @@ int64_t rg_sys_unsent(int fd)
     return 0;
 }
 
+bool rg_sys_has_bytes(int fd)
+{
+    (void)fd;
+    return false;
+}
+
 bool rg_sys_is_quiet(int fd)
 {
     (void)fd;

@@ -330,10 +330,10 @@ static void what_workers_find_is_noticed(void **state)
     rg_prober_configure(&prober, &settings);
     ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     rg_prober_tick(&prober);
-    assert_false(rg_replica_connect_failed(&replica, 2));
-    assert_true(rg_replica_connect_failed(&replica, 2));
+    assert_false(rg_replica_connect_failed(&replica, 2, ECONNREFUSED));
+    assert_true(rg_replica_connect_failed(&replica, 2, ECONNREFUSED));
     rg_prober_tick(&prober);
-    assert_string_equal(prober.why, "2 connects in a row failed");
+    assert_string_equal(prober.why, "2 connects in a row failed: Connection refused");
     assert_int_equal(state_is(), RG_REPLICA_DOWN);
     ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_int_equal(state_is(), RG_REPLICA_HEALTHY);
@@ -349,7 +349,7 @@ static void without_a_path_connects_decide(void **state)
     turn_for(INTERVAL_MS * 2);
     assert_int_equal(ok + failed, 0); /* nobody asks */
     assert_int_equal(accept(server, NULL, NULL), -1);
-    assert_true(rg_replica_connect_failed(&replica, 1));
+    assert_true(rg_replica_connect_failed(&replica, 1, ECONNREFUSED));
     close(server);
     server = -1;
     rg_prober_tick(&prober);

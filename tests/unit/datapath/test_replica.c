@@ -1,4 +1,5 @@
 /* The replica's shared state: who may change it, and that each change is reported once. */
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,15 +37,15 @@ static void failures_in_a_row_take_it_down(void **state)
 {
     (void)state;
     struct rg_replica r = {.state = RG_REPLICA_HEALTHY};
-    assert_false(rg_replica_connect_failed(&r, 3));
-    assert_false(rg_replica_connect_failed(&r, 3));
+    assert_false(rg_replica_connect_failed(&r, 3, ECONNREFUSED));
+    assert_false(rg_replica_connect_failed(&r, 3, ECONNREFUSED));
     rg_replica_connected(&r);
-    assert_false(rg_replica_connect_failed(&r, 3));
-    assert_false(rg_replica_connect_failed(&r, 3));
+    assert_false(rg_replica_connect_failed(&r, 3, ECONNREFUSED));
+    assert_false(rg_replica_connect_failed(&r, 3, ECONNREFUSED));
     assert_false(rg_replica_is_down(&r));
-    assert_true(rg_replica_connect_failed(&r, 3));
+    assert_true(rg_replica_connect_failed(&r, 3, ECONNREFUSED));
     assert_true(rg_replica_is_down(&r));
-    assert_false(rg_replica_connect_failed(&r, 3)); /* it is down already */
+    assert_false(rg_replica_connect_failed(&r, 3, ECONNREFUSED)); /* it is down already */
     assert_int_equal(r.generation, 1);
 }
 
@@ -52,7 +53,7 @@ static void only_a_probe_brings_it_back(void **state)
 {
     (void)state;
     struct rg_replica r = {.state = RG_REPLICA_HEALTHY};
-    assert_true(rg_replica_connect_failed(&r, 1));
+    assert_true(rg_replica_connect_failed(&r, 1, ECONNREFUSED));
     rg_replica_connected(&r);
     assert_true(rg_replica_is_down(&r));
     assert_true(rg_replica_set(&r, RG_REPLICA_HEALTHY));
@@ -63,10 +64,10 @@ static void old_failures_do_not_count_after_a_probe(void **state)
 {
     (void)state;
     struct rg_replica r = {.state = RG_REPLICA_HEALTHY};
-    assert_false(rg_replica_connect_failed(&r, 2));
+    assert_false(rg_replica_connect_failed(&r, 2, ECONNREFUSED));
     assert_false(rg_replica_set(&r, RG_REPLICA_HEALTHY));
-    assert_false(rg_replica_connect_failed(&r, 2));
-    assert_true(rg_replica_connect_failed(&r, 2));
+    assert_false(rg_replica_connect_failed(&r, 2, ECONNREFUSED));
+    assert_true(rg_replica_connect_failed(&r, 2, ECONNREFUSED));
 }
 
 static void zero_turns_passive_health_off(void **state)
@@ -74,7 +75,7 @@ static void zero_turns_passive_health_off(void **state)
     (void)state;
     struct rg_replica r = {.state = RG_REPLICA_HEALTHY};
     for (int i = 0; i < 10; i++)
-        assert_false(rg_replica_connect_failed(&r, 0));
+        assert_false(rg_replica_connect_failed(&r, 0, ECONNREFUSED));
     assert_false(rg_replica_is_down(&r));
 }
 
@@ -85,7 +86,7 @@ static void *fail_many(void *arg)
 {
     (void)arg;
     for (int i = 0; i < FAILURES; i++) {
-        if (rg_replica_connect_failed(&shared, 2))
+        if (rg_replica_connect_failed(&shared, 2, ECONNREFUSED))
             __atomic_add_fetch(&changes, 1, __ATOMIC_RELAXED);
         if (i % 16 == 0)
             rg_replica_connected(&shared);
