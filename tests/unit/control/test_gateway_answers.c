@@ -116,7 +116,8 @@ static void orders_of_web_pages_are_refused(void **state)
     (void)state;
     start_gateway();
     gateway.phase = RG_PHASE_SERVING;
-    struct rg_field origin = {"Origin", "http://evil.example", 19, 6, RG_FIELD_ORIGIN};
+    struct rg_field origin = {
+        .name = "Origin", .value = "http://evil.example", .value_len = 19, .name_len = 6, .id = RG_FIELD_ORIGIN};
     struct rg_h1_request head = {
         .method_id = RG_METHOD_POST, .method = RG_STR("POST"), .fields = &origin, .n_fields = 1};
     struct rg_admin_request req = {&head, RG_STR("/drain"), RG_STR_NONE, RG_STR_NONE};
