@@ -1,0 +1,428 @@
+/*
+ * The command line: one row per flag, each value checked with the range it may have. Thread: main.
+ */
+#include "bench/load/options.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const char HELP[] =
+    "Usage: ringgate-load --connect ADDR [options]\n"
+    "Sends HTTP/1.1 requests and measures how long the answers take.\n"
+    "\n"
+    "  --connect ADDR      127.0.0.1:80, [::1]:80 or unix:/path; addresses, no names\n"
+    "  --path PATH         target of the requests (default /bytes/1024)\n"
+    "  --connections N     connections, kept open (default 64)\n"
+    "  --active N          only the first N of them send, the others stay idle (default: all)\n"
+    "  --threads N         threads; connections are dealt out in turn (default 1)\n"
+    "  --rate R            open loop: R requests per second in total; each connection has a schedule of constant\n"
+    "                      spacing and random phase, and latency counts from the scheduled start. Without it:\n"
+    "                      closed loop, each connection asks again when it has its answer\n"
+    "  --duration S        how long is measured (default 5); fractions are allowed here and in the next\n"
+    "  --warmup S          the same load before, not counted (default 1)\n"
+    "  --timeout S         a request without progress for S seconds has failed (default 5)\n"
+    "  --per-connection    one request per connection: connect, Connection: close, connect again\n"
+    "  --think MS          closed loop: wait MS between answer and next request\n"
+    "  --method M          default GET, with a body POST\n"
+    "  --body-bytes N      sends N bytes with each request: each 16 of them their offset as 15 hexadecimal digits\n"
+    "                      and a line feed (to 268435456)\n"
+    "  --chunked-upload    sends them chunked instead of with Content-Length\n"
+    "  --read-rate BYTES   slow reader: each connection reads BYTES per second, with a receive buffer of 64 KiB\n"
+    "  --skew K:P          the first K connections do P percent of the requests\n"
+    "  --host H            Host field (default: ADDR, localhost for a UNIX socket)\n"
+    "  --header 'N: V'     one more field; repeatable\n"
+    "  --congestion NAME   TCP congestion control (default: the system's)\n"
+    "  --hgrm FILE         writes the distribution of latencies in ms, as HdrHistogram's plotter reads it\n"
+    "  --json FILE|-       writes the result as JSON; with - instead of the summary\n"
+    "  --quiet             no summary\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Errors: connect (no connection, also when it takes longer than --timeout), read (the connection ended within an\n"
+    "answer), write, status (a complete answer, but not 2xx or 3xx), timeout, protocol (no HTTP, or a wrong length).\n"
+    "Only requests answered with 2xx or 3xx count as requests and have a latency. A connection that failed is opened\n"
+    "again after a short pause. \"behind\" says how late the generator itself was: from the scheduled start of a free\n"
+    "connection to sending; its requests are those more than 1 ms late.\n"
+    "Exit status: 0 measured without an error, 1 errors happened, 2 wrong usage, 3 no connection could be opened.\n";
+
+enum flag {
+    F_CONNECT = 256,
+    F_PATH,
+    F_CONNECTIONS,
+    F_ACTIVE,
+    F_THREADS,
+    F_RATE,
+    F_DURATION,
+    F_WARMUP,
+    F_TIMEOUT,
+    F_PER_CONNECTION,
+    F_THINK,
+    F_METHOD,
+    F_BODY_BYTES,
+    F_CHUNKED_UPLOAD,
+    F_READ_RATE,
+    F_SKEW,
+    F_HOST,
+    F_HEADER,
+    F_CONGESTION,
+    F_HGRM,
+    F_JSON,
+    F_QUIET,
+};
+
+static const struct option FLAGS[] = {
+    {"connect", required_argument, NULL, F_CONNECT},
+    {"path", required_argument, NULL, F_PATH},
+    {"connections", required_argument, NULL, F_CONNECTIONS},
+    {"active", required_argument, NULL, F_ACTIVE},
+    {"threads", required_argument, NULL, F_THREADS},
+    {"rate", required_argument, NULL, F_RATE},
+    {"duration", required_argument, NULL, F_DURATION},
+    {"warmup", required_argument, NULL, F_WARMUP},
+    {"timeout", required_argument, NULL, F_TIMEOUT},
+    {"per-connection", no_argument, NULL, F_PER_CONNECTION},
+    {"think", required_argument, NULL, F_THINK},
+    {"method", required_argument, NULL, F_METHOD},
+    {"body-bytes", required_argument, NULL, F_BODY_BYTES},
+    {"chunked-upload", no_argument, NULL, F_CHUNKED_UPLOAD},
+    {"read-rate", required_argument, NULL, F_READ_RATE},
+    {"skew", required_argument, NULL, F_SKEW},
+    {"host", required_argument, NULL, F_HOST},
+    {"header", required_argument, NULL, F_HEADER},
+    {"congestion", required_argument, NULL, F_CONGESTION},
+    {"hgrm", required_argument, NULL, F_HGRM},
+    {"json", required_argument, NULL, F_JSON},
+    {"quiet", no_argument, NULL, F_QUIET},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int wrong(const char *flag, const char *value, const char *wanted)
+{
+    fprintf(stderr, "ringgate-load: %s: got '%s', wanted %s\n", flag, value, wanted);
+    return RG_EXIT_USAGE;
+}
+
+static int clash(const char *text)
+{
+    fprintf(stderr, "ringgate-load: %s\n", text);
+    return RG_EXIT_USAGE;
+}
+
+/* ---- values ---- */
+
+static int take_count(const char *flag, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+{
+    char wanted[96], *end;
+    errno = 0;
+    uint64_t n = strtoull(text, &end, 10);
+    if (isdigit((unsigned char)text[0]) && !*end && !errno && n >= min && n <= max) {
+        *ret = n;
+        return RG_GO_ON;
+    }
+    snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
+             (unsigned long long)max);
+    return wrong(flag, text, wanted);
+}
+
+static int take_unsigned(const char *flag, const char *text, unsigned max, unsigned *ret)
+{
+    uint64_t n = 0;
+    int rc = take_count(flag, text, 1, max, &n);
+    *ret = (unsigned)n;
+    return rc;
+}
+
+static bool parse_decimal(const char *text, double *ret)
+{
+    char *end;
+    *ret = strtod(text, &end);
+    return isdigit((unsigned char)text[0]) && !*end && isfinite(*ret);
+}
+
+static int take_seconds(const char *flag, const char *text, bool zero, uint64_t *ret)
+{
+    double s;
+    if (!parse_decimal(text, &s) || s > 86400 || (zero ? s < 0 : s < 0.001))
+        return wrong(flag, text, zero ? "seconds from 0 to 86400" : "seconds from 0.001 to 86400");
+    *ret = (uint64_t)llround(s * 1e9);
+    return RG_GO_ON;
+}
+
+static int take_think(const char *text, uint64_t *ret)
+{
+    double ms;
+    if (!parse_decimal(text, &ms) || ms > 3600e3)
+        return wrong("--think", text, "milliseconds from 0 to 3600000");
+    *ret = (uint64_t)llround(ms * 1e6);
+    return RG_GO_ON;
+}
+
+static int take_rate(const char *text, double *ret)
+{
+    if (!parse_decimal(text, ret) || *ret < 0.1 || *ret > 1e8)
+        return wrong("--rate", text, "requests per second from 0.1 to 100000000");
+    return RG_GO_ON;
+}
+
+static int take_skew(struct rg_load_options *o, const char *text)
+{
+    char *colon;
+    double percent;
+    unsigned long k = strtoul(text, &colon, 10);
+    if (!isdigit((unsigned char)text[0]) || *colon != ':' || k < 1 || k > RG_LOAD_CONNECTIONS_MAX ||
+        !parse_decimal(colon + 1, &percent) || percent <= 0 || percent >= 100)
+        return wrong("--skew", text, "connections and percent of the requests (above 0, below 100), as in 4:90");
+    o->skew_connections = (unsigned)k;
+    o->skew_share = percent / 100;
+    return RG_GO_ON;
+}
+
+static bool parse_unix(struct rg_load_options *o, const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t n = strlen(path);
+    if (n == 0 || n >= sizeof un.sun_path)
+        return false;
+    memcpy(un.sun_path, path, n);
+    memcpy(&o->address, &un, sizeof un);
+    o->address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+    return true;
+}
+
+static bool parse_inet(struct rg_load_options *o, const char *text)
+{
+    char host[INET6_ADDRSTRLEN + 2], *end;
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    if (n == 0 || n >= sizeof host || !isdigit((unsigned char)colon[1]))
+        return false;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (*end || port < 1 || port > 65535)
+        return false;
+    memcpy(host, text, n);
+    host[n] = '\0';
+    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    if (inet_pton(AF_INET, host, &in4.sin_addr) == 1) {
+        memcpy(&o->address, &in4, sizeof in4);
+        o->address_length = sizeof in4;
+        return true;
+    }
+    if (host[0] != '[' || host[n - 1] != ']')
+        return false;
+    host[n - 1] = '\0';
+    memcpy(&o->address, &in6, sizeof in6);
+    o->address_length = sizeof in6;
+    return inet_pton(AF_INET6, host + 1, &((struct sockaddr_in6 *)(void *)&o->address)->sin6_addr) == 1;
+}
+
+static int take_connect(struct rg_load_options *o, const char *text)
+{
+    o->target = text;
+    if (strncmp(text, "unix:", 5) == 0 ? parse_unix(o, text + 5) : parse_inet(o, text))
+        return RG_GO_ON;
+    return wrong("--connect", text, "an address and a port, as in 127.0.0.1:80 or [::1]:80, or unix:/path");
+}
+
+/* No byte that would end the line or the target: what is sent must be one request. */
+static bool is_printable(const char *text, bool spaces)
+{
+    for (; *text; text++)
+        if (!(isgraph((unsigned char)*text) || (spaces && (*text == ' ' || *text == '\t'))))
+            return false;
+    return true;
+}
+
+static int take_header(struct rg_load_options *o, const char *text)
+{
+    static const struct {
+        const char *name, *instead;
+    } ours[] = {{"content-length", "--body-bytes sets it"},
+                {"transfer-encoding", "--chunked-upload sets it"},
+                {"connection", "--per-connection sets it"},
+                {"host", "--host sets it"}};
+    const char *colon = strchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    if (n == 0 || strcspn(text, " \t") < n || !is_printable(text, true))
+        return wrong("--header", text, "a field as 'Name: value', printable");
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strlen(ours[i].name) == n && strncasecmp(text, ours[i].name, n) == 0)
+            return wrong("--header", text, ours[i].instead);
+    if (o->n_headers == RG_LOAD_HEADERS_MAX)
+        return wrong("--header", text, "32 fields at most");
+    o->headers[o->n_headers++] = text;
+    return RG_GO_ON;
+}
+
+static int take_method(struct rg_load_options *o, const char *text)
+{
+    if (!*text || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != strlen(text) || strcmp(text, "CONNECT") == 0)
+        return wrong("--method", text, "a method in capital letters, not CONNECT");
+    o->method = text;
+    return RG_GO_ON;
+}
+
+static int take_text(const char *flag, const char *text, const char *first, const char **ret)
+{
+    if (!*text || !is_printable(text, false) || (first && !strchr(first, *text)))
+        return wrong(flag, text, first ? "a target that begins with / and has no space" : "a value without spaces");
+    *ret = text;
+    return RG_GO_ON;
+}
+
+static int take(struct rg_load_options *o, int flag, const char *v)
+{
+    switch (flag) {
+    case F_CONNECT:
+        return take_connect(o, v);
+    case F_PATH:
+        return take_text("--path", v, "/", &o->path);
+    case F_CONNECTIONS:
+        return take_unsigned("--connections", v, RG_LOAD_CONNECTIONS_MAX, &o->connections);
+    case F_ACTIVE:
+        return take_unsigned("--active", v, RG_LOAD_CONNECTIONS_MAX, &o->active);
+    case F_THREADS:
+        return take_unsigned("--threads", v, RG_LOAD_THREADS_MAX, &o->threads);
+    case F_RATE:
+        return take_rate(v, &o->rate);
+    case F_DURATION:
+        return take_seconds("--duration", v, false, &o->duration_ns);
+    case F_WARMUP:
+        return take_seconds("--warmup", v, true, &o->warmup_ns);
+    case F_TIMEOUT:
+        return take_seconds("--timeout", v, false, &o->timeout_ns);
+    case F_PER_CONNECTION:
+        o->per_connection = true;
+        return RG_GO_ON;
+    case F_THINK:
+        return take_think(v, &o->think_ns);
+    case F_METHOD:
+        return take_method(o, v);
+    case F_BODY_BYTES:
+        o->has_body = true;
+        return take_count("--body-bytes", v, 0, RG_LOAD_BODY_MAX, &o->body_bytes);
+    case F_CHUNKED_UPLOAD:
+        o->chunked_upload = true;
+        return RG_GO_ON;
+    case F_READ_RATE:
+        return take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
+    case F_SKEW:
+        return take_skew(o, v);
+    case F_HOST:
+        return take_text("--host", v, NULL, &o->host);
+    case F_HEADER:
+        return take_header(o, v);
+    case F_CONGESTION:
+        return take_text("--congestion", v, NULL, &o->congestion);
+    case F_HGRM:
+        o->hgrm = v;
+        return RG_GO_ON;
+    case F_JSON:
+        o->json = v;
+        return RG_GO_ON;
+    case F_QUIET:
+        o->quiet = true;
+        return RG_GO_ON;
+    case 'h':
+        fputs(HELP, stdout);
+        return 0;
+    default:
+        fputs("ringgate-load: --help lists the flags\n", stderr);
+        return RG_EXIT_USAGE;
+    }
+}
+
+/* ---- the whole ---- */
+
+/* A name that the kernel does not have would fail at every connection. */
+static int check_congestion(const struct rg_load_options *o)
+{
+    if (!o->congestion)
+        return RG_GO_ON;
+    if (o->address.ss_family == AF_UNIX)
+        return clash("--congestion is of no use with a UNIX socket; leave it out");
+    int fd = socket(o->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return clash("no socket for --congestion could be made");
+    int rc = setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion, (socklen_t)strlen(o->congestion));
+    close(fd);
+    return rc == 0 ? RG_GO_ON
+                   : wrong("--congestion", o->congestion, "one of /proc/sys/net/ipv4/tcp_available_congestion_control");
+}
+
+static int check_descriptors(const struct rg_load_options *o)
+{
+    enum { SPARE = 64 }; /* standard streams, a ring per thread, output files */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return RG_GO_ON;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t need = (rlim_t)o->connections + o->threads + SPARE;
+    if (limit.rlim_max >= need)
+        return RG_GO_ON;
+    fprintf(stderr,
+            "ringgate-load: --connections %u needs %llu descriptors, the limit is %llu; raise it by ulimit -n\n",
+            o->connections, (unsigned long long)need, (unsigned long long)limit.rlim_max);
+    return RG_EXIT_USAGE;
+}
+
+static int check_together(struct rg_load_options *o)
+{
+    if (!o->target)
+        return clash("--connect is missing: an address and a port, as in 127.0.0.1:80, or unix:/path");
+    if (o->active == 0)
+        o->active = o->connections;
+    if (o->active > o->connections)
+        return clash("--active is more than --connections; only an open connection can send");
+    if (o->threads > o->active)
+        return clash("--threads is more than the connections that send; a thread without one measures nothing");
+    if (o->rate > 0 && o->think_ns > 0)
+        return clash("--rate and --think exclude each other: in an open loop the schedule says when a request starts");
+    if (o->chunked_upload && !o->has_body)
+        return clash("--chunked-upload needs --body-bytes: how much is to be sent");
+    if (o->skew_share > 0 && o->skew_connections >= o->active)
+        return clash("--skew: its connections must be fewer than those that send (--active, --connections)");
+    if (o->skew_share > 0 && o->skew_connections < o->threads)
+        return clash("--skew: its connections must be at least as many as --threads; each thread needs one of them");
+    if (!o->method)
+        o->method = o->has_body ? "POST" : "GET";
+    if (!o->host)
+        o->host = o->address.ss_family == AF_UNIX ? "localhost" : o->target;
+    int rc = check_congestion(o);
+    return rc == RG_GO_ON ? check_descriptors(o) : rc;
+}
+
+int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv)
+{
+    *o = (struct rg_load_options){
+        .path = "/bytes/1024",
+        .connections = 64,
+        .threads = 1,
+        .duration_ns = UINT64_C(5000000000),
+        .warmup_ns = UINT64_C(1000000000),
+        .timeout_ns = UINT64_C(5000000000),
+    };
+    int flag;
+    while ((flag = getopt_long(argc, argv, "h", FLAGS, NULL)) != -1) {
+        int rc = take(o, flag, optarg);
+        if (rc != RG_GO_ON)
+            return rc;
+    }
+    if (optind < argc)
+        return wrong("command line", argv[optind], "flags only; --help lists them");
+    return check_together(o);
+}

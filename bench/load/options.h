@@ -1,0 +1,42 @@
+/*
+ * What the command line asks for, checked: everything else trusts it. Read before any thread starts, constant after.
+ */
+#ifndef RG_LOAD_OPTIONS_H
+#define RG_LOAD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+    RG_LOAD_HEADERS_MAX = 32,
+    RG_LOAD_CONNECTIONS_MAX = 1000 * 1000,
+    RG_LOAD_THREADS_MAX = 64,
+    RG_LOAD_BODY_MAX = 1 << 28, /* a request is kept in memory, once for all connections */
+    RG_EXIT_USAGE = 2,
+};
+
+struct rg_load_options {
+    const char *target; /* as given */
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    const char *path, *method, *host, *congestion;
+    const char *headers[RG_LOAD_HEADERS_MAX];
+    unsigned n_headers;
+    unsigned connections, active, threads;
+    unsigned skew_connections; /* the first of the active ones, */
+    double skew_share;         /* which do this part of the requests; 0: no skew */
+    double rate;               /* requests per second of all; 0: closed loop */
+    uint64_t duration_ns, warmup_ns, timeout_ns, think_ns;
+    uint64_t body_bytes;
+    uint64_t read_rate; /* bytes per second of a connection; 0: as fast as they come */
+    bool has_body, chunked_upload, per_connection, quiet;
+    const char *hgrm, *json;
+};
+
+enum { RG_GO_ON = -1 };
+
+/* RG_GO_ON, or the exit status, with the reason on standard error. */
+int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv);
+
+#endif
