@@ -1,0 +1,384 @@
+"""
+The load generator proves itself: what it counts is what the origin has seen, a stall shows in its percentiles, a rate is
+kept, failures are found and named. No gateway takes part.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lib import env
+from lib.raw_origin import Answer, Gone, reply
+
+LOAD = os.environ.get("LOAD_BIN", "")
+
+pytestmark = pytest.mark.skipif(not os.access(LOAD, os.X_OK), reason="LOAD_BIN does not name a program")
+timing = pytest.mark.skipif(bool(env.SANITIZER), reason="figures under a sanitizer say nothing")
+
+
+def start(address, *flags):
+    return subprocess.Popen([LOAD, "--connect", address, "--json", "-", *map(str, flags)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def end(process, code=0, seconds=40):
+    out, err = process.communicate(timeout=env.scaled(seconds))
+    assert process.returncode == code, (process.returncode, out, err)
+    return json.loads(out) if out else err
+
+
+def measure(address, *flags, code=0):
+    return end(start(address, *flags), code)
+
+
+def short(*flags):
+    return ("--duration", 1, "--warmup", 0, *flags)
+
+
+def pattern(n):
+    return b"".join(b"%015x\n" % at for at in range(0, n + 16, 16))[:n]
+
+
+# ---- the command line ----
+
+@pytest.mark.parametrize("flags, said", [
+    ([], "--connect is missing"),
+    (["--connect", "localhost:80"], "--connect: got 'localhost:80'"),
+    (["--connect", "127.0.0.1"], "--connect: got '127.0.0.1'"),
+    (["--connect", "127.0.0.1:99999"], "--connect"),
+    (["--connect", "unix:"], "--connect"),
+    (["--connect", "127.0.0.1:1", "--connections", "0"], "--connections: got '0', wanted a whole number from 1"),
+    (["--connect", "127.0.0.1:1", "--connections", "12x"], "--connections: got '12x'"),
+    (["--connect", "127.0.0.1:1", "--connections", "1000000"], "ulimit -n"),
+    (["--connect", "127.0.0.1:1", "--rate", "-5"], "--rate: got '-5'"),
+    (["--connect", "127.0.0.1:1", "--rate", "nan"], "--rate"),
+    (["--connect", "127.0.0.1:1", "--duration", "0"], "--duration: got '0'"),
+    (["--connect", "127.0.0.1:1", "--path", "bytes"], "--path: got 'bytes'"),
+    (["--connect", "127.0.0.1:1", "--path", "/a b"], "--path"),
+    (["--connect", "127.0.0.1:1", "--method", "get"], "--method: got 'get'"),
+    (["--connect", "127.0.0.1:1", "--header", "no colon"], "--header: got 'no colon'"),
+    (["--connect", "127.0.0.1:1", "--header", "A: b\r\nC: d"], "--header"),
+    (["--connect", "127.0.0.1:1", "--header", "Content-Length: 5"], "--body-bytes sets it"),
+    (["--connect", "127.0.0.1:1", "--header", "hOST: x"], "--host sets it"),
+    (["--connect", "127.0.0.1:1", "--skew", "5"], "--skew: got '5'"),
+    (["--connect", "127.0.0.1:1", "--skew", "64:50"], "--skew: its connections must be fewer"),
+    (["--connect", "127.0.0.1:1", "--skew", "1:50", "--threads", "2"], "--skew: its connections must be at least"),
+    (["--connect", "127.0.0.1:1", "--active", "65"], "--active is more than --connections"),
+    (["--connect", "127.0.0.1:1", "--threads", "3", "--connections", "2"], "--threads is more than"),
+    (["--connect", "127.0.0.1:1", "--rate", "10", "--think", "5"], "--rate and --think exclude"),
+    (["--connect", "127.0.0.1:1", "--chunked-upload"], "--chunked-upload needs --body-bytes"),
+    (["--connect", "127.0.0.1:1", "--congestion", "nonesuch"], "--congestion: got 'nonesuch'"),
+    (["--connect", "127.0.0.1:1", "--nonesuch"], "nonesuch"),
+    (["--connect", "127.0.0.1:1", "stray"], "got 'stray'"),
+])
+def test_wrong_usage(flags, said):
+    r = subprocess.run([LOAD, *flags], capture_output=True, text=True, timeout=env.scaled(10), check=False)
+    assert r.returncode == 2, r
+    assert said in r.stderr and r.stdout == "", r
+
+
+def test_help_names_every_flag():
+    r = subprocess.run([LOAD, "--help"], capture_output=True, text=True, timeout=env.scaled(10), check=False)
+    assert r.returncode == 0
+    for flag in ("connect path connections active threads rate duration warmup per-connection think method body-bytes "
+                 "chunked-upload read-rate skew timeout host header hgrm json quiet congestion").split():
+        assert f"--{flag} " in r.stdout, flag
+
+
+def test_nobody_listens(tmp_path):
+    for address in (f"127.0.0.1:{env.free_port()}", f"unix:{tmp_path}/none"):
+        begin = time.monotonic()
+        err = measure(address, code=3)
+        assert address in err and "is the server listening there?" in err
+        assert time.monotonic() - begin < env.scaled(5)
+
+
+# ---- counts ----
+
+@pytest.mark.parametrize("flags", [
+    ["--connections", 1],
+    ["--connections", 16],
+    ["--connections", 16, "--threads", 2],
+    ["--connections", 16, "--per-connection"],
+    ["--connections", 16, "--rate", 500],
+    ["--connections", 16, "--rate", 300, "--per-connection"],
+    ["--connections", 16, "--active", 4, "--think", 5],
+    ["--connections", 16, "--skew", "2:75"],
+    ["--connections", 16, "--skew", "2:75", "--per-connection"],
+    ["--connections", 16, "--method", "HEAD"],
+    ["--connections", 4, "--path", "/bytes/200000"],
+    ["--connections", 4, "--path", "/bytes/200000?chunked=1"],
+    ["--connections", 4, "--path", "/bytes/100?eof=1"],
+    ["--connections", 4, "--path", "/bytes/100?early=2&trailers=1&chunked=1"],
+    ["--connections", 4, "--path", "/bytes/0?status=204"],
+    ["--connections", 4, "--path", "/sink", "--body-bytes", 300000],
+    ["--connections", 4, "--path", "/sink", "--body-bytes", 300000, "--chunked-upload"],
+])
+def test_counts_agree_with_the_origin(programs, flags):
+    origin = programs.origin("--threads", "1", "--quiet")
+    r = measure(origin.address, "--duration", 0.6, "--warmup", 0.2, *flags)
+    seen = origin.stats()
+    assert r["requests"] > 0 and sum(r["errors"].values()) == 0
+    assert seen["requests"] == r["requests"] + r["warmup_requests"] + r["unfinished"]
+    assert seen["malformed"] == seen["truncated"] == seen["aborted"] == 0
+    assert r["latency_us"]["min"] <= r["latency_us"]["p50"] <= r["latency_us"]["p99"] <= r["latency_us"]["max"]
+
+
+def test_unix_socket(programs, tmp_path):
+    origin = programs.origin("--quiet", path=f"{tmp_path}/o.sock")
+    for flags in ([], ["--per-connection"], ["--path", "/bytes/1000000", "--connections", 4]):
+        r = measure(origin.address, *short(*flags))
+        assert r["requests"] > 0 and sum(r["errors"].values()) == 0
+
+
+def test_bytes_are_counted(programs):
+    origin = programs.origin("--quiet")
+    r = measure(origin.address, *short("--path", "/bytes/300000", "--connections", 2, "--rate", 20))
+    assert r["requests"] * 300000 <= r["bytes_in"] <= (r["requests"] + 2) * 301000
+
+
+def test_connection_per_request(programs):
+    origin = programs.origin("--quiet")
+    r = measure(origin.address, *short("--per-connection", "--connections", 8))
+    accepted = origin.stats()["connections"]["accepted"]
+    # Each has its own connection; the ones open at the end, the wait for listening and /stats come on top.
+    assert 0 <= accepted - r["requests"] <= 32
+    assert 0 < r["connect_latency_us"]["p50"] < r["latency_us"]["max"]
+
+
+def test_idle_connections_stay_open(programs):
+    origin = programs.origin("--quiet")
+    p = start(origin.address, "--connections", 2000, "--active", 10, "--duration", env.scaled(2), "--warmup", 0.2)
+    env.wait_until(lambda: origin.stats()["connections"]["open"] > 2000, 10, "2000 connections", 0.1)
+    r = end(p)
+    assert r["connections"] == 2000 and r["active"] == 10 and r["requests"] > 0 and r["reconnects"] == 0
+    seen = {e["connection"] for e in origin.stats()["recent"]}
+    assert len(seen) <= 10 + 1
+
+
+def test_ten_thousand_connections_are_paced(programs):
+    origin = programs.origin("--quiet")
+    r = measure(origin.address, *short("--connections", 9000, "--active", 100))
+    assert sum(r["errors"].values()) == 0 and r["requests"] > 100
+
+
+def test_server_closes_kept_connections(programs):
+    for more in ([], ["--silent-close"]):
+        origin = programs.origin("--quiet", "--max-requests", "5", *more)
+        r = measure(origin.address, *short("--connections", 4, "--rate", 200))
+        assert r["requests"] + r["errors"]["read"] > 150
+        if not more:
+            assert sum(r["errors"].values()) == 0
+
+
+# ---- what is sent ----
+
+@pytest.mark.parametrize("size", [0, 1, 16, 40000, 1000000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_uploads_arrive(programs, size, chunked):
+    origin = programs.raw_origin()
+    flags = ["--chunked-upload"] if chunked else []
+    r = measure(origin.address, *short("--duration", 0.2, "--connections", 1, "--body-bytes", size, "--path", "/up", *flags))
+    got = origin.complete()
+    assert r["requests"] > 0 and len(got) >= r["requests"]
+    assert all(g.method == "POST" and g.body == pattern(size) for g in got)
+    assert bool(got[0].get("transfer-encoding")) == chunked
+    assert got[0].get("content-length") == (None if chunked else str(size))
+
+
+def test_head_of_the_request(programs):
+    origin = programs.raw_origin()
+    measure(origin.address, *short("--duration", 0.1, "--connections", 1, "--host", "a.example", "--header", "X-A: 1",
+                                   "--header", "X-B: two words", "--method", "DELETE", "--path", "/x?y=z",
+                                   "--per-connection"))
+    r = origin.last()
+    assert r.line == "DELETE /x?y=z HTTP/1.1"
+    assert r.fields == [("Host", "a.example"), ("X-A", "1"), ("X-B", "two words"), ("Connection", "close")]
+
+
+# ---- time ----
+
+@timing
+@pytest.mark.parametrize("flags", [[], ["--threads", 2], ["--skew", "3:80"]])
+def test_rate_is_kept(programs, flags):
+    origin = programs.origin("--quiet")
+    r = measure(origin.address, "--rate", 4000, "--duration", 2, "--warmup", 0.3, *flags)
+    assert r["mode"] == "open" and r["target_rate"] == 4000
+    assert abs(r["rate"] / 4000 - 1) < 0.02, r
+    assert r["behind"]["max_us"] < 500000
+
+
+@timing
+def test_skew_is_kept_in_a_closed_loop(programs):
+    origin = programs.origin("--quiet")
+    measure(origin.address, *short("--connections", 8, "--skew", "1:75"))
+    of = [e["connection"] for e in origin.stats()["recent"] if e["line"].startswith("GET /bytes")]
+    share = max(of.count(c) for c in set(of)) / len(of)
+    assert 0.65 < share < 0.85, share
+
+
+def stalled(origin, *flags):
+    """One second in which the origin does nothing, in a run of four."""
+    p = start(origin.address, "--duration", 4, "--warmup", 0.2, "--connections", 20, *flags)
+    time.sleep(1.5)
+    origin.process.signal(signal.SIGSTOP)
+    time.sleep(1)
+    origin.process.signal(signal.SIGCONT)
+    return end(p)
+
+
+def test_a_stall_shows_in_an_open_loop(programs):
+    """A quarter of the requests were due in the stall and waited up to a second; none is left out."""
+    r = stalled(programs.origin("--quiet"), "--rate", 400)
+    assert sum(r["errors"].values()) == 0
+    assert abs(r["rate"] / 400 - 1) < 0.02, r
+    assert 900e3 < r["latency_us"]["max"] < env.scaled(1.6) * 1e6
+    assert r["latency_us"]["p99"] > 850e3, r
+    assert r["latency_us"]["p90"] > 450e3, r
+    assert r["latency_us"]["p50"] < 100e3, r
+    # It was the origin, not the generator.
+    assert r["behind"]["max_us"] < env.scaled(300e3), r
+
+
+@timing
+def test_a_stall_hardly_shows_in_a_closed_loop(programs):
+    """Why the open loop exists: each of 20 connections has one slow request, which p99 does not see."""
+    r = stalled(programs.origin("--quiet"))
+    assert r["latency_us"]["max"] > 900e3
+    assert r["latency_us"]["p99"] < 100e3, r
+
+
+@timing
+def test_latency_is_what_the_origin_adds(programs):
+    origin = programs.origin("--quiet")
+    for flags in ([], ["--per-connection"], ["--rate", 100]):
+        r = measure(origin.address, *short("--path", "/bytes/10?delay=40", "--connections", 8, *flags))
+        # The origin counts whole milliseconds.
+        assert 39e3 <= r["latency_us"]["min"] and r["latency_us"]["p50"] < 60e3, r
+    r = measure(origin.address, *short("--connections", 8, "--think", 50))
+    assert 100 < r["rate"] <= 161, r
+
+
+def test_slow_reader(programs):
+    origin = programs.origin("--quiet")
+    for path in ("/bytes/1000000", "/bytes/1000000?chunked=1"):
+        r = measure(origin.address, "--connections", 4, "--read-rate", 200000, "--path", path, "--duration", 3,
+                    "--warmup", 0.5)
+        assert abs(r["bytes_in"] / r["seconds"] / 800000 - 1) < 0.1, r
+        assert sum(r["errors"].values()) == 0
+
+
+def test_slow_reader_gets_every_byte(programs):
+    origin = programs.origin("--quiet")
+    r = measure(origin.address, *short("--duration", 2, "--connections", 4, "--read-rate", 100000, "--path",
+                                       "/bytes/30000"))
+    assert sum(r["errors"].values()) == 0
+    assert 20 <= r["requests"] <= 30, r
+    assert r["latency_us"]["p50"] > 200e3, r
+
+
+# ---- failures ----
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("answer, kind, said", [
+    (Answer(reply(status="503 No")), "status", "5xx"),
+    (Answer(reply(status="404 No")), "status", "4xx"),
+    (Answer(b"SSH-2.0-x\r\n"), "protocol", "no HTTP/1 status line"),
+    (Answer(OK + b"Content-Length: 3\r\n\r\nfour"), "protocol", "bytes after the response"),
+    (Answer(OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nfour"), "protocol", "two different values"),
+    (Answer(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nfour\r\n0\r\n\r\n"), "protocol", "longer than its size"),
+    (Answer(OK + b"Content-Length: 5\r\n\r\nfour", "close"), "read", "closed within a response"),
+    (Answer(OK + b"Content-Length: 5\r\n\r\nfour", "rst"), "read", "reset"),
+    (Answer(b"", "close"), "read", "closed unasked"),
+    (Answer(b""), "timeout", "no response"),
+    (Answer(OK + b"Content-Length: 5\r\n\r\nfour"), "timeout", "a response stopped"),
+])
+def test_failures_are_named(programs, answer, kind, said):
+    """Every other request fails: the rest is measured, and the connection goes on."""
+    turn = iter(range(10 ** 9))
+    origin = programs.raw_origin(lambda _c, _r: answer if next(turn) % 2 else reply())
+    command = [LOAD, "--connect", origin.address, "--duration", "1.5", "--warmup", "0", "--timeout", "0.2",
+               "--connections", "1", "--rate", "20"]
+    r = subprocess.run([*command, "--json", f"{origin.port}.json"], capture_output=True, text=True, check=False,
+                       timeout=env.scaled(20), cwd=programs.directory)
+    assert r.returncode == 1, r
+    result = json.loads((programs.directory / f"{origin.port}.json").read_text())
+    assert result["requests"] >= 2, result
+    assert [k for k, n in result["errors"].items() if n] == [kind], result
+    assert f"{kind} {result['errors'][kind]} (first: " in r.stdout and said in r.stdout, r.stdout
+
+
+def test_server_that_goes_and_comes_back(programs):
+    origin = programs.origin("--quiet")
+    port = origin.port
+    p = start(origin.address, "--duration", env.scaled(4), "--warmup", 0, "--connections", 4, "--rate", 200)
+    env.wait_until(lambda: origin.stats()["requests"] > 20, 5, "requests")
+    origin.stop()
+    time.sleep(0.3)
+    again = programs.origin("--quiet", port=port)
+    env.wait_until(lambda: again.stats()["requests"] > 50, 5, "requests at the new origin")
+    r = end(p, 1)
+    assert r["errors"]["connect"] > 0
+    assert r["latency_us"]["max"] > 300e3
+
+
+def test_early_answer_to_an_upload(programs):
+    def refuse(connection, _request):
+        connection.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.finish("close")
+        raise Gone
+    refuse.before_body = True
+    origin = programs.raw_origin(refuse)
+    r = measure(origin.address, *short("--connections", 1, "--body-bytes", 20000000, "--duration", 0.5), code=1)
+    assert r["requests"] == 0 and r["errors"]["status"] > 0 and r["errors"]["protocol"] == 0, r
+
+
+# ---- what is written ----
+
+def test_files(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    json_path, hgrm_path = tmp_path / "r.json", tmp_path / "r.hgrm"
+    r = subprocess.run([LOAD, "--connect", origin.address, "--duration", "0.5", "--warmup", "0", "--quiet", "--json",
+                        json_path, "--hgrm", hgrm_path], capture_output=True, text=True, check=False,
+                       timeout=env.scaled(20))
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+    result = json.loads(json_path.read_text())
+    rows = [line.split() for line in hgrm_path.read_text().splitlines()[2:] if not line.startswith("#")]
+    assert all(len(row) == 4 for row in rows[:-1]) and len(rows[-1]) == 3
+    assert int(rows[-1][2]) == result["requests"]
+    assert abs(float(rows[-1][0]) - result["latency_us"]["max"] / 1e3) < 0.001
+    assert [float(row[0]) for row in rows] == sorted(float(row[0]) for row in rows)
+    half = next(row for row in rows if float(row[1]) >= 0.5)
+    assert abs(float(half[0]) * 1e3 / result["latency_us"]["p50"] - 1) < 0.02
+    assert re.search(r"^#\[Max +=.*Total count +=", hgrm_path.read_text(), re.M)
+
+
+def test_file_that_can_not_be_written(programs):
+    origin = programs.origin("--quiet")
+    r = subprocess.run([LOAD, "--connect", origin.address, "--duration", "0.1", "--warmup", "0", "--hgrm", "/nowhere/x"],
+                       capture_output=True, text=True, check=False, timeout=env.scaled(20))
+    assert r.returncode == 1 and "--hgrm /nowhere/x: No such file or directory" in r.stderr
+
+
+@timing
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed (package wrk)")
+def test_agrees_with_wrk(programs):
+    """The origin waits 4 ms before each answer, so that it sets the pace and neither of the two clients."""
+    origin = programs.origin("--quiet")
+    path, rates, medians = "/bytes/1024?delay=4", [], []
+    for _ in range(3):
+        r = measure(origin.address, "--path", path, "--connections", 32, "--duration", 2, "--warmup", 0.2)
+        w = subprocess.run(["wrk", "-t1", "-c32", "-d2s", "--latency", f"http://{origin.address}{path}"], check=True,
+                           capture_output=True, text=True, timeout=30).stdout
+        rates.append(r["rate"] / float(re.search(r"Requests/sec: +([\d.]+)", w).group(1)))
+        medians.append(r["latency_us"]["p50"] / 1e3 / float(re.search(r"50% +([\d.]+)ms", w).group(1)))
+    assert 0.9 < sorted(rates)[1] < 1.1, rates
+    assert 0.9 < sorted(medians)[1] < 1.1, medians
