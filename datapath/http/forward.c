@@ -6,6 +6,7 @@
  */
 #include "datapath/http/h1_write.h"
 
+#include <endian.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -62,19 +63,37 @@ uint64_t rg_rand_next(struct rg_rand *r)
 
 /* ---- Hexadecimal ---- */
 
-/* clang-format off */
-#define HEX_ROW(h) h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
-static const char hex_pairs[513] =
-    HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5") HEX_ROW("6") HEX_ROW("7")
-    HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
-/* clang-format on */
-
-/* The lowest `bytes` bytes of x, most significant first. */
-static char *put_hex(char *out, uint64_t x, unsigned bytes)
+/* All eight digits of x, most significant first, as they stand in memory. */
+static inline uint64_t hex_of(uint32_t x)
 {
-    for (unsigned i = bytes; i-- > 0; out += 2)
-        memcpy(out, hex_pairs + 2 * (x >> 8 * i & 0xff), 2);
-    return out;
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t nibbles = x;
+    nibbles = (nibbles | nibbles << 16) & UINT64_C(0x0000ffff0000ffff);
+    nibbles = (nibbles | nibbles << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    nibbles = (nibbles | nibbles << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t is_letter = (nibbles + 6 * each) >> 4 & each;
+    return htobe64(nibbles + '0' * each + is_letter * ('a' - '0' - 10));
+}
+
+static inline void put_hex32(char *out, uint32_t x)
+{
+    uint64_t digits = hex_of(x);
+    memcpy(out, &digits, 8);
+}
+
+static inline void put_hex64(char *out, uint64_t x)
+{
+    put_hex32(out, (uint32_t)(x >> 32));
+    put_hex32(out + 8, (uint32_t)x);
+}
+
+/* Four digits here, four digits there. */
+static inline void put_hex16s(char *high, char *low, uint64_t x)
+{
+    char digits[8];
+    put_hex32(digits, (uint32_t)x);
+    memcpy(high, digits, 4);
+    memcpy(low, digits + 4, 4);
 }
 
 static bool is_lower_hex(const char *p, size_t len)
@@ -113,15 +132,12 @@ static void make_uuidv7(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint6
 {
     uint64_t a = rg_rand_next(rand);
     uint64_t b = rg_rand_next(rand);
-    char *p = put_hex(out, unix_ms >> 16, 4);
-    *p++ = '-';
-    p = put_hex(p, unix_ms, 2);
-    *p++ = '-';
-    p = put_hex(p, 0x7000 | (a >> 52), 2); /* version; the high bits of the generator are its best */
-    *p++ = '-';
-    p = put_hex(p, 0x8000 | (b >> 50), 2); /* variant */
-    *p++ = '-';
-    put_hex(p, b, 6);
+    memcpy(out, "00000000-0000-0000-0000-000000000000", RG_REQUEST_ID_LEN);
+    put_hex32(out, (uint32_t)(unix_ms >> 16));
+    /* Version and variant; the high bits of the generator are its best. */
+    put_hex16s(out + 9, out + 14, unix_ms << 16 | 0x7000 | a >> 52);
+    put_hex16s(out + 19, out + 24, (0x8000 | b >> 50) << 16 | (b >> 32 & 0xffff));
+    put_hex32(out + 28, (uint32_t)b);
 }
 
 uint8_t rg_forward_new_id(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uint64_t unix_ms)
@@ -172,14 +188,14 @@ static void set_traceparent(struct rg_forward *f, const struct rg_field *given, 
     if (f->traceparent_is_new) {
         /* Sampled: our access record is the trace's first, and a replica's tracer follows its parent's decision. */
         memcpy(out, "00-", 3);
-        put_hex(out + TRACE_ID_AT, nonzero(rand), 8);
-        put_hex(out + TRACE_ID_AT + 16, rg_rand_next(rand), 8);
+        put_hex64(out + TRACE_ID_AT, nonzero(rand));
+        put_hex64(out + TRACE_ID_AT + 16, rg_rand_next(rand));
         memcpy(out + FLAGS_AT - 1, "-01", 3);
     } else {
         memcpy(out, given->value, RG_TRACEPARENT_LEN);
     }
     out[PARENT_ID_AT - 1] = '-';
-    put_hex(out + PARENT_ID_AT, nonzero(rand), 8);
+    put_hex64(out + PARENT_ID_AT, nonzero(rand));
 }
 
 /* The only field with this id, NULL if there is none or several: then no one knows which one counts. */
