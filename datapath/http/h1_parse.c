@@ -405,6 +405,18 @@ int32_t rg_h1_parse_request(struct rg_h1_resume *resume, const char *buf, size_t
 
 /* ---- Responses ---- */
 
+static enum rg_reason parse_response_version(const char **p, const char *end, struct rg_h1_response *ret)
+{
+    uint8_t major = 1;
+    if (RG_LIKELY(end - *p >= 8 && memcmp(*p, "HTTP/1.1", 8) == 0)) {
+        ret->minor = 1;
+        *p += 8;
+        return RG_REASON_NONE;
+    }
+    enum rg_reason why = parse_version(p, end, &major, &ret->minor);
+    return why == RG_REASON_NONE && major != 1 ? RG_REASON_REPLICA_MALFORMED : why;
+}
+
 /* " NNN": three digits, the first not 0, then a space or the line's end. */
 static enum rg_reason parse_status(const char **p, const char *end, struct rg_h1_response *ret)
 {
@@ -441,10 +453,7 @@ static enum rg_reason parse_phrase(const char *buf, const char **p, const char *
 static enum rg_reason parse_status_line(const char *buf, const char **p, const char *end,
                                         const struct rg_h1_limits *limits, struct rg_h1_response *ret)
 {
-    uint8_t major = 1;
-    enum rg_reason why = parse_version(p, end, &major, &ret->minor);
-    if (why == RG_REASON_NONE && major != 1)
-        why = RG_REASON_REPLICA_MALFORMED;
+    enum rg_reason why = parse_response_version(p, end, ret);
     if (why == RG_REASON_NONE)
         why = parse_status(p, end, ret);
     if (why == RG_REASON_NONE)
