@@ -95,10 +95,13 @@ static bool take_option(struct rg_str option, struct facts *facts, struct rg_fra
         facts->close = true;
         return true;
     }
+    if (rg_str_eq_nocase(option, RG_STR("keep-alive"))) {
+        facts->keep_alive = true;
+        ret->listed_ids |= UINT64_C(1) << RG_FIELD_KEEP_ALIVE; /* the name of a field, too */
+        return true;
+    }
     if (rg_str_eq_nocase(option, RG_STR("upgrade")))
         facts->connection_upgrade = true;
-    else if (rg_str_eq_nocase(option, RG_STR("keep-alive")))
-        facts->keep_alive = true;
     enum rg_field_id id = rg_field_lookup(option.ptr, option.len);
     if (id != RG_FIELD_OTHER) {
         if (rg_field_flags(id) & RG_FIELD_IS_END)
