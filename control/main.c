@@ -4,7 +4,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "control/agent/access_trouble.h"
 #include "control/agent/gateway.h"
 #include "datapath/base/log.h"
 
@@ -32,6 +34,18 @@ static int run(const struct rg_flags *flags, const struct rg_settings *settings)
     return status;
 }
 
+/* No error: whoever starts the gateway may have rights that the checker has not, and make the directory first. */
+static void warn_of_access_log(const struct rg_flags *flags, const struct rg_settings *s)
+{
+    char remedy[RG_ACCESS_REMEDY_MAX];
+    int r = s->access_log ? rg_access_check(s->access_log_path) : 0;
+    if (r == 0)
+        return;
+    fprintf(stderr, "%s: warning: access_log.path: can't write %s: %s; %s\n",
+            rg_options_has_file(flags) ? flags->config_path : "flags", s->access_log_path, strerror(-r),
+            rg_access_remedy(s->access_log_path, -r, remedy));
+}
+
 int main(int argc, char **argv)
 {
     static struct rg_settings settings;
@@ -49,6 +63,7 @@ int main(int argc, char **argv)
     if (rg_options_load(&flags, &settings, stderr) < 0)
         return RG_EXIT_USAGE;
     if (flags.check_only) {
+        warn_of_access_log(&flags, &settings);
         printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/agent/access_trouble.h"
 #include "control/agent/loop.h"
 #include "datapath/base/log.h"
 
@@ -36,25 +38,38 @@ static void close_file(struct rg_access_writer *w)
     w->fd = -1;
 }
 
-/* Logged once; the next success says that it works again. */
+/* Logged once; the end of it says how many records it has cost. Before they are counted. */
 static void report_failure(struct rg_access_writer *w, const char *what, int error)
 {
-    if (!w->failing)
-        rg_error("access log: can't %s path=%s error=\"%s\"", what, w->path, strerror(error));
+    char remedy[RG_ACCESS_REMEDY_MAX];
+    if (w->failing)
+        return;
+    rg_error("access log: can't %s, records are being lost path=%s error=\"%s\" remedy=\"%s\"", what, w->path,
+             strerror(error), rg_access_remedy(w->path, error, remedy));
     w->failing = true;
+    w->lost_before = *w->lost;
 }
 
 static void report_success(struct rg_access_writer *w)
 {
     if (w->failing)
-        rg_info("access log: written again path=%s", w->path);
+        rg_info("access log: written again path=%s lost=%" PRIu64, w->path, *w->lost - w->lost_before);
+    w->failing = false;
+}
+
+/* It is not tried any more, whether or not it would work by now. */
+static void report_end(struct rg_access_writer *w)
+{
+    if (w->failing)
+        rg_warn("access log: given up without having been written again path=%s lost=%" PRIu64, w->path,
+                *w->lost - w->lost_before);
     w->failing = false;
 }
 
 static bool open_file(struct rg_access_writer *w)
 {
     struct stat st;
-    w->is_stdout = strcmp(w->path, "-") == 0 || strcmp(w->path, "stdout") == 0;
+    w->is_stdout = rg_access_is_stdout(w->path);
     /* O_NONBLOCK: a FIFO without a reader is an error, not a wait. */
     w->fd = w->is_stdout ? STDOUT_FILENO
                          : open(w->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -213,11 +228,11 @@ void rg_access_writer_configure(struct rg_access_writer *w, const struct rg_sett
     if (w->on) {
         rg_access_writer_flush(w);
         close_file(w);
+        report_end(w);
     } else {
         discard_rings(w); /* left by workers that had not yet seen that the log was switched off */
     }
     w->on = s->access_log;
-    w->failing = false;
     snprintf(w->path, sizeof(w->path), "%s", s->access_log_path);
     if (w->on)
         open_file(w);
@@ -226,6 +241,7 @@ void rg_access_writer_configure(struct rg_access_writer *w, const struct rg_sett
 void rg_access_writer_fini(struct rg_access_writer *w)
 {
     close_file(w);
+    report_end(w);
     free(w->buf);
     w->buf = NULL;
 }

@@ -30,8 +30,9 @@ struct rg_access_writer {
     char path[256];
     dev_t dev;
     ino_t ino;
-    uint64_t looked_ms; /* when the path was last compared with what is open */
-    uint64_t *lost;     /* counter of records that could not be written */
+    uint64_t looked_ms;   /* when the path was last compared with what is open */
+    uint64_t *lost;       /* counter of records that could not be written */
+    uint64_t lost_before; /* what it was when the present failure began */
     struct rg_access_ring *rings[RG_WORKERS_MAX];
     uint16_t n_rings;
     char *buf; /* RG_ACCESS_BATCH + RG_ACCESS_RECORD_MAX */
@@ -42,7 +43,8 @@ struct rg_access_writer {
 int rg_access_writer_init(struct rg_access_writer *w, uint64_t *lost);
 void rg_access_writer_add_ring(struct rg_access_writer *w, struct rg_access_ring *ring);
 
-/* On, off or another path, as the settings say. A path that can't be opened is logged and tried again with every tick.
+/* On, off or another path, as the settings say. A path that can't be opened is logged, with the remedy, and tried again
+ * as long as there are records.
  */
 void rg_access_writer_configure(struct rg_access_writer *w, const struct rg_settings *s);
 
