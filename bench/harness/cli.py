@@ -110,13 +110,13 @@ def bench(options):
     if options.compare:
         old, program = revision.build(opts.ROOT, options.compare, say)
         options.binaries[old] = program
-        options.only = [*(options.only or ["ringgate"]), old]
+        options.only = [*(options.only or ["ringgate", "direct"]), old]
     check_programs(options)
     if options.isolated:
         machine.enter_own_network(options.congestion)
     options.descriptors = machine.raise_descriptor_limit()
     check_descriptors(options)
-    say(f"this takes about {opts.in_words(opts.expected_seconds(options))}: {len(options.chosen)} scenarios, "
+    say(f"this takes about {opts.in_words(opts.expected_seconds(options))}: {len(options.chosen)} scenario(s), "
         f"{options.rounds} rounds of {options.seconds:g} s")
     clear(options.report)
     run = Run(options, old)

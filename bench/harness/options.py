@@ -14,6 +14,8 @@ QUICK = {"rounds": 3, "seconds": 1.0, "warmup": 0.3}
 USUAL = {"rounds": 5, "seconds": 3.0, "warmup": 1.0}
 COMPARE = {"rounds": 9, "seconds": 3.0, "warmup": 1.0}
 
+QUICK_CONTENDERS = ("ringgate", "nginx", "haproxy", "floor", "direct")  # two minutes, whoever else is installed
+
 HELP = """Measures ringgate beside nginx, HAProxy, a relay without HTTP (the floor) and the origin alone, all in one run, and
 writes bench/report/ (report.md, results.csv, results.json, plots). What the figures mean: bench/README.md."""
 EPILOG = """Exit status: 0 done; 1 requests failed, a program ended, or --compare found it slower; 2 wrong options or something
@@ -83,6 +85,8 @@ def complete(options):
     for name, value in usual.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    if options.quick and not options.only:
+        options.only = list(QUICK_CONTENDERS)
     for label in options.only:
         contenders.check_label(label)
     options.isolated = options.congestion != "system"

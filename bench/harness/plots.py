@@ -109,6 +109,6 @@ set ylabel 'latency, ms'
 set xtics ('50' 2, '90' 10, '99' 100, '99.9' 1000, '99.99' 10000, '99.999' 100000)
 set xrange [1:*]
 set grid
-set key top left
+set key outside right top
 """ + "\n".join(blocks) + "\nplot " + ", \\\n     ".join(plots) + "\n")
     return [file]

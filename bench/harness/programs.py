@@ -45,10 +45,13 @@ class Program:
         self.name = name
         self.log = folder / f"{name}.log"
         # Appending, so that a log can be cut while its writer goes on.
+        # Some write to their user's home: here that is the run's folder.
+        home = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
         with open(self.log, "ab") as log:
             # Its own session: CTRL-C reaches the harness alone, which then ends the rest in order.
             self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True, preexec_fn=die_with_parent)
+                                            stderr=log, env=os.environ | home, start_new_session=True,
+                                            preexec_fn=die_with_parent)
         self.pidfd = os.pidfd_open(self.process.pid)
 
     @property

@@ -135,7 +135,7 @@ def environment_text(results):
         ("Kernel", f"{machine['kernel']}; {machine['distribution']}"),
         ("Mitigations", mitigations),
         ("Commit", results["commit"]),
-        ("Versions", "; ".join(f"{name}: {text}" for name, text in results["versions"].items())),
+        ("Versions", "; ".join(results["versions"].values())),
         ("Not installed", ", ".join(KINDS[name].title for name in OPTIONAL_PEERS if name not in results["versions"]) or "none"),
         ("Run", f"{results['date']}; {options['rounds']} rounds of {options['seconds']:g} s after {options['warmup']:g} s, "
                 f"{options['workers']} workers each, origin with {options['origin_threads']} threads, load: {options['load']}, "
