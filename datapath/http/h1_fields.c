@@ -47,9 +47,25 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* A space, or a byte that stands before it in ASCII: what is not a visible character. One comparison, mostly no. */
+static inline bool may_be_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+/* Nearly always one space. */
+static inline const char *skip_blanks(const char *p, const char *end)
+{
+    if (RG_LIKELY(p < end && *p == ' '))
+        p++;
+    while (p < end && RG_UNLIKELY(may_be_blank(*p)) && is_blank(*p))
+        p++;
+    return p;
+}
+
 static inline void set_value(struct rg_field *f, const char *value, const char *stop)
 {
-    while (stop > value && is_blank(stop[-1]))
+    while (stop > value && RG_UNLIKELY(may_be_blank(stop[-1])) && is_blank(stop[-1]))
         stop--;
     f->value = value;
     f->value_len = (uint32_t)(stop - value);
@@ -68,15 +84,13 @@ static inline enum rg_reason parse_line(const char *buf, const char **p, const c
     enum rg_reason why = parse_name(line, end, limits, allow_underscore, f);
     if (RG_UNLIKELY(why != RG_REASON_NONE))
         return why;
-    const char *value = line + f->name_len + 1;
-    while (value < end && is_blank(*value))
-        value++;
+    const char *value = skip_blanks(line + f->name_len + 1, end);
     const char *stop = rg_scan_value(buf, value, end);
     if (RG_UNLIKELY((size_t)(stop - line) > limits->field_bytes))
         return RG_REASON_FIELD_TOO_LARGE;
     if (RG_UNLIKELY(end - stop < 2))
         return stop == end || *stop == '\r' ? RG_H1_NEED_MORE : bad_value(stop);
-    if (RG_UNLIKELY(stop[0] != '\r' || stop[1] != '\n'))
+    if (RG_UNLIKELY(memcmp(stop, "\r\n", 2) != 0))
         return bad_value(stop);
     set_value(f, value, stop);
     *p = stop + 2;
@@ -91,10 +105,12 @@ enum rg_reason rg_h1_parse_fields(const char *buf, const char **p, const char *e
     for (;; n++) {
         if (RG_UNLIKELY(*p == end))
             return RG_H1_NEED_MORE;
-        if (**p == '\r')
-            break;
-        if (RG_UNLIKELY(is_blank(**p)))
-            return n ? RG_REASON_OBS_FOLD : RG_REASON_BAD_FIELD_NAME;
+        if (RG_UNLIKELY(may_be_blank(**p))) {
+            if (**p == '\r')
+                break;
+            if (is_blank(**p))
+                return n ? RG_REASON_OBS_FOLD : RG_REASON_BAD_FIELD_NAME;
+        }
         if (RG_UNLIKELY(n == max))
             return RG_REASON_TOO_MANY_FIELDS;
         enum rg_reason why = parse_line(buf, p, end, limits, allow_underscore, &fields[n]);
@@ -111,9 +127,7 @@ bool rg_h1_parse_field_line(const char *line, size_t len, struct rg_field *ret)
     const char *end = line + len;
     if (len > UINT32_MAX || parse_name(line, end, &no_limits, true, ret) != RG_REASON_NONE)
         return false;
-    const char *value = line + ret->name_len + 1;
-    while (value < end && is_blank(*value))
-        value++;
+    const char *value = skip_blanks(line + ret->name_len + 1, end);
     if (rg_scan_value(line, value, end) != end)
         return false;
     set_value(ret, value, end);
