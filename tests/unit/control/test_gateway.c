@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -181,6 +182,77 @@ static void errors_change_nothing(void **state)
     assert_int_equal(reload(), 0);
     assert_int_equal(gateway.metrics.values[RG_CM_CONFIG_RELOAD_OK], 1);
     assert_int_equal(gateway.metrics.values[RG_CM_CONFIG_RELOAD_FAILURES], 1);
+}
+
+/* ---- What is told ---- */
+
+static void readiness_is_told_when_it_changes(void **state)
+{
+    (void)state;
+    start_gateway();
+    gateway.phase = RG_PHASE_SERVING;
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, UINT_MAX); /* nobody has looked at the replica yet */
+    rg_replica_set(&gateway.replica, RG_REPLICA_DOWN);
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, RG_UNREADY_REPLICA_DOWN);
+    rg_replica_set(&gateway.replica, RG_REPLICA_HEALTHY);
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, 0);
+    gateway.phase = RG_PHASE_DRAINING;
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, RG_UNREADY_DRAINING);
+}
+
+static void only_a_worker_that_keeps_old_settings_for_long_is_told(void **state)
+{
+    (void)state;
+    start_gateway();
+    gateway.phase = RG_PHASE_SERVING;
+    rg_replica_set(&gateway.replica, RG_REPLICA_HEALTHY);
+    rg_gateway_note_readiness(&gateway);
+    fake_worker_rules.keep_generation = true;
+    assert_int_equal(reload(), 0);
+    assert_int_equal(rg_gateway_unready(&gateway), RG_UNREADY_SETTINGS);
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, 0);
+    gateway.settled_ms -= 1500;
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, RG_UNREADY_SETTINGS);
+    fake(0)->generation = fake(1)->generation = 2;
+    rg_gateway_note_readiness(&gateway);
+    assert_int_equal(gateway.unready_said, 0);
+}
+
+static void shortages_are_told_at_once_and_then_summed_up(void **state)
+{
+    (void)state;
+    start_gateway();
+    rg_gateway_note_shortages(&gateway);
+    assert_int_equal(gateway.descriptors.said_ms, 0);
+    rg_metric_add(&fake(0)->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 3);
+    rg_gateway_note_shortages(&gateway);
+    uint64_t said = gateway.descriptors.said_ms;
+    assert_true(said > 0);
+    assert_int_equal(gateway.descriptors.times, 0);
+    rg_metric_add(&fake(1)->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 2);
+    rg_gateway_note_shortages(&gateway);
+    rg_metric_refused(&fake(1)->metrics, RG_REASON_OUT_OF_DESCRIPTORS);
+    rg_gateway_note_shortages(&gateway);
+    assert_int_equal(gateway.descriptors.said_ms, said);
+    assert_int_equal(gateway.descriptors.times, 3);
+    gateway.descriptors.said_ms -= 61000;
+    rg_gateway_note_shortages(&gateway);
+    assert_int_equal(gateway.descriptors.times, 0);
+    assert_int_equal(gateway.buffers.said_ms, 0);
+    /* A receive that waits is nothing to tell of while there is memory to be had. */
+    rg_metric_add(&fake(0)->metrics, RG_M_BUFFERS_EXHAUSTED, 5);
+    rg_gateway_note_shortages(&gateway);
+    assert_int_equal(gateway.buffers.said_ms, 0);
+    rg_metric_set(&fake(0)->metrics, RG_M_BUFFER_BYTES, rg_gateway_settings(&gateway)->buffer_bytes);
+    rg_metric_add(&fake(0)->metrics, RG_M_BUFFERS_EXHAUSTED, 1);
+    rg_gateway_note_shortages(&gateway);
+    assert_true(gateway.buffers.said_ms > 0);
 }
 
 /* ---- Supervision ---- */
@@ -392,6 +464,9 @@ int main(void)
         TEST(reloads_that_overtake_each_other_keep_what_is_read),
         TEST(what_is_fixed_is_kept_and_said),
         TEST(errors_change_nothing),
+        TEST(readiness_is_told_when_it_changes),
+        TEST(only_a_worker_that_keeps_old_settings_for_long_is_told),
+        TEST(shortages_are_told_at_once_and_then_summed_up),
         TEST(a_hung_worker_loses_its_listeners_once),
         TEST(without_steering_listeners_stay),
         TEST(a_signal_drains_and_ends),
