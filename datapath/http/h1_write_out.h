@@ -54,17 +54,29 @@ static inline void copy_short(char *to, const char *from, size_t n)
     }
 }
 
+/* Room for n bytes at o->at. */
+static inline bool out_has_room(struct out *o, size_t n)
+{
+    if (RG_LIKELY(n <= (size_t)(o->end - o->at)))
+        return true;
+    o->is_full = true;
+    return false;
+}
+
+/* Where there is room. Returns the byte after what was written. */
+static inline char *put_bytes(char *to, const char *p, size_t n)
+{
+    if (__builtin_constant_p(n) || n > 16)
+        memcpy(to, p, n);
+    else
+        copy_short(to, p, n);
+    return to + n;
+}
+
 static inline void out_bytes(struct out *o, const char *p, size_t n)
 {
-    if (RG_UNLIKELY(n > (size_t)(o->end - o->at))) {
-        o->is_full = true;
-        return;
-    }
-    if (__builtin_constant_p(n) || n > 16)
-        memcpy(o->at, p, n);
-    else
-        copy_short(o->at, p, n);
-    o->at += n;
+    if (out_has_room(o, n))
+        o->at = put_bytes(o->at, p, n);
 }
 
 #define out_lit(o, lit) out_bytes(o, lit, sizeof(lit) - 1)
@@ -91,13 +103,18 @@ static inline void out_uint(struct out *o, uint64_t n)
     out_bytes(o, digits + at, sizeof(digits) - at);
 }
 
-/* A whole field line; the name comes with its colon and space. */
-#define out_field(o, name, value) \
-    do {                          \
-        out_lit(o, name ": ");    \
-        out_str(o, value);        \
-        out_lit(o, "\r\n");       \
-    } while (0)
+/* A whole field line. The name comes with its colon and space; it is constant, so that its length is. */
+static inline __attribute__((always_inline)) void out_line(struct out *o, const char *name, size_t name_len,
+                                                           struct rg_str value)
+{
+    if (!out_has_room(o, name_len + value.len + 2))
+        return;
+    char *at = put_bytes(o->at, name, name_len);
+    at = put_bytes(at, value.ptr, value.len);
+    o->at = put_bytes(at, "\r\n", 2);
+}
+
+#define out_field(o, name, value) out_line(o, name ": ", sizeof(name ": ") - 1, value)
 
 #define out_field_uint(o, name, value) \
     do {                               \
