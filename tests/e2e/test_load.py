@@ -169,12 +169,20 @@ def test_ten_thousand_connections_are_paced(programs):
 
 
 def test_server_closes_kept_connections(programs):
-    for more in ([], ["--silent-close"]):
-        origin = programs.origin("--quiet", "--max-requests", "5", *more)
-        r = measure(origin.address, *short("--connections", 4, "--rate", 200))
-        assert r["requests"] + r["errors"]["read"] > 150
-        if not more:
-            assert sum(r["errors"].values()) == 0
+    origin = programs.origin("--quiet", "--max-requests", "5")
+    r = measure(origin.address, *short("--connections", 4, "--rate", 200))
+    assert r["requests"] > 150 and sum(r["errors"].values()) == 0, r
+
+
+def test_server_closes_kept_connections_unannounced(programs):
+    origin = programs.origin("--quiet", "--max-requests", "5", "--silent-close")
+    p = start(origin.address, *short("--connections", 4, "--rate", 200))
+    out, err = p.communicate(timeout=env.scaled(20))
+    r = json.loads(out)
+    # A request that is sent in the moment the server closes fails, and only that is an error.
+    assert p.returncode == (1 if r["errors"]["read"] else 0), (r, err)
+    assert r["errors"]["read"] == sum(r["errors"].values()) < 10, r
+    assert r["requests"] > 150 and r["reconnects"] > 20, r
 
 
 # ---- what is sent ----
@@ -327,7 +335,7 @@ def test_server_that_goes_and_comes_back(programs):
     env.wait_until(lambda: again.stats()["requests"] > 50, 5, "requests at the new origin")
     r = end(p, 1)
     assert r["errors"]["connect"] > 0
-    assert r["latency_us"]["max"] > 300e3
+    assert r["latency_us"]["max"] > 200e3
 
 
 def test_early_answer_to_an_upload(programs):
