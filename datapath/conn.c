@@ -74,10 +74,27 @@ static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
     rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
 }
 
-void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
+static void count_accepted(struct rg_worker *w)
 {
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_ACCEPTED, 1);
     __atomic_store_n(&w->steer->accepted, w->steer->accepted + 1, __ATOMIC_RELAXED);
+}
+
+static void turn_away(struct rg_worker *w, int fd)
+{
+    rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
+    rg_sys_close(fd);
+}
+
+void rg_conn_turn_away(struct rg_worker *w, int fd)
+{
+    count_accepted(w);
+    turn_away(w, fd);
+}
+
+void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
+{
+    count_accepted(w);
     /* After a stop nobody would end it any more. */
     struct rg_conn *c = !w->stopping && admit(w) ? rg_pool_get(&w->conns) : NULL;
     if (!c)
@@ -102,8 +119,7 @@ void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
     return;
 
 refused:
-    rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
-    rg_sys_close(fd);
+    turn_away(w, fd);
 }
 
 /* ---- reading a head ---- */

@@ -38,6 +38,7 @@ struct rg_conn {
 
 /* Takes over fd in every case. */
 void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port);
+void rg_conn_turn_away(struct rg_worker *w, int fd); /* closes one that can't be served, and counts it */
 void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done);
 void rg_conn_timer(struct rg_worker *w, struct rg_conn *c);
 

@@ -115,8 +115,7 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
  */
 static RG_COLD void give_back(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
 {
-    rg_metric_add(w->metrics, RG_M_CONNECTIONS_REFUSED, 1);
-    rg_sys_close(c->res);
+    rg_conn_turn_away(w, c->res);
     if (!c->more) {
         if (l->state != RG_LISTENER_CLOSING)
             accept_failed(w, l, EMFILE);

@@ -1,6 +1,7 @@
 #include "control/agent/metrics_text.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <liburing.h>
 #include <math.h>
@@ -208,6 +209,11 @@ enum process_metric {
 static bool read_proc(const char *path, char *text, size_t size)
 {
     FILE *f = fopen(path, "re");
+    if (!f && errno == EMFILE) {
+        rg_descriptors_lift();
+        f = fopen(path, "re");
+        rg_descriptors_lower();
+    }
     if (!f)
         return false;
     text[fread(text, 1, size - 1, f)] = '\0';
@@ -229,6 +235,11 @@ static void read_descriptors(double values[PROCESS_COUNT])
 {
     values[PROCESS_MAX_FDS] = rg_descriptors_limit();
     DIR *dir = opendir("/proc/self/fd");
+    if (!dir && errno == EMFILE) {
+        rg_descriptors_lift();
+        dir = opendir("/proc/self/fd");
+        rg_descriptors_lower();
+    }
     if (!dir)
         return;
     values[PROCESS_OPEN_FDS] = -1; /* the directory itself */
@@ -280,11 +291,9 @@ static void write_process(const struct writer *w)
     double values[PROCESS_COUNT];
     for (unsigned i = 0; i < PROCESS_COUNT; i++)
         values[i] = NAN; /* what can't be read, for want of a descriptor, is not shown */
-    rg_descriptors_lift();
     read_memory(values);
     read_descriptors(values);
     read_start(values);
-    rg_descriptors_lower();
     read_cpu(values);
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
