@@ -10,6 +10,7 @@
 #include "datapath/base/timer.h"
 #include "datapath/http/h1_write.h"
 #include "datapath/listener.h"
+#include "datapath/pipes.h"
 #include "datapath/ring.h"
 #include "datapath/sys.h"
 #include "datapath/upstream.h"
@@ -39,6 +40,7 @@ struct rg_worker {
     uint32_t exchange_check_ms; /* an exchange's time limits are looked at this often */
 
     struct rg_bufs bufs;
+    struct rg_pipes pipes;
     struct rg_pool conns, exchanges, upstream_conns;
     struct rg_list clients; /* all client connections */
     struct rg_list idle;    /* those between requests, the longest idle first */

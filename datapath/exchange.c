@@ -4,6 +4,7 @@
  *   begin     head framed, path made normal, own answers, head for the replica             exchange_begin.c
  *   connect   a kept connection, a new one, or a place in line                             here
  *   relay     request body to the replica; its heads and body to the client                exchange_relay.c
+ *   splice    the way of a large body in the middle of relay                               exchange_splice.c
  *   tunnel    instead of relay after a 101                                                 exchange_relay.c
  *   flush     everything is in the client's output; the replica's connection is released   here
  *   finish    access record, counters, free; the connection goes on or ends                exchange_end.c
@@ -23,7 +24,7 @@
 void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x)
 {
     if (x->step == RG_STEP_RELAY) {
-        if (!rg_exchange_pump_request(w, x) || !rg_exchange_take_heads(w, x))
+        if (!rg_exchange_run_splice(w, x) || !rg_exchange_pump_request(w, x) || !rg_exchange_take_heads(w, x))
             return;
         if (x->step == RG_STEP_RELAY && !rg_exchange_pump_response(w, x))
             return;
@@ -88,6 +89,8 @@ void rg_exchange_try_connect(struct rg_worker *w, struct rg_exchange *x)
 static void connected(struct rg_worker *w, struct rg_exchange *x)
 {
     x->connected_us = w->now_us;
+    if (w->upstream.address.sa.sa_family == AF_UNIX)
+        rg_sys_connected(x->up->sock.fd);
     rg_replica_connected(w->replica);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
     rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - x->up->connect_us);

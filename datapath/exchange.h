@@ -9,6 +9,7 @@
 #define RG_EXCHANGE_H
 
 #include "datapath/conn.h"
+#include "datapath/pipes.h"
 #include "datapath/pump.h"
 #include "datapath/upstream.h"
 
@@ -17,6 +18,13 @@ enum rg_exchange_step {
     RG_STEP_RELAY,   /* bodies flow, the response head is awaited or passed on */
     RG_STEP_TUNNEL,  /* after 101 */
     RG_STEP_FLUSH    /* everything is in the output; what is left is to send it */
+};
+
+/* A body that goes through a pipe: exchange_splice.c. */
+struct rg_splice {
+    struct rg_pump *pump; /* NULL: none does */
+    struct rg_socket *from, *to;
+    struct rg_pipe pipe;
 };
 
 struct rg_exchange {
@@ -43,7 +51,8 @@ struct rg_exchange {
     bool logged;                /* an access record is wanted */
     struct rg_h1_resume resume; /* of the response head */
     struct rg_pump request, response;
-    struct rg_buf *head; /* what the replica gets: head, and the body if it was there and small; kept for a retry */
+    struct rg_splice splice; /* of one of them */
+    struct rg_buf *head;     /* what the replica gets: head, and the body if it was there and small; kept for a retry */
     uint64_t connect_us, connected_us, sent_us, first_byte_us; /* 0: not yet */
     uint64_t client_in_ms, client_out_ms, up_ms;               /* last progress */
     uint64_t half_closed_ms;             /* the client ended its side after a complete request; 0: it has not */

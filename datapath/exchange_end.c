@@ -8,6 +8,7 @@
 void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, bool keep)
 {
     rg_list_remove(&x->waiting);
+    rg_exchange_end_splice(w, x);
     if (!x->up)
         return;
     struct rg_upstream_conn *up = x->up;

@@ -23,6 +23,17 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
 void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x);
 void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x);
 
+/*
+ * exchange_splice.c. A large body goes on through a pipe, from here on and as long as it can: true. The receive that
+ * would fill a block is not armed then.
+ */
+bool rg_exchange_is_for_pipe(const struct rg_worker *w, const struct rg_pump *p); /* so much is left of it */
+bool rg_exchange_begin_splice(struct rg_worker *w, struct rg_exchange *x, struct rg_pump *p, struct rg_socket *from,
+                              struct rg_socket *to);
+/* Moves what can be moved. false: the exchange has ended. */
+bool rg_exchange_run_splice(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_end_splice(struct rg_worker *w, struct rg_exchange *x);
+
 /* exchange_end.c. After each of them the exchange may be gone. */
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x);
 void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,

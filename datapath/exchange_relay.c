@@ -195,19 +195,21 @@ void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
 /* ---- what is received next ---- */
 
 /* Bytes are read only when what was read before is sent: back-pressure, and one buffer per direction. */
-static enum rg_recv_mode body_mode(const struct rg_pump *p, const struct rg_socket *from, const struct rg_socket *to)
+static enum rg_recv_mode body_mode(const struct rg_worker *w, const struct rg_pump *p, const struct rg_socket *from,
+                                   const struct rg_socket *to)
 {
-    if (from->in.bytes > 0 || to->out.bytes > 0)
+    if (from->in.bytes > 0 || rg_socket_has_output(to))
         return RG_RECV_NONE;
     bool more_than_small = p->kind == RG_BODY_LENGTH && p->left > RG_BUF_SMALL_CAP;
-    return !to->slow && (from->fast || more_than_small) ? RG_RECV_BULK : RG_RECV_ONCE;
+    return !to->slow && (from->fast || more_than_small || rg_exchange_is_for_pipe(w, p)) ? RG_RECV_BULK : RG_RECV_ONCE;
 }
 
 /* A receive that goes on by itself costs nothing to keep for a body that is nearly there and finds its way. */
-static bool keep_multi(const struct rg_exchange *x)
+static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
 {
     const struct rg_socket *client = &x->conn->sock;
-    bool long_way = x->request.kind == RG_BODY_LENGTH && x->request.left > RG_BUF_BULK;
+    bool long_way =
+        (x->request.kind == RG_BODY_LENGTH && x->request.left > RG_BUF_BULK) || rg_exchange_is_for_pipe(w, &x->request);
     return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->sock.out.bytes <= RG_PUMP_LOW;
 }
 
@@ -215,14 +217,18 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_socket *client = &x->conn->sock;
     enum rg_recv_mode mode = RG_RECV_MULTI;
+    if (x->splice.pump == &x->request)
+        return;
     if (x->step == RG_STEP_TUNNEL)
-        mode = body_mode(&x->request, client, &x->up->sock);
+        mode = body_mode(w, &x->request, client, &x->up->sock);
     else if (x->request.done || x->step == RG_STEP_FLUSH)
         mode = client->in.bytes < PIPELINED_MAX ? RG_RECV_MULTI : RG_RECV_NONE;
     else if (x->step == RG_STEP_CONNECT)
         mode = client->in.bytes < RG_BUF_SMALL_CAP ? RG_RECV_MULTI : RG_RECV_NONE;
     else
-        mode = keep_multi(x) ? RG_RECV_MULTI : body_mode(&x->request, client, &x->up->sock);
+        mode = keep_multi(w, x) ? RG_RECV_MULTI : body_mode(w, &x->request, client, &x->up->sock);
+    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, &x->up->sock))
+        return;
     rg_socket_want(w, client, mode);
 }
 
@@ -230,8 +236,12 @@ void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x
 {
     struct rg_socket *up = &x->up->sock;
     enum rg_recv_mode mode = RG_RECV_ONCE;
+    if (x->splice.pump == &x->response)
+        return;
     if (x->responding)
-        mode = body_mode(&x->response, up, &x->conn->sock);
+        mode = body_mode(w, &x->response, up, &x->conn->sock);
+    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->response, up, &x->conn->sock))
+        return;
     rg_socket_want(w, up, mode);
 }
 

@@ -66,7 +66,7 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
 {
     const struct rg_settings *s = w->settings;
     bool waits_for_continue = x->expect_continue && x->request.bytes == 0;
-    if (x->up->sock.out.bytes > 0)
+    if (rg_socket_has_output(&x->up->sock))
         return replica_takes_nothing(w, x) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     if (waits_for_continue)
         return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
@@ -80,7 +80,7 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
 static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
 {
     const struct rg_settings *s = w->settings;
-    if (x->conn->sock.out.bytes > 0)
+    if (rg_socket_has_output(&x->conn->sock))
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     if (x->responding) /* likewise: it was not asked before the client had taken what was there */
         return longer_than(w, later(x->up_ms, x->conn->sock.sent_ms), s->body_idle_ms) ? RG_REASON_REPLICA_BODY_TIMEOUT
@@ -100,7 +100,7 @@ static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, ui
         if (reason != RG_REASON_NONE)
             return reason;
         /* While a request is still coming, only a response that has begun has limits of its own. */
-        return x->conn->sock.out.bytes > 0 ? response_limit(w, x) : RG_REASON_NONE;
+        return rg_socket_has_output(&x->conn->sock) ? response_limit(w, x) : RG_REASON_NONE;
     }
     if (x->request_done_ms == 0)
         x->request_done_ms = w->now_ms;
@@ -110,7 +110,7 @@ static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, ui
 static enum rg_reason tunnel_limit(struct rg_worker *w, struct rg_exchange *x)
 {
     uint64_t last = later(later(x->client_in_ms, x->up_ms), x->conn->sock.sent_ms);
-    if (x->conn->sock.out.bytes > 0)
+    if (rg_socket_has_output(&x->conn->sock))
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     return longer_than(w, last, w->settings->tunnel_idle_ms) ? RG_REASON_IDLE_TIMEOUT : RG_REASON_NONE;
 }

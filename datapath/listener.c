@@ -102,6 +102,7 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
         rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
     if (l->short_of_fds) {
         rg_upstream_close_idle(w); /* these cost nobody anything */
+        rg_pipes_close_kept(w);
         for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
             ;
     }

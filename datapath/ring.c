@@ -6,6 +6,7 @@
 #include "datapath/ring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -181,7 +182,8 @@ static void finish_sqe(struct io_uring_sqe *sqe, struct rg_slot slot, enum rg_op
 void rg_ring_accept(struct rg_ring *ring, struct rg_slot slot, int fd)
 {
     struct io_uring_sqe *sqe = get_sqe(ring);
-    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    /* The ring waits on a socket all the same; a splice (rg_sys_splice) must not. */
+    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     finish_sqe(sqe, slot, RG_OP_ACCEPT);
 }
 
@@ -244,6 +246,13 @@ void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how
     struct io_uring_sqe *sqe = get_sqe(ring);
     io_uring_prep_shutdown(sqe, fd, how);
     finish_sqe(sqe, slot, RG_OP_SHUTDOWN);
+}
+
+void rg_ring_poll(struct rg_ring *ring, struct rg_slot slot, int fd, enum rg_op op)
+{
+    struct io_uring_sqe *sqe = get_sqe(ring);
+    io_uring_prep_poll_add(sqe, fd, op == RG_OP_POLL_IN ? POLLIN : POLLOUT);
+    finish_sqe(sqe, slot, op);
 }
 
 /* By name: the kernel looks one operation up. (By descriptor it would go through all that wait on the ring.) */

@@ -27,6 +27,8 @@ enum rg_op {
     RG_OP_CANCEL,
     RG_OP_CLOSE,
     RG_OP_WAKE, /* the mailbox's eventfd */
+    RG_OP_POLL_IN,
+    RG_OP_POLL_OUT,
     RG_OP_COUNT
 };
 
@@ -63,6 +65,8 @@ void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *
 void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n);
 void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const struct sockaddr *sa, socklen_t len);
 void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how);
+/* Once: op is RG_OP_POLL_IN (something can be read, or the end) or RG_OP_POLL_OUT (something can be written). */
+void rg_ring_poll(struct rg_ring *ring, struct rg_slot slot, int fd, enum rg_op op);
 void rg_ring_cancel(struct rg_ring *ring, struct rg_slot slot, enum rg_op op); /* the slot's operation */
 void rg_ring_close(struct rg_ring *ring, struct rg_slot slot, int fd);
 void rg_ring_read_event(struct rg_ring *ring, struct rg_slot slot, int fd, uint64_t *to);

@@ -78,6 +78,7 @@ struct rg_settings {
     uint16_t headers;
     uint64_t body_bytes;   /* 0: no limit */
     uint32_t body_rate;    /* least bytes/s of a request body after 10 s of grace; 0: off */
+    uint64_t splice_bytes; /* a body with so much left goes through a pipe; 0: none does */
     uint64_t buffer_bytes; /* most memory for buffers per worker */
     uint8_t interim_responses;
     bool allow_underscore;

@@ -8,14 +8,9 @@
 #define BULK_FAST (RG_BUF_BULK / 4) /* a bulk receive that brings this much is followed by another */
 #define SLOW_MS   200               /* a peer that takes nothing for so long is slow */
 
-static bool in_flight(const struct rg_socket *s, enum rg_op op)
-{
-    return s->inflight & (1u << op);
-}
-
 static void launch(struct rg_socket *s, enum rg_op op)
 {
-    RG_ASSERT(!in_flight(s, op));
+    RG_ASSERT(!rg_socket_in_flight(s, op));
     s->inflight = (uint16_t)(s->inflight | (1u << op));
 }
 
@@ -65,10 +60,10 @@ void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode 
     if (s->state != RG_SOCKET_OPEN || s->eof || s->broken)
         return;
     s->wanted = (uint8_t)mode;
-    if (in_flight(s, RG_OP_RECV)) {
+    if (rg_socket_in_flight(s, RG_OP_RECV)) {
         /* A single receive is bounded and may finish; only one that goes on by itself has to be stopped. */
         bool must_stop = s->armed == RG_RECV_MULTI && (mode == RG_RECV_NONE || mode == RG_RECV_BULK);
-        if (must_stop && !s->recv_cancelled && !in_flight(s, RG_OP_CANCEL)) {
+        if (must_stop && !s->recv_cancelled && !rg_socket_in_flight(s, RG_OP_CANCEL)) {
             s->recv_cancelled = true;
             launch(s, RG_OP_CANCEL);
             rg_ring_cancel(w->ring, s->slot, RG_OP_RECV);
@@ -89,7 +84,7 @@ void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
 {
     if (!rg_list_empty(&s->dirty))
         return;
-    if (!in_flight(s, RG_OP_SEND))
+    if (!rg_socket_in_flight(s, RG_OP_SEND))
         s->sent_ms = w->now_ms;
     rg_list_append(&w->dirty, &s->dirty);
 }
@@ -97,12 +92,26 @@ void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
 static void send_now(struct rg_worker *w, struct rg_socket *s)
 {
     if (s->state != RG_SOCKET_OPEN || s->broken || s->unsendable || !s->connected || s->out.bytes == 0 ||
-        in_flight(s, RG_OP_SEND))
+        rg_socket_in_flight(s, RG_OP_SEND))
         return;
     struct iovec iov[RG_OUT_SEGMENTS];
     unsigned n = rg_output_iov(&s->out, iov);
     launch(s, RG_OP_SEND);
     rg_ring_send(w->ring, s->slot, s->fd, iov, n);
+}
+
+void rg_socket_poll_in(struct rg_worker *w, struct rg_socket *s)
+{
+    s->wanted = RG_RECV_NONE;
+    rg_list_remove(&s->starved);
+    launch(s, RG_OP_POLL_IN);
+    rg_ring_poll(w->ring, s->slot, s->fd, RG_OP_POLL_IN);
+}
+
+void rg_socket_poll_out(struct rg_worker *w, struct rg_socket *s)
+{
+    launch(s, RG_OP_POLL_OUT);
+    rg_ring_poll(w->ring, s->slot, s->fd, RG_OP_POLL_OUT);
 }
 
 void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s)
@@ -117,9 +126,9 @@ void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s)
 /* An operation that waits for the peer and was not asked to end yet; RG_OP_COUNT: none. */
 static enum rg_op waits_for_peer(const struct rg_socket *s)
 {
-    static const enum rg_op ops[] = {RG_OP_RECV, RG_OP_SEND, RG_OP_CONNECT};
+    static const enum rg_op ops[] = {RG_OP_RECV, RG_OP_SEND, RG_OP_CONNECT, RG_OP_POLL_IN, RG_OP_POLL_OUT};
     for (unsigned i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (in_flight(s, ops[i]) && !(s->cancelled & 1u << ops[i]))
+        if (rg_socket_in_flight(s, ops[i]) && !(s->cancelled & 1u << ops[i]))
             return ops[i];
     return RG_OP_COUNT;
 }
@@ -129,7 +138,7 @@ static void close_step(struct rg_worker *w, struct rg_socket *s)
 {
     if (s->state != RG_SOCKET_CLOSING)
         return;
-    enum rg_op op = in_flight(s, RG_OP_CANCEL) ? RG_OP_COUNT : waits_for_peer(s);
+    enum rg_op op = rg_socket_in_flight(s, RG_OP_CANCEL) ? RG_OP_COUNT : waits_for_peer(s);
     if (op != RG_OP_COUNT) {
         s->cancelled |= (uint16_t)(1u << op);
         launch(s, RG_OP_CANCEL);
@@ -163,6 +172,7 @@ static void fini(struct rg_worker *w, struct rg_socket *s)
     rg_output_clear(&s->out);
     rg_buf_unref(s->bulk);
     s->bulk = NULL;
+    s->piped = 0;
     rg_ring_slot_put(w->ring, s->slot);
 }
 
@@ -258,6 +268,11 @@ static enum rg_socket_event complete(struct rg_worker *w, struct rg_socket *s, c
         s->connected = true;
         rg_socket_send_later(w, s);
         return RG_SOCKET_CONNECTED;
+    case RG_OP_POLL_IN:
+        return s->state == RG_SOCKET_OPEN ? RG_SOCKET_DATA : RG_SOCKET_NOTHING;
+    case RG_OP_POLL_OUT:
+        s->slow = w->now_ms - s->sent_ms >= SLOW_MS;
+        return s->state == RG_SOCKET_OPEN ? RG_SOCKET_SENT : RG_SOCKET_NOTHING;
     case RG_OP_SHUTDOWN:
         return s->state == RG_SOCKET_OPEN ? RG_SOCKET_SHUT : RG_SOCKET_NOTHING;
     case RG_OP_CLOSE:
@@ -270,7 +285,7 @@ static enum rg_socket_event complete(struct rg_worker *w, struct rg_socket *s, c
 
 enum rg_socket_event rg_socket_complete(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
 {
-    RG_ASSERT(in_flight(s, c->op) && s->state != RG_SOCKET_CLOSED);
+    RG_ASSERT(rg_socket_in_flight(s, c->op) && s->state != RG_SOCKET_CLOSED);
     enum rg_socket_event event = complete(w, s, c);
     if (event != RG_SOCKET_GONE)
         close_step(w, s);
@@ -286,7 +301,7 @@ void rg_socket_flush_all(struct rg_worker *w)
     }
     while (!rg_list_empty(&w->starved)) {
         struct rg_socket *s = RG_CONTAINER(w->starved.next, struct rg_socket, starved);
-        enum rg_recv_mode wanted = in_flight(s, RG_OP_RECV) ? RG_RECV_NONE : (enum rg_recv_mode)s->wanted;
+        enum rg_recv_mode wanted = rg_socket_in_flight(s, RG_OP_RECV) ? RG_RECV_NONE : (enum rg_recv_mode)s->wanted;
         if (wanted != RG_RECV_NONE && !s->bulk)
             s->bulk = own_block(w, s, wanted);
         if (wanted != RG_RECV_NONE && !s->bulk && !rg_ring_has_buffers(w->ring))

@@ -1,7 +1,7 @@
 /*
  * A stream socket with its kernel operations: what a client connection and a connection to the replica have in common.
  *
- * Lifetime: embedded in its owner. At most one receive, one send, one connect are in flight, each a bit in `inflight`.
+ * Lifetime: embedded in its owner. At most one operation of each kind is in flight, each a bit in `inflight`.
  * Ending it is ask (rg_socket_close: cancel), join (every completion is back), close, and only then RG_SOCKET_CLOSED;
  * the owner frees itself in the function that sees this.
  * Thread: the worker's.
@@ -56,7 +56,18 @@ struct rg_socket {
     struct rg_list starved; /* in worker->starved while it waits for a buffer */
     struct rg_input in;
     struct rg_output out;
+    uint32_t piped; /* bytes of a body that wait in a pipe to be sent (exchange_splice.c), `out` being empty */
 };
+
+static inline bool rg_socket_has_output(const struct rg_socket *s)
+{
+    return s->out.bytes > 0 || s->piped > 0;
+}
+
+static inline bool rg_socket_in_flight(const struct rg_socket *s, enum rg_op op)
+{
+    return s->inflight & (1u << op);
+}
 
 /* Takes over fd. false: no slot (fd is still the caller's). */
 bool rg_socket_init(struct rg_worker *w, struct rg_socket *s, int fd, enum rg_slot_kind kind, void *owner);
@@ -66,6 +77,10 @@ void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode 
 void rg_socket_connect(struct rg_worker *w, struct rg_socket *s, const struct sockaddr *sa, socklen_t len);
 /* Output was added: it is sent once, at the end of the turn. */
 void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s);
+/* Instead of a receive or a send, of which none may be in flight: RG_SOCKET_DATA or RG_SOCKET_SENT tells that the
+ * socket is ready, or broken. */
+void rg_socket_poll_in(struct rg_worker *w, struct rg_socket *s);
+void rg_socket_poll_out(struct rg_worker *w, struct rg_socket *s);
 void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s);
 /* Ask. May be called more than once. reset: the peer sees a broken connection. */
 void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
@@ -10,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PIPE_BYTES (512 * 1024) /* measured: docs/adr/0008; more brings nothing */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -55,7 +58,9 @@ static void set_int(int fd, int level, int option, int value)
 
 int rg_sys_socket(const struct rg_address *to)
 {
-    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* The connect of a UNIX socket that does not wait fails when the peer's queue is full. */
+    int no_wait = to->sa.sa_family == AF_UNIX ? 0 : SOCK_NONBLOCK;
+    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | no_wait, 0);
     if (fd < 0)
         return -errno;
     if (to->sa.sa_family == AF_UNIX)
@@ -66,6 +71,13 @@ int rg_sys_socket(const struct rg_address *to)
     if (loopback)
         tune_loopback(fd);
     return fd;
+}
+
+void rg_sys_connected(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
 void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
@@ -129,6 +141,31 @@ void rg_sys_reset_on_close(int fd)
 {
     struct linger l = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+
+int rg_sys_pipe(int *ret_out, int *ret_in, uint32_t *ret_capacity, uint32_t least)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return -errno;
+    int capacity = fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+    if (capacity < 0) /* a user without rights has a limit for all pipes together: fs.pipe-user-pages-soft */
+        capacity = fcntl(ends[1], F_GETPIPE_SZ);
+    if (capacity < (int)least) {
+        close(ends[0]);
+        close(ends[1]);
+        return -EPERM;
+    }
+    *ret_out = ends[0];
+    *ret_in = ends[1];
+    *ret_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+int64_t rg_sys_splice(int from, int to, uint64_t n)
+{
+    ssize_t r = splice(from, NULL, to, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    return r < 0 ? -errno : r;
 }
 
 void rg_sys_close(int fd)

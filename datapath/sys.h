@@ -13,6 +13,8 @@ uint64_t rg_sys_unix_us(void); /* wall clock */
 
 /* A socket for the address's family, tuned for a leg to it. Negative errno. */
 int rg_sys_socket(const struct rg_address *to);
+/* Once it is connected: nothing that is called on it waits any more (operations of the ring do all the same). */
+void rg_sys_connected(int fd);
 /* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers have neither. */
 void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
 uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
@@ -28,6 +30,13 @@ void rg_sys_reset_on_close(int fd);
 /* New handshakes are not answered any more; those that have begun still complete. false: can't be done for this socket.
  */
 bool rg_sys_refuse_handshakes(int fd);
+
+/* A pipe that holds at least least bytes of pages: *ret_in is written to, *ret_out read from. Negative errno. */
+int rg_sys_pipe(int *ret_out, int *ret_in, uint32_t *ret_capacity, uint32_t least);
+/* Moves at most n bytes between a pipe and a socket, in either direction, without waiting. Negative errno; 0: the end.
+ */
+int64_t rg_sys_splice(int from, int to, uint64_t n);
+
 void rg_sys_close(int fd);       /* of a connection that no ring has seen */
 bool rg_sys_shares_port(int fd); /* SO_REUSEPORT: one of a group, with a queue of its own */
 

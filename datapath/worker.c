@@ -367,6 +367,8 @@ void rg_worker_destroy(struct rg_worker *w)
         return;
     if (w->thread_runs)
         pthread_join(w->thread, NULL);
+    RG_ASSERT(w->pipes.n_used == 0);
+    rg_pipes_close_kept(w);
     rg_pool_fini(&w->conns);
     rg_pool_fini(&w->exchanges);
     rg_pool_fini(&w->upstream_conns);

@@ -21,10 +21,12 @@ struct sim_script {
     const char *replica; /* bytes that the replica sends after it got a request */
     bool replica_closes; /* ... and then ends the connection */
     unsigned clients;
-    uint32_t descriptors; /* as in the settings; 0: none is kept */
-    unsigned prefix;      /* steps before choices begin */
-    unsigned depth;       /* choices */
-    bool stop_at_choices; /* the worker is told to stop when choices begin */
+    bool in_halves;        /* what is long comes in parts, unless chosen otherwise */
+    uint32_t splice_bytes; /* as in the settings */
+    uint32_t descriptors;  /* as in the settings; 0: none is kept */
+    unsigned prefix;       /* steps before choices begin */
+    unsigned depth;        /* choices */
+    bool stop_at_choices;  /* the worker is told to stop when choices begin */
 };
 
 /* The choices of a run, as an odometer: sim_next_run turns it to the next one. */
@@ -41,6 +43,7 @@ bool sim_next_run(struct sim_choices *choices);
 
 struct sim_result {
     unsigned accepted, requests_at_replica, responses_at_clients, steps;
+    uint64_t spliced;
     bool ran_out; /* the run was shorter than its prefix: no choice was taken */
 };
 struct sim_result sim_result(void);
@@ -49,5 +52,7 @@ struct sim_result sim_result(void);
 uint64_t sim_now_ns(void);
 int sim_open_upstream(void);
 void sim_close(int fd);
+int sim_open_pipe(void);
+int64_t sim_splice(int from, int to, uint64_t n);
 
 #endif

@@ -16,9 +16,10 @@
 #define SLOTS_MAX 256
 #define OPTIONS   64
 #define STEPS_MAX 4000
+#define HALVED    64 /* with script.in_halves: more than this comes in two parts */
 
 enum how { PLAIN, MULTI, PROVIDED, INTO };
-enum fd_kind { FD_UNUSED, FD_LISTENER, FD_CLIENT, FD_UPSTREAM, FD_CLOSED };
+enum fd_kind { FD_UNUSED, FD_LISTENER, FD_CLIENT, FD_UPSTREAM, FD_PIPE, FD_HALF_PIPE, FD_CLOSED };
 
 struct op {
     bool used, cancelled;
@@ -34,7 +35,7 @@ struct fd {
     enum fd_kind kind;
     const char *data; /* what the peer has sent and we have not received */
     bool ended;       /* EOF was delivered */
-    uint32_t got;     /* bytes the peer took */
+    uint32_t got;     /* bytes the peer took; of a pipe: bytes in it */
 };
 
 struct slot {
@@ -140,11 +141,17 @@ int sim_open_upstream(void)
     return fd_open(FD_UPSTREAM, "");
 }
 
+/* One descriptor stands for both ends. */
+int sim_open_pipe(void)
+{
+    return fd_open(FD_PIPE, "");
+}
+
 void sim_close(int fd)
 {
     for (unsigned i = 0; i < OPS_MAX; i++)
         RG_ASSERT(!sim.ops[i].used || sim.ops[i].fd != fd);
-    fd_of(fd)->kind = FD_CLOSED;
+    fd_of(fd)->kind = fd_of(fd)->kind == FD_PIPE ? FD_HALF_PIPE : FD_CLOSED;
 }
 
 /* ---- slots ---- */
@@ -234,6 +241,12 @@ void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how
     submit(slot, RG_OP_SHUTDOWN, fd, PLAIN);
 }
 
+void rg_ring_poll(struct rg_ring *ring, struct rg_slot slot, int fd, enum rg_op op)
+{
+    (void)ring;
+    submit(slot, op, fd, PLAIN);
+}
+
 void rg_ring_cancel(struct rg_ring *ring, struct rg_slot slot, enum rg_op op)
 {
     (void)ring;
@@ -271,6 +284,11 @@ static void may(struct options *o, unsigned op, int32_t res, bool last)
         o->list[o->n++] = (struct option){(int)op, res, last};
 }
 
+static bool replica_ends(const struct fd *f)
+{
+    return f->kind == FD_UPSTREAM && sim.script.replica_closes && f->got > 0;
+}
+
 /* The usual outcome stands first. */
 static void recv_options(struct options *o, unsigned i)
 {
@@ -278,15 +296,20 @@ static void recv_options(struct options *o, unsigned i)
     const struct fd *f = fd_of(op->fd);
     bool one = op->how != MULTI;
     int32_t n = (int32_t)strlen(f->data);
-    bool replica_ends = f->kind == FD_UPSTREAM && sim.script.replica_closes && f->got > 0;
+    bool half_first = sim.script.in_halves && n > HALVED && !op->cancelled;
+    bool cancel_first = sim.script.in_halves && op->cancelled;
+    if (cancel_first)
+        may(o, i, -ECANCELED, true);
+    if (half_first)
+        may(o, i, n / 2, one);
     if (n > 0) {
         may(o, i, n, one || op->cancelled);
-        if (n > 1 && !op->cancelled)
+        if (n > 1 && !op->cancelled && !half_first)
             may(o, i, n / 2, one);
     }
-    if (op->cancelled)
+    if (op->cancelled && !cancel_first)
         may(o, i, -ECANCELED, true);
-    if (n == 0 && replica_ends)
+    if (n == 0 && replica_ends(f))
         may(o, i, 0, true);
 }
 
@@ -332,6 +355,17 @@ static void options_of(struct options *o, unsigned i, bool faults)
         if (op->cancelled)
             may(o, i, -ECANCELED, true);
         break;
+    case RG_OP_POLL_IN:
+        if (fd_of(op->fd)->data[0] || replica_ends(fd_of(op->fd)) || faults)
+            may(o, i, 1, true);
+        if (op->cancelled)
+            may(o, i, -ECANCELED, true);
+        break;
+    case RG_OP_POLL_OUT:
+        may(o, i, 4, true);
+        if (op->cancelled)
+            may(o, i, -ECANCELED, true);
+        break;
     case RG_OP_WAKE:
         if (sim.wake_due)
             may(o, i, 8, true);
@@ -365,6 +399,51 @@ static unsigned choose(unsigned n)
     }
     RG_ASSERT(c->taken[at] < n); /* the same choices must lead to the same place */
     return c->taken[at];
+}
+
+/* ---- splice: a system call that may end in one way or another ---- */
+
+static bool is_choosing(void)
+{
+    return sim.result.steps > sim.script.prefix && sim.chosen < sim.script.depth;
+}
+
+static int64_t splice_in(struct fd *from, struct fd *pipe, uint64_t n)
+{
+    uint64_t there = strlen(from->data);
+    if (there > n)
+        there = n;
+    int64_t usual = there > 0 ? (int64_t)there : replica_ends(from) ? 0 : -EAGAIN;
+    const int64_t outcomes[] = {usual, -EAGAIN, -ECONNRESET, 0, 1};
+    int64_t r = is_choosing() ? outcomes[choose(there > 1 ? 5 : there > 0 ? 3 : 4)] : usual;
+    if (r > 0) {
+        from->data += r;
+        pipe->got += (uint32_t)r;
+    }
+    return r;
+}
+
+static int64_t splice_out(struct fd *pipe, struct fd *to, uint64_t n)
+{
+    RG_ASSERT(n > 0 && n <= pipe->got);
+    const int64_t outcomes[] = {(int64_t)n, -EAGAIN, -EPIPE, 1};
+    int64_t r = is_choosing() ? outcomes[choose(n > 1 ? 4 : 3)] : (int64_t)n;
+    if (r > 0) {
+        pipe->got -= (uint32_t)r;
+        to->got += (uint32_t)r;
+        sim.result.spliced += (uint64_t)r;
+    }
+    return r;
+}
+
+int64_t sim_splice(int from, int to, uint64_t n)
+{
+    struct fd *f = fd_of(from), *t = fd_of(to);
+    RG_ASSERT(f->kind != FD_CLOSED && t->kind != FD_CLOSED);
+    if (t->kind == FD_PIPE)
+        return splice_in(f, t, n);
+    RG_ASSERT(f->kind == FD_PIPE);
+    return splice_out(f, t, n);
 }
 
 /* ---- a step of the world ---- */
@@ -436,7 +515,7 @@ void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms)
     (void)timeout_ms;
     RG_ASSERT(++sim.result.steps < STEPS_MAX); /* a turn that leads nowhere, again and again */
     sim.now_ns += 1000000;
-    bool choosing = sim.result.steps > sim.script.prefix && sim.chosen < sim.script.depth;
+    bool choosing = is_choosing();
     if (choosing && sim.script.stop_at_choices)
         stop_worker();
     all_options(&o, choosing);

@@ -56,6 +56,23 @@ void rg_sys_reset_on_close(int fd)
     (void)fd;
 }
 
+int rg_sys_pipe(int *ret_out, int *ret_in, uint32_t *ret_capacity, uint32_t least)
+{
+    *ret_in = *ret_out = sim_open_pipe();
+    *ret_capacity = least;
+    return 0;
+}
+
+int64_t rg_sys_splice(int from, int to, uint64_t n)
+{
+    return sim_splice(from, to, n);
+}
+
+void rg_sys_connected(int fd)
+{
+    (void)fd;
+}
+
 void rg_sys_close(int fd)
 {
     sim_close(fd);

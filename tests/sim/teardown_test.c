@@ -47,10 +47,13 @@ static struct rg_settings settings(void)
     };
 }
 
+static uint64_t spliced; /* bytes, in all runs so far */
+
 static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
 {
     struct rg_settings s = settings();
     s.descriptors = script->descriptors;
+    s.splice_bytes = script->splice_bytes;
     struct rg_replica replica = {0};
     struct rg_steer_worker row = {0};
     struct rg_access_ring *access = rg_access_ring_create(1 << 16);
@@ -69,6 +72,7 @@ static struct sim_result play(const struct sim_script *script, struct sim_choice
     sim_end();
     assert_int_equal(row.open, 0);
     rg_access_ring_destroy(access);
+    spliced += sim_result().spliced;
     return sim_result();
 }
 
@@ -152,6 +156,33 @@ static void tunnel(void **state)
     every_order((struct sim_script){.client = UPGRADE, .replica = SWITCHING, .clients = 1});
 }
 
+/* Half of each arrives at once, which is the head and a part of the body; the rest is large enough for a pipe. */
+#define LONG_BODY "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define OK_LONG   "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" LONG_BODY
+#define POST_LONG "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n" LONG_BODY
+
+static void response_through_a_pipe(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = GET GET, .replica = OK_LONG, .clients = 1, .in_halves = true, .splice_bytes = 1};
+    struct sim_choices choices = {0};
+    script.prefix = 1000;
+    assert_true(play(&script, &choices).spliced >= 60);
+    every_order(script);
+    script.replica_closes = true;
+    every_order(script);
+}
+
+static void request_through_a_pipe(void **state)
+{
+    (void)state;
+    uint64_t before = spliced;
+    every_order((struct sim_script){
+        .client = POST_LONG GET, .replica = OK_LENGTH, .clients = 1, .in_halves = true, .splice_bytes = 1});
+    assert_true(spliced > before);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -193,6 +224,8 @@ int main(void)
         cmocka_unit_test(post_and_chunked_response),
         cmocka_unit_test(chunked_request),
         cmocka_unit_test(tunnel),
+        cmocka_unit_test(response_through_a_pipe),
+        cmocka_unit_test(request_through_a_pipe),
         cmocka_unit_test(refused),
         cmocka_unit_test(a_client_on_a_reserved_descriptor),
         cmocka_unit_test(a_replica_connection_on_a_reserved_descriptor),

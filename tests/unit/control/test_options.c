@@ -43,6 +43,7 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_int_equal(s.field_bytes, 16384);
     assert_int_equal(s.target_bytes, 8192);
     assert_int_equal(s.body_rate, 500);
+    assert_int_equal(s.splice_bytes, 128 << 10);
     assert_int_equal(s.buffer_bytes, 64 << 20);
     assert_int_equal(s.interim_responses, 8);
     assert_false(s.allow_underscore);
@@ -80,6 +81,7 @@ static const char full[] =
     "  target_bytes: 4096\n"
     "  body_bytes: 5GiB\n"
     "  body_rate: 1KiB\n"
+    "  splice_bytes: 0\n"
     "  buffer_bytes: 5GiB\n"
     "  interim_responses: 3\n"
     "http: {allow_underscores: true}\n"
@@ -129,6 +131,7 @@ static void every_option_reaches_its_member(void **state)
     assert_int_equal(s->target_bytes, 4096);
     assert_int_equal(s->body_bytes, 5ull << 30);
     assert_int_equal(s->body_rate, 1024);
+    assert_int_equal(s->splice_bytes, 0);
     assert_int_equal(s->buffer_bytes, 5ull << 30);
     assert_int_equal(s->interim_responses, 3);
     assert_true(s->allow_underscore);
@@ -265,7 +268,7 @@ static const struct {
     /* sections */
     {"limits: 5",
      "1:9: limits: got 5, wanted a section with connections, head_bytes, headers, field_bytes, target_bytes, "
-     "body_bytes, body_rate, buffer_bytes, interim_responses"},
+     "body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses"},
     {"log: [level]", "1:6: log: got a list, wanted a section with level"},
     {"replica: {health: off}",
      "1:19: replica.health: got \"off\", wanted a section with path, interval, timeout, expect, rise, fall"},
@@ -274,8 +277,8 @@ static const struct {
     {"log: {colour: true}", "1:7: log.colour: got an unknown key, wanted level"},
     {"limits: {client_head: 1s}",
      "1:10: limits.client_head: got an unknown key, wanted one of connections, head_bytes, headers, "
-     "field_bytes, target_bytes, body_bytes, body_rate, buffer_bytes, interim_responses; did you "
-     "mean timeouts.client_head?"},
+     "field_bytes, target_bytes, body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses; did "
+     "you mean timeouts.client_head?"},
     {"\"log.level\": info",
      "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
      "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log"},
