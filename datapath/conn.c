@@ -70,7 +70,7 @@ static bool admit(struct rg_worker *w)
 
 static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
 {
-    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
     rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
 }
 
@@ -137,7 +137,7 @@ static bool gather_more(struct rg_worker *w, struct rg_conn *c, bool *no_memory)
 
 static void head_incomplete(struct rg_worker *w, struct rg_conn *c)
 {
-    rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+    rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
     rg_conn_check_within(w, c, w->settings->client_head_ms);
 }
 
@@ -268,7 +268,7 @@ void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_co
         else if (c->sock.in.bytes > 0)
             process(w, c);
         else
-            rg_socket_want(w, &c->sock, RG_RECV_MULTI);
+            rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
         break;
     case RG_CONN_LINGER:
         discard(w, c, event);

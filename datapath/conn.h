@@ -33,8 +33,18 @@ struct rg_conn {
     uint16_t peer_port, listener_port;
     uint16_t linger_ms; /* while RG_CONN_LINGER: for how long at most */
     uint8_t state;
+    bool uploads; /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
 };
+
+/*
+ * How it waits for a request. A receive that goes on by itself would take a large body in small blocks, all that is
+ * there, before it can be stopped.
+ */
+static inline enum rg_recv_mode rg_conn_waiting_mode(const struct rg_conn *c)
+{
+    return c->uploads ? RG_RECV_ONCE : RG_RECV_MULTI;
+}
 
 /* Takes over fd in every case. */
 void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port);

@@ -219,12 +219,14 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
     enum rg_recv_mode mode = RG_RECV_MULTI;
     if (x->splice.pump == &x->request)
         return;
+    if (x->request.done)
+        x->conn->uploads = x->request.bytes > RG_BUF_BULK;
     if (x->step == RG_STEP_TUNNEL)
         mode = body_mode(w, &x->request, client, &x->up->sock);
     else if (x->request.done || x->step == RG_STEP_FLUSH)
-        mode = client->in.bytes < PIPELINED_MAX ? RG_RECV_MULTI : RG_RECV_NONE;
+        mode = client->in.bytes < PIPELINED_MAX ? rg_conn_waiting_mode(x->conn) : RG_RECV_NONE;
     else if (x->step == RG_STEP_CONNECT)
-        mode = client->in.bytes < RG_BUF_SMALL_CAP ? RG_RECV_MULTI : RG_RECV_NONE;
+        mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(x->conn) : RG_RECV_NONE;
     else
         mode = keep_multi(w, x) ? RG_RECV_MULTI : body_mode(w, &x->request, client, &x->up->sock);
     if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, &x->up->sock))
