@@ -9,65 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "control/agent/listen.h"
-#include "control/common/address.h"
-#include "scratch.h"
-
-static char dir[64];
-static struct rg_settings settings;
-static struct rg_listen_set set;
-static char why[RG_LISTEN_ERROR_MAX];
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_create(dir, sizeof(dir));
-    memset(&settings, 0, sizeof(settings));
-    settings.workers = 3;
-    settings.backlog = 128;
-    why[0] = '\0';
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rg_listen_unlink(&set);
-    rg_listen_close(&set);
-    return scratch_remove(dir);
-}
-
-/* A port of 0, which no configuration may have, lets the kernel choose one. */
-static void parse(const char *text, struct rg_address *ret)
-{
-    struct rg_address_error error;
-    size_t len = strlen(text);
-    bool any = len > 2 && strcmp(text + len - 2, ":0") == 0;
-    char changed[128];
-    snprintf(changed, sizeof(changed), "%.*s%s", (int)(any ? len - 1 : len), text, any ? "1" : "");
-    assert_true(rg_address_parse(rg_str_of(changed), RG_ADDRESS_LISTEN, ret, &error));
-    if (any)
-        ret->in6.sin6_port = 0; /* at the same place in both families */
-}
-
-static void add(const char *text)
-{
-    parse(text, &settings.listeners[settings.n_listeners++]);
-}
-
-static void add_unix(const char *name)
-{
-    char text[128];
-    snprintf(text, sizeof(text), "unix:%s/%s", dir, name);
-    add(text);
-}
+#include "listen_fixture.h"
 
 static int option_of(int fd, int level, int option)
 {
@@ -75,24 +22,6 @@ static int option_of(int fd, int level, int option)
     socklen_t len = sizeof(value);
     assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
     return value;
-}
-
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_in6 a = {0};
-    socklen_t len = sizeof(a);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    return ntohs(a.sin6_port);
-}
-
-static int connect_to(const struct rg_address *a)
-{
-    int fd = socket(a->sa.sa_family, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    if (connect(fd, &a->sa, a->len) == 0)
-        return fd;
-    close(fd);
-    return -1;
 }
 
 static void each_worker_has_a_socket_of_the_group(void **state)
@@ -278,137 +207,6 @@ static void a_successors_file_stays(void **state)
     close(next);
 }
 
-/* ---- An owner that is just dying ---- */
-
-static uint64_t ms_since(const struct timespec *from)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)((now.tv_sec - from->tv_sec) * 1000 + (now.tv_nsec - from->tv_nsec) / 1000000);
-}
-
-/* The last descriptor of a listening socket, held by a child for so long. */
-static pid_t hold(int fd, unsigned ms)
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        usleep(ms * 1000);
-        _exit(0);
-    }
-    close(fd);
-    return child;
-}
-
-static int occupy(const char *text, struct rg_address *ret)
-{
-    socklen_t len = sizeof(ret->in6);
-    parse(text, ret);
-    int fd = socket(ret->sa.sa_family, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, &ret->sa, ret->len), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    if (ret->sa.sa_family != AF_UNIX)
-        assert_int_equal(getsockname(fd, &ret->sa, &len), 0);
-    rg_address_format(ret, ret->text, sizeof(ret->text));
-    return fd;
-}
-
-/* Opens the set and says how long that took. */
-static uint64_t open_takes(int expected)
-{
-    struct timespec begin;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), expected);
-    return ms_since(&begin);
-}
-
-static void a_port_that_comes_free_is_waited_for(void **state)
-{
-    (void)state;
-    int fd = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
-    pid_t child = hold(fd, 200);
-    uint64_t took = open_takes(0);
-    assert_in_range(took, 100, 1500);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-static void all_listeners_together_wait_for_a_second(void **state)
-{
-    (void)state;
-    pid_t children[2];
-    int first = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
-    int second = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
-    children[0] = hold(first, 600);
-    children[1] = hold(second, 3000);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 1590); /* a second each would be 600 and 1000 */
-    assert_non_null(strstr(why, "listeners[1].address: "));
-    for (int i = 0; i < 2; i++) {
-        kill(children[i], SIGKILL);
-        assert_int_equal(waitpid(children[i], NULL, 0), children[i]);
-    }
-}
-
-static void a_socket_file_whose_owner_ends_is_waited_for(void **state)
-{
-    (void)state;
-    add_unix("a");
-    struct rg_address a;
-    pid_t child = hold(occupy(settings.listeners[0].text, &a), 200);
-    assert_in_range(open_takes(0), 100, 1500);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
-/* One that does not accept has one connection of ours in its queue, not one for each look at it. */
-static void a_live_socket_is_not_flooded(void **state)
-{
-    (void)state;
-    add_unix("a");
-    struct rg_address a;
-    int other = occupy(settings.listeners[0].text, &a);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
-    assert_non_null(strstr(why, "`ss -lxp`"));
-    assert_int_equal(fcntl(other, F_SETFL, O_NONBLOCK), 0);
-    int served = accept(other, NULL, NULL);
-    assert_true(served >= 0);
-    assert_int_equal(accept(other, NULL, NULL), -1);
-    close(served);
-    close(other);
-}
-
-static void a_full_queue_is_a_live_socket(void **state)
-{
-    (void)state;
-    add_unix("a");
-    struct rg_address a;
-    int other = occupy(settings.listeners[0].text, &a), clients[2];
-    for (int i = 0; i < 2; i++) /* a backlog of 1 takes two */
-        clients[i] = connect_to(&a);
-    assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
-    for (int i = 0; i < 2; i++)
-        close(clients[i]);
-    close(other);
-}
-
-/* What stands in the way is ours: nothing is waited for. */
-static void listeners_that_overlap_are_told_at_once(void **state)
-{
-    (void)state;
-    char wanted[256];
-    int fd = occupy("127.0.0.1:0", &settings.listeners[1]);
-    uint16_t port = port_of(fd);
-    close(fd);
-    snprintf(wanted, sizeof(wanted), "[::]:%u", port);
-    add(wanted);
-    snprintf(wanted, sizeof(wanted), "127.0.0.1:%u", port);
-    add(wanted);
-    assert_in_range(open_takes(-EADDRINUSE), 0, 500);
-    snprintf(wanted, sizeof(wanted),
-             "listeners[1].address: can't bind 127.0.0.1:%u: the listener [::]:%u takes it already; leave one of the "
-             "two out",
-             port, port);
-    assert_string_equal(why, wanted);
-}
-
 static void a_flag_is_named(void **state)
 {
     (void)state;
@@ -545,8 +343,6 @@ static void sockets_for_another_process_are_not_touched(void **state)
     close(fd);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,12 +358,6 @@ int main(void)
         TEST(other_files_are_left_alone),
         TEST(a_missing_directory_is_named),
         TEST(a_successors_file_stays),
-        TEST(a_port_that_comes_free_is_waited_for),
-        TEST(all_listeners_together_wait_for_a_second),
-        TEST(a_socket_file_whose_owner_ends_is_waited_for),
-        TEST(a_live_socket_is_not_flooded),
-        TEST(a_full_queue_is_a_live_socket),
-        TEST(listeners_that_overlap_are_told_at_once),
         TEST(a_flag_is_named),
         TEST(an_inherited_socket_is_joined_by_more),
         TEST(an_inherited_socket_without_reuseport_is_shared),
