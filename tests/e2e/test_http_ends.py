@@ -1,0 +1,118 @@
+"""The last hop of a message (Max-Forwards), and the end of a connection that a client does not know of yet."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from lib import env
+from lib.attack import Lane, req
+from lib.client import Client
+from lib.raw_origin import reply
+
+
+@pytest.fixture(scope="module")
+def lane(shared):
+    origin = shared.raw_origin()
+    return Lane(shared.gateway(origin.address), origin)
+
+
+# ---- the last hop (RFC 9110 7.6.2) ----
+
+@pytest.mark.parametrize("target", ["*", "/x", "http://test"])
+def test_options_for_the_gateway_itself(lane, target):
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        r = c.request(req("Max-Forwards: 0", method="OPTIONS", target=target))
+        assert r.status == 200 and r.get("content-length") == "0" and not r.says_close, r
+        assert c.request(req(method="GET", target="/after")).status == 200
+    assert [q.target for q in lane.origin.requests] == ["/after"]
+    assert lane.counted() == {}
+
+
+def test_options_for_the_gateway_itself_with_a_body(lane):
+    """What follows is a body and never the next request."""
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        smuggled = req(method="GET", target="/smuggled")
+        r = c.request(req("Max-Forwards: 0", f"Content-Length: {len(smuggled)}", method="OPTIONS", body=smuggled))
+        assert r.status == 200 and r.says_close
+        c.expect_end()
+    lane.expect_nothing_at_origin(lane.marker())
+
+
+def test_trace_is_not_answered_by_the_gateway(lane):
+    """It would show the client what proxies before us have added (RFC 9110 9.3.8)."""
+    r = lane.refused(req("Max-Forwards: 0", "Cookie: secret=1", method="TRACE"), 501, "trace-refused")
+    assert b"secret" not in r.body
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE"])
+@pytest.mark.parametrize("hops,left", [("1", "0"), ("10", "9"), ("99999999999999999999999", "999999999")])
+def test_hops_are_counted_down(lane, method, hops, left):
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        assert c.request(req(f"Max-Forwards: {hops}", method=method)).status == 200
+    assert lane.origin.last().all("max-forwards") == [left]
+
+
+def test_other_methods_pay_no_heed_to_the_hops(lane):
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        assert c.request(req("Max-Forwards: 0", method="GET")).status == 200
+    assert lane.origin.last().all("max-forwards") == ["0"]
+
+
+def test_own_health_path_with_a_body(lane):
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        smuggled = req(method="GET", target="/smuggled")
+        r = c.request(req(f"Content-Length: {len(smuggled)}", method="GET", target="/health", body=smuggled))
+        assert r.status == 204 and r.says_close
+        c.expect_end()
+    lane.expect_nothing_at_origin(lane.marker())
+
+
+# ---- the end of a connection ----
+
+def test_pipelined_request_after_the_announced_end_does_not_cost_the_response(programs):
+    """
+    A drain announces the end; the client, which has not read that yet, sends its next request. Answered by RST, it would
+    lose what of the last response it has not read.
+    """
+    size = 200_000
+    release = threading.Event()
+    origin = programs.raw_origin(lambda c, q: (release.wait(env.scaled(20)), reply(b"t" * size))[1])
+    gateway = programs.gateway(origin.address, {"timeouts": {"drain": "30s"}})
+
+    def has_ended():
+        try:
+            return gateway.metrics().get("ringgate_exchanges_open") == 0
+        except OSError:
+            return not gateway.process.is_running()
+    with Client(gateway.address, receive_buffer=8192) as c:
+        c.send(req(method="GET"))
+        origin.wait_requests(1)
+        gateway.process.signal(signal.SIGTERM)
+        gateway.wait_metric(1, "ringgate_draining")
+        release.set()
+        env.wait_until(has_ended, 5, "the exchange to end")
+        c.send(req(method="GET", target="/next"))
+        time.sleep(0.05)
+        r = c.response()
+        assert r.says_close and len(r.body) == size
+        c.expect_end()
+    assert gateway.process.wait(5) == 0
+    assert [q.target for q in origin.requests] == ["/attack"]
+
+
+def test_client_that_stays_after_the_announced_end_does_not_hold_up_a_drain(programs):
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"timeouts": {"drain": "60s", "drain_idle": "20s"}})
+    with Client(gateway.address) as c:
+        assert c.request(req(method="GET")).status == 200
+        gateway.process.signal(signal.SIGTERM)
+        gateway.wait_metric(1, "ringgate_draining")
+        assert c.request(req(method="GET")).says_close
+        assert gateway.process.wait(8) == 0
