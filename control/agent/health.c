@@ -311,6 +311,19 @@ static bool is_own_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
 }
 
+/* Said once; the line after it says that probes go on. */
+static void skip_probe(struct rg_prober *p, int error)
+{
+    if (!p->skipping)
+        rg_warn("the replica can't be checked, what is known of it stays replica=%s error=\"%s\"; %s", p->address.text,
+                strerror(error),
+                error == EMFILE || error == ENFILE ? "raise LimitNOFILE= in the unit, or ulimit -n"
+                                                   : "see to memory and local ports");
+    p->skipping = true;
+    close_probe(p);
+    schedule(p);
+}
+
 static void start_probe(struct rg_prober *p)
 {
     p->started_ms = rg_now_ms();
@@ -319,11 +332,12 @@ static void start_probe(struct rg_prober *p)
     p->content_type = RG_STR_NONE;
     int r = open_socket(p);
     if (is_own_shortage(-r)) { /* says nothing of the replica */
-        rg_debug("probe skipped replica=%s error=\"%s\"", p->address.text, strerror(-r));
-        close_probe(p);
-        schedule(p);
+        skip_probe(p, -r);
         return;
     }
+    if (p->skipping)
+        rg_info("the replica is checked again replica=%s", p->address.text);
+    p->skipping = false;
     if (r < 0) {
         fail(p, "can't connect", -r);
         return;
@@ -416,7 +430,7 @@ void rg_prober_configure(struct rg_prober *p, const struct rg_settings *s)
 
 void rg_prober_tick(struct rg_prober *p)
 {
-    uint64_t generation = __atomic_load_n(&p->replica->generation, __ATOMIC_RELAXED);
+    uint64_t generation = __atomic_load_n(&p->replica->generation, __ATOMIC_ACQUIRE); /* connect_error goes with it */
     if (generation == p->seen_generation)
         return;
     p->seen_generation = generation;

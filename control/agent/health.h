@@ -42,6 +42,7 @@ struct rg_prober {
     struct rg_watch socket;
     struct rg_alarm next, timeout;
     uint64_t started_ms;
+    bool skipping;               /* the last probe could not even begin, for want of something of our own */
     unsigned good, bad;          /* results in a row */
     uint64_t seen_generation;    /* of the replica's state, as last reported */
     char why[RG_HEALTH_WHY_MAX]; /* of the last failure */

@@ -11,13 +11,15 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/agent/health.h"
 
 #define INTERVAL_MS 150
-#define TIMEOUT_MS  80
+#define TIMEOUT_MS  80   /* of the tests that wait for it */
+#define PATIENCE_MS 5000 /* for all that is to happen, on a machine that may be busy */
 
 #define HEALTHY_MAP "\xa1\x75replica_health_status\x67healthy"
 #define SICK_MAP    "\xa1\x75replica_health_status\x78\x1bwaiting_for_certified_state"
@@ -54,7 +56,7 @@ static int setup(void **state)
     ok = failed = 0;
     settings.health = (struct rg_health_settings){.path = "/api/v2/status",
                                                   .interval_ms = INTERVAL_MS,
-                                                  .timeout_ms = TIMEOUT_MS,
+                                                  .timeout_ms = PATIENCE_MS,
                                                   .expect = RG_EXPECT_AUTO,
                                                   .rise = 1,
                                                   .fall = 2,
@@ -102,7 +104,7 @@ static void turn_for(uint64_t ms)
 static int accept_probe(void)
 {
     int fd = -1;
-    uint64_t end = rg_now_ms() + 2000;
+    uint64_t end = rg_now_ms() + PATIENCE_MS;
     while ((fd = accept(server, NULL, NULL)) < 0 && rg_now_ms() < end)
         turn_for(1);
     assert_true(fd >= 0);
@@ -118,10 +120,17 @@ static int accept_probe(void)
 
 static void finish_probe(void)
 {
-    uint64_t before = ok + failed, end = rg_now_ms() + 2000;
+    uint64_t before = ok + failed, end = rg_now_ms() + PATIENCE_MS;
     while (ok + failed == before && rg_now_ms() < end)
         turn_for(1);
     assert_int_equal(ok + failed, before + 1);
+}
+
+static void turn_until(const uint64_t *counter, uint64_t least)
+{
+    for (uint64_t end = rg_now_ms() + PATIENCE_MS; *counter < least && rg_now_ms() < end;)
+        turn_for(1);
+    assert_true(*counter >= least);
 }
 
 /* Answers the next probe with these bytes, in pieces of so many, and closes. The probe may end before the last piece.
@@ -151,12 +160,11 @@ static enum rg_replica_state state_is(void)
 static void the_first_probe_decides_at_once(void **state)
 {
     (void)state;
-    uint64_t start = rg_now_ms();
+    settings.health.interval_ms = 60000;
     rg_prober_configure(&prober, &settings);
     assert_int_equal(state_is(), RG_REPLICA_UNKNOWN);
     ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_int_equal(state_is(), RG_REPLICA_HEALTHY);
-    assert_true(rg_now_ms() - start < INTERVAL_MS);
     char line[256];
     snprintf(line, sizeof(line), "GET /api/v2/status HTTP/1.1\r\nHost: %s\r\n", settings.replica.text);
     assert_int_equal(strncmp(request, line, strlen(line)), 0);
@@ -210,28 +218,28 @@ static void it_is_back_within_an_interval(void **state)
     uint64_t since = rg_now_ms();
     ANSWER("HTTP/1.1 204 No Content\r\n\r\n");
     assert_int_equal(state_is(), RG_REPLICA_HEALTHY);
-    assert_true(rg_now_ms() - since < INTERVAL_MS + 300);
+    assert_true(rg_now_ms() - since < INTERVAL_MS + PATIENCE_MS);
 }
 
 static void the_interval_is_kept(void **state)
 {
     (void)state;
+    uint64_t first = rg_now_ms();
     rg_prober_configure(&prober, &settings);
     ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    uint64_t first = rg_now_ms();
     ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    assert_true(rg_now_ms() - first >= INTERVAL_MS - 15);
+    assert_true(rg_now_ms() - first >= INTERVAL_MS);
 }
 
 static void a_silent_replica_times_out(void **state)
 {
     (void)state;
+    uint64_t since = rg_now_ms();
+    settings.health.timeout_ms = TIMEOUT_MS;
     rg_prober_configure(&prober, &settings);
     int fd = accept_probe();
-    uint64_t since = rg_now_ms();
     finish_probe();
-    uint64_t took = rg_now_ms() - since;
-    assert_true(took >= TIMEOUT_MS - 60 && took < TIMEOUT_MS + 500);
+    assert_true(rg_now_ms() - since >= TIMEOUT_MS);
     assert_int_equal(state_is(), RG_REPLICA_DOWN);
     assert_string_equal(prober.why, "no answer within 80 ms, still awaiting the answer");
     char waste[16];
@@ -243,16 +251,15 @@ static void a_silent_replica_times_out(void **state)
 static void a_dripping_replica_times_out(void **state)
 {
     (void)state;
+    settings.health.timeout_ms = TIMEOUT_MS;
     rg_prober_configure(&prober, &settings);
     int fd = accept_probe();
-    uint64_t since = rg_now_ms();
     static const char drip[] = "HTTP/1.1 200 OK\r\nX-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     for (size_t i = 0; i < sizeof(drip) - 1 && failed == 0; i++) {
         send(fd, drip + i, 1, MSG_NOSIGNAL);
         turn_for(5);
     }
-    assert_int_equal(failed, 1);
-    assert_true(rg_now_ms() - since < TIMEOUT_MS + 500);
+    assert_int_equal(failed, 1); /* before the drip's end, which takes five times as long */
     close(fd);
 }
 
@@ -353,8 +360,7 @@ static void without_a_path_connects_decide(void **state)
     close(server);
     server = -1;
     rg_prober_tick(&prober);
-    turn_for(INTERVAL_MS * 3);
-    assert_true(failed >= 2); /* tried at the interval */
+    turn_until(&failed, 2); /* tried at the interval */
     assert_int_equal(state_is(), RG_REPLICA_DOWN);
     /* the same address again */
     int one = 1;
@@ -362,11 +368,31 @@ static void without_a_path_connects_decide(void **state)
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     assert_int_equal(bind(server, &settings.replica.sa, settings.replica.len), 0);
     assert_int_equal(listen(server, 8), 0);
-    turn_for(INTERVAL_MS * 2);
+    turn_until(&ok, 1);
     assert_int_equal(state_is(), RG_REPLICA_HEALTHY);
     uint64_t probes = ok;
     turn_for(INTERVAL_MS * 3);
     assert_int_equal(ok, probes);
+}
+
+/* It says nothing of the replica that we have no descriptor. */
+static void without_a_descriptor_nothing_is_found_out(void **state)
+{
+    (void)state;
+    struct rlimit old, none;
+    settings.health.interval_ms = 10;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rg_prober_configure(&prober, &settings);
+    turn_for(60);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_true(prober.skipping);
+    assert_int_equal(ok + failed, 0);
+    assert_int_equal(state_is(), RG_REPLICA_UNKNOWN);
+    ANSWER("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_false(prober.skipping);
+    assert_int_equal(state_is(), RG_REPLICA_HEALTHY);
 }
 
 static void new_settings_are_probed_at_once(void **state)
@@ -429,6 +455,7 @@ int main(void)
         TEST(long_answers_are_given_up),
         TEST(what_workers_find_is_noticed),
         TEST(without_a_path_connects_decide),
+        TEST(without_a_descriptor_nothing_is_found_out),
         TEST(new_settings_are_probed_at_once),
         TEST(unix_sockets_are_probed),
     };
