@@ -373,11 +373,22 @@ static int connection_create(struct rg_admin *a, int fd)
     return 0;
 }
 
-/* When clients of the gateway hold all descriptors, with one of the reserve. */
+/* What an answer and a probe need beside the connections: a log or a file that is read, a directory, a socket. */
+#define RESERVE_FOR_OTHERS 3
+
+static bool may_take_reserve(const struct rg_admin *a)
+{
+    uint32_t from = rg_descriptors_of_datapath(), held = 0;
+    for (unsigned i = 0; i < RG_ADMIN_CONNECTIONS; i++)
+        held += a->connections[i] && (uint32_t)a->connections[i]->socket.fd >= from;
+    return held + RESERVE_FOR_OTHERS < rg_descriptors_limit() - from;
+}
+
+/* When clients of the gateway hold all descriptors, with one of the reserve. EMFILE: there is none for us. */
 static int accept_client(const struct rg_admin *a)
 {
     int fd = accept4(a->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 || errno != EMFILE)
+    if (fd >= 0 || errno != EMFILE || !may_take_reserve(a))
         return fd;
     rg_descriptors_lift();
     fd = accept4(a->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -1,6 +1,7 @@
 #include "control/agent/descriptors.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/resource.h>
 
@@ -84,6 +85,28 @@ void rg_descriptors_lift(void)
 void rg_descriptors_lower(void)
 {
     move(all_but_reserve);
+}
+
+int rg_descriptors_open(const char *path, int flags, mode_t mode)
+{
+    int fd = open(path, flags, mode);
+    if (fd >= 0 || errno != EMFILE)
+        return fd;
+    rg_descriptors_lift();
+    fd = open(path, flags, mode);
+    rg_descriptors_lower();
+    return fd;
+}
+
+FILE *rg_descriptors_fopen(const char *path, const char *mode)
+{
+    FILE *f = fopen(path, mode);
+    if (f || errno != EMFILE)
+        return f;
+    rg_descriptors_lift();
+    f = fopen(path, mode);
+    rg_descriptors_lower();
+    return f;
 }
 
 /* ---- Are there enough? ---- */

@@ -9,6 +9,9 @@
 #ifndef RG_AGENT_DESCRIPTORS_H
 #define RG_AGENT_DESCRIPTORS_H
 
+#include <stdio.h>
+#include <sys/types.h>
+
 #include "datapath/settings.h"
 
 #define RG_DESCRIPTORS_RESERVE 16 /* with a low limit less: a sixteenth of it, but at least RG_DESCRIPTORS_LEAST */
@@ -23,5 +26,9 @@ uint32_t rg_descriptors_of_datapath(void);              /* without the reserve *
  * reserve, they do nothing. */
 void rg_descriptors_lift(void);
 void rg_descriptors_lower(void);
+
+/* open and fopen, with one of the reserve when there is no other. */
+int rg_descriptors_open(const char *path, int flags, mode_t mode);
+FILE *rg_descriptors_fopen(const char *path, const char *mode);
 
 #endif

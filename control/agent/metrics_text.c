@@ -208,12 +208,7 @@ enum process_metric {
 /* A file of /proc as text; false: it can't be read. */
 static bool read_proc(const char *path, char *text, size_t size)
 {
-    FILE *f = fopen(path, "re");
-    if (!f && errno == EMFILE) {
-        rg_descriptors_lift();
-        f = fopen(path, "re");
-        rg_descriptors_lower();
-    }
+    FILE *f = rg_descriptors_fopen(path, "re");
     if (!f)
         return false;
     text[fread(text, 1, size - 1, f)] = '\0';

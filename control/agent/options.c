@@ -16,6 +16,7 @@
 
 struct load {
     const struct rg_flags *flags;
+    FILE *(*open_file)(const char *path);
     struct rg_settings settings;
     struct rg_conf_tree *tree; /* NULL: no file */
     struct rg_conf_errors errors;
@@ -43,9 +44,9 @@ static int read_all(FILE *in, char **ret, size_t *ret_len)
     return 0;
 }
 
-static int read_file(const char *path, char **ret, size_t *ret_len)
+static int read_file(const struct load *l, char **ret, size_t *ret_len)
 {
-    FILE *in = fopen(path, "re");
+    FILE *in = l->open_file(l->flags->config_path);
     if (!in)
         return -errno;
     int err = read_all(in, ret, ret_len);
@@ -85,7 +86,7 @@ static int load_file(struct load *l)
 {
     char *text = NULL;
     size_t len = 0;
-    int err = read_file(l->flags->config_path, &text, &len);
+    int err = read_file(l, &text, &len);
     if (err == -ENOENT && may_be_missing(l->flags))
         return 0;
     if (err == -ENOMEM)
@@ -296,7 +297,18 @@ static void check(struct load *l)
     count_workers(&l->settings);
 }
 
+static FILE *open_plainly(const char *path)
+{
+    return fopen(path, "re");
+}
+
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err)
+{
+    return rg_options_load_with(flags, open_plainly, ret, err);
+}
+
+int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const char *path), struct rg_settings *ret,
+                         FILE *err)
 {
     struct load *l = calloc(1, sizeof(*l));
     if (!l) {
@@ -304,6 +316,7 @@ int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE 
         return -ENOMEM;
     }
     l->flags = flags;
+    l->open_file = open_file;
     rg_conf_errors_init(&l->errors);
     rg_conf_preset(&rg_options_table, &l->settings);
     int rc = load_file(l);

@@ -33,6 +33,10 @@ void rg_flags_help(FILE *out);
  */
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err);
 
+/* The same, with a way of the caller to open the file: NULL and errno when it can't be opened. */
+int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const char *path), struct rg_settings *ret,
+                         FILE *err);
+
 /* Whether rg_options_load reads a file: one that was named, or the default one when it is there. */
 bool rg_options_has_file(const struct rg_flags *flags);
 
