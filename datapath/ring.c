@@ -37,6 +37,7 @@ struct rg_ring {
     unsigned n_empty;
     /* The kernel goes round all blocks it was given, so more than needed cost cache misses: */
     unsigned provided_wanted;          /* blocks it gets, twice what a turn took lately */
+    bool at_limit;                     /* the last turn could not provide all of them */
     unsigned taken;                    /* in this turn */
     unsigned taken_most, taken_before; /* most in a turn since the last rg_ring_tick, and between the two before */
     struct slot *slots;
@@ -343,6 +344,8 @@ bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret)
             rg_buf_unref(buf);
             buf = NULL;
         }
+        if (RG_UNLIKELY(cqe->res == -ENOBUFS && ring->at_limit && id >> 56 == RG_OP_RECV))
+            rg_metric_add(ring->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
         *ret = (struct rg_completion){.owner = s->owner,
                                       .kind = (enum rg_slot_kind)s->kind_or_next,
                                       .op = (enum rg_op)(id >> 56),
@@ -370,11 +373,13 @@ void rg_ring_provide(struct rg_ring *ring)
     int mask = io_uring_buf_ring_mask(PROVIDED);
     int added = 0;
 
+    ring->at_limit = false;
     if (ring->taken == 0 && PROVIDED - ring->n_empty >= ring->provided_wanted)
         return;
     follow_need(ring);
     while (PROVIDED - ring->n_empty < ring->provided_wanted) {
         struct rg_buf *b = rg_buf_get_spare(ring->bufs);
+        ring->at_limit = !b;
         if (!b)
             break;
         uint16_t id = ring->empty[--ring->n_empty];

@@ -232,15 +232,14 @@ int rg_gateway_serve(struct rg_gateway *g)
     }
     g->phase = RG_PHASE_SERVING;
     rg_notify_ready(&g->notify);
-    rg_notify_send(&g->notify, "STATUS=Started, waiting for the first check of %s",
-                   rg_gateway_settings(g)->replica.text);
+    rg_gateway_send_status(g);
     rg_info("started");
     while (r == 0 && !rg_gateway_has_ended(g)) {
         r = rg_loop_turn(&g->loop);
         rg_gateway_note_readiness(g);
     }
     if (r == 0)
-        rg_gateway_report_drained(g);
+        rg_gateway_report_end(g);
     /* The answer to POST /drain, and what a scrape waits for, go out before the end. */
     for (uint64_t end = rg_now_ms() + LAST_ANSWERS_MS; r == 0 && rg_admin_finish(&g->admin) && rg_now_ms() < end;)
         r = rg_loop_turn(&g->loop);

@@ -52,7 +52,7 @@ struct rg_settings_box { /* published settings; a box waits in the retired list 
 
 struct rg_drain { /* for the log */
     uint64_t since_ms;
-    uint64_t connections_cut; /* open when the order to break off was given */
+    uint64_t connections_cut; /* open when the order to break off was given; with those that only linger */
 };
 
 struct rg_shortage {  /* of one resource, for the log */
@@ -70,7 +70,7 @@ struct rg_gateway {
     unsigned unready_said; /* as the log has it; UINT_MAX: nothing has been said yet */
     uint64_t settled_ms;   /* when all workers were last seen with the current settings */
     struct rg_drain drain;
-    struct rg_shortage descriptors, buffers, waits_for_buffers;
+    struct rg_shortage descriptors, buffers;
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
@@ -112,13 +112,14 @@ void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause);
 bool rg_gateway_has_ended(const struct rg_gateway *g);                  /* all workers */
 uint64_t rg_gateway_now_ns(void);                                       /* the clock of busy_since */
 uint64_t rg_gateway_sum(const struct rg_gateway *g, enum rg_metric id); /* over all workers */
-void rg_gateway_report_drained(const struct rg_gateway *g);             /* after the last worker has ended */
+void rg_gateway_report_end(struct rg_gateway *g);                       /* after the last worker has ended */
 
 /* ---- gateway_ready.c: readiness ---- */
 
 unsigned rg_gateway_unready(const struct rg_gateway *g); /* bits of enum rg_unready; 0: ready */
 const char *rg_gateway_unready_name(unsigned index);     /* of bit 1 << index */
 void rg_gateway_note_readiness(struct rg_gateway *g);    /* tells the log and the service manager of changes */
+void rg_gateway_send_status(const struct rg_gateway *g); /* to the service manager, as last noted */
 
 /* ---- gateway_shortage.c: what ran out ---- */
 

@@ -47,10 +47,24 @@ static void list(unsigned mask, char *out, size_t size)
             n += (size_t)snprintf(out + n, size - n, "%s%s", n ? "," : "", names[i]);
 }
 
-static void tell(const struct rg_gateway *g, unsigned mask)
+void rg_gateway_send_status(const struct rg_gateway *g)
 {
     char reasons[96];
-    const struct rg_settings *s = rg_gateway_settings(g);
+    const char *replica = rg_gateway_settings(g)->replica.text;
+    if (g->unready_said == UINT_MAX) {
+        rg_notify_send(&g->notify, "STATUS=Started, waiting for the first check of %s", replica);
+    } else if (g->unready_said == 0) {
+        rg_notify_send(&g->notify, "STATUS=Serving with %u workers in front of %s", g->n_workers, replica);
+    } else if (!(g->unready_said & RG_UNREADY_DRAINING)) { /* the drain has told its own */
+        list(g->unready_said, reasons, sizeof(reasons));
+        rg_notify_send(&g->notify, "STATUS=Not ready: %s (replica %s)", reasons, replica);
+    }
+}
+
+static void tell(const struct rg_gateway *g)
+{
+    char reasons[96];
+    unsigned mask = g->unready_said;
     list(mask, reasons, sizeof(reasons));
     if (mask == 0)
         rg_info("ready");
@@ -58,10 +72,7 @@ static void tell(const struct rg_gateway *g, unsigned mask)
         rg_info("not ready reasons=%s", reasons);
     else
         rg_warn("not ready reasons=%s", reasons);
-    if (mask == 0)
-        rg_notify_send(&g->notify, "STATUS=Serving with %u workers in front of %s", g->n_workers, s->replica.text);
-    else if (!(mask & RG_UNREADY_DRAINING)) /* the drain has told its own */
-        rg_notify_send(&g->notify, "STATUS=Not ready: %s (replica %s)", reasons, s->replica.text);
+    rg_gateway_send_status(g);
 }
 
 void rg_gateway_note_readiness(struct rg_gateway *g)
@@ -75,5 +86,5 @@ void rg_gateway_note_readiness(struct rg_gateway *g)
     if (mask == g->unready_said || (undecided && !(mask & RG_UNREADY_DRAINING)))
         return;
     g->unready_said = mask;
-    tell(g, mask);
+    tell(g);
 }

@@ -114,6 +114,12 @@ static int check_file(const struct rg_gateway *g, FILE *report)
     return -ENOENT;
 }
 
+/* Also while clients hold all descriptors. */
+static FILE *open_config(const char *path)
+{
+    return rg_descriptors_fopen(path, "re");
+}
+
 static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *report)
 {
     char *text = NULL;
@@ -124,7 +130,7 @@ static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *repor
     FILE *errors = open_memstream(&text, &len);
     if (!errors)
         return -errno;
-    r = rg_options_load(g->flags, ret, errors);
+    r = rg_options_load_with(g->flags, open_config, ret, errors);
     if (r == 0)
         r = rg_options_check_kept(rg_gateway_settings(g), ret, errors);
     fclose(errors);
@@ -149,6 +155,7 @@ static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
 
 static void publish(struct rg_gateway *g, struct rg_settings_box *box)
 {
+    bool other_limit = box->settings.connections != rg_gateway_settings(g)->connections;
     box->settings.generation = rg_gateway_settings(g)->generation + 1;
     box->settings.descriptors = rg_descriptors_of_datapath();
     g->current->next = g->retired;
@@ -158,6 +165,8 @@ static void publish(struct rg_gateway *g, struct rg_settings_box *box)
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_publish(g->workers[i].worker, &box->settings);
     rg_log_set_level((enum rg_log_level)box->settings.log_level);
+    if (other_limit)
+        rg_descriptors_check(&box->settings);
     rg_access_writer_configure(&g->access, &box->settings);
     rg_prober_configure(&g->prober, &box->settings);
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;
@@ -174,9 +183,7 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
     if (!box)
         return -ENOMEM;
     rg_notify_reloading(&g->notify);
-    rg_descriptors_lift();
     int r = load(g, &box->settings, report);
-    rg_descriptors_lower();
     if (r < 0) {
         r = refuse(g, box, r);
     } else {
@@ -188,6 +195,7 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
         publish(g, box);
         fprintf(report, "],\"generation\":%" PRIu64 "}\n", box->settings.generation);
         rg_info("reloaded generation=%" PRIu64 " kept=%u", box->settings.generation, kept.rows);
+        rg_gateway_send_status(g); /* it names the replica */
     }
     rg_notify_ready(&g->notify);
     return r;

@@ -42,7 +42,7 @@ static uint64_t requests_cut(const struct rg_gateway *g)
     return sum;
 }
 
-void rg_gateway_report_drained(const struct rg_gateway *g)
+static void report_drained(const struct rg_gateway *g)
 {
     rg_info("drained took_ms=%" PRIu64 " connections_cut=%" PRIu64 " requests_cut=%" PRIu64,
             rg_now_ms() - g->drain.since_ms, g->drain.connections_cut, requests_cut(g));
@@ -101,7 +101,7 @@ static void end_asked(struct rg_gateway *g, const char *cause)
 {
     if (g->phase < RG_PHASE_DRAINING) {
         rg_gateway_begin_drain(g, cause);
-    } else {
+    } else if (g->phase < RG_PHASE_STOPPING) {
         rg_info("second signal, exiting at once connections=%" PRIu64 " requests=%" PRIu64,
                 rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN), rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
         stop(g);
@@ -118,15 +118,32 @@ uint64_t rg_gateway_now_ns(void)
 }
 
 /* A worker ends only when it is told to. One that ended by itself lost its ring: the whole process starts afresh. */
-static void check_ended(struct rg_gateway *g)
+static bool report_lost(struct rg_gateway *g)
 {
-    for (uint16_t i = 0; g->phase == RG_PHASE_SERVING && i < g->n_workers; i++) {
+    bool any = false;
+    for (uint16_t i = 0; i < g->n_workers; i++) {
         if (!rg_worker_has_ended(g->workers[i].worker))
             continue;
         rg_error("a worker ended unexpectedly worker=%u", i);
         g->status = RG_EXIT_FAILED;
-        rg_gateway_begin_drain(g, "worker-ended");
+        any = true;
     }
+    return any;
+}
+
+/* With the last one the loop ends: there is nobody left to drain. */
+static void check_ended(struct rg_gateway *g)
+{
+    if (g->phase == RG_PHASE_SERVING && !rg_gateway_has_ended(g) && report_lost(g))
+        rg_gateway_begin_drain(g, "worker-ended");
+}
+
+void rg_gateway_report_end(struct rg_gateway *g)
+{
+    if (g->phase == RG_PHASE_SERVING)
+        report_lost(g);
+    else
+        report_drained(g);
 }
 
 static void tick_due(struct rg_alarm *a)
@@ -176,9 +193,8 @@ static void start_ticks(struct rg_gateway *g)
 
 static void reload(struct rg_gateway *g)
 {
-    rg_descriptors_lift();
-    FILE *nowhere = fopen("/dev/null", "we"); /* the log says it all; only the admin endpoint wants the report */
-    rg_descriptors_lower();
+    /* The log says it all; only the admin endpoint wants the report. */
+    FILE *nowhere = rg_descriptors_fopen("/dev/null", "we");
     if (!nowhere) {
         rg_error("can't reload error=\"%s\"", strerror(errno));
         return;
@@ -195,9 +211,7 @@ static void reopen_access_log(struct rg_gateway *g)
         rg_info("SIGUSR1: the access log goes to standard output, there is nothing to open again");
     } else {
         rg_info("SIGUSR1: opening the access log again path=%s", g->access.path);
-        rg_descriptors_lift();
         rg_access_writer_reopen(&g->access);
-        rg_descriptors_lower();
     }
 }
 

@@ -51,23 +51,11 @@ static void note_descriptors(struct rg_gateway *g, uint64_t now_ms)
     was_said(s, now_ms);
 }
 
-/* A receive that waits a moment for a block is everyday life, unless all the memory that is allowed is in use. */
-static bool is_near_limit(const struct rg_gateway *g)
-{
-    uint64_t limit = rg_gateway_settings(g)->buffer_bytes;
-    for (uint16_t i = 0; i < g->n_workers; i++)
-        if (rg_metric_get(rg_worker_metrics(g->workers[i].worker), RG_M_BUFFER_BYTES) >= limit - limit / 8)
-            return true;
-    return false;
-}
-
+/* A receive that waits a moment for a block is everyday life, unless the limit is why there was none. */
 static void note_buffers(struct rg_gateway *g, uint64_t now_ms)
 {
     struct rg_shortage *s = &g->buffers;
-    uint64_t waits = growth(&g->waits_for_buffers, rg_gateway_sum(g, RG_M_BUFFERS_EXHAUSTED));
-    s->times += growth(s, refused(g, RG_REASON_OUT_OF_BUFFERS));
-    if (is_near_limit(g))
-        s->times += waits;
+    s->times += growth(s, rg_gateway_sum(g, RG_M_BUFFERS_AT_LIMIT) + refused(g, RG_REASON_OUT_OF_BUFFERS));
     if (!is_due(s, now_ms))
         return;
     rg_warn(

@@ -1,9 +1,12 @@
 """The operator's log: it says what holds at the moment it says it, with figures, and what to do."""
 
 import re
+import resource
 import signal
 import threading
 import time
+
+import pytest
 
 from lib import env
 from lib.attack import req
@@ -163,6 +166,8 @@ def test_second_signal_tells_what_it_cuts(programs):
 # ---- shortages ----
 
 def test_few_descriptors_are_told_at_the_start(programs):
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 8500:
+        pytest.skip("the hard limit of open files is too low for a gateway that has enough of them: ulimit -Hn 8500")
     origin = programs.raw_origin()
     gateway = programs.gateway(origin.address, preexec=nofile_limit(200))
     level, line = next((m for m in messages(gateway) if m[1].startswith("few descriptors")), (None, ""))
@@ -181,6 +186,14 @@ def test_few_descriptors_are_told_at_the_start(programs):
     assert number(line, "wanted") > 600 and "limits.connections" in line
     enough = programs.gateway(origin.address, {"limits": {"connections": 100}}, preexec=nofile_limit(500))
     assert not find(enough, "few descriptors")
+    # A reload may ask for more.
+    for connections in (101, 300):
+        enough.reconfigure({"limits": {"connections": connections}})
+        assert enough.admin("POST", "/reload")[0] == 200
+        assert len(find(enough, "few descriptors")) == (connections > 200), enough.log()
+    enough.reconfigure({"limits": {"headers": 90}})
+    assert enough.admin("POST", "/reload")[0] == 200
+    assert len(find(enough, "few descriptors")) == 1, "nothing has changed"
     assert not find(programs.gateway(origin.address), "few descriptors")
 
 
@@ -217,5 +230,7 @@ def test_want_of_buffers_is_told_once_a_while(programs):
     assert number(line, "times") >= 1 and number(line, "limit_bytes") == 1 << 20 and "limits.buffer_bytes" in line
     time.sleep(0.5)
     assert len(find(gateway, "buffers ran out")) == 1
+    m = gateway.metrics()
+    assert 0 < m.get("ringgate_buffers_at_limit_total") <= m.get("ringgate_buffers_exhausted_total")
     for c in slow:
         c.close()

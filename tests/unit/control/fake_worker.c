@@ -64,7 +64,9 @@ void rg_worker_drain(struct rg_worker *w)
 
 void rg_worker_stop(struct rg_worker *w)
 {
-    fake_worker_of(w)->stopped = fake_worker_of(w)->ended = true;
+    fake_worker_of(w)->stopped = true;
+    if (!fake_worker_rules.hang)
+        fake_worker_of(w)->ended = true;
 }
 
 bool rg_worker_has_ended(const struct rg_worker *w)

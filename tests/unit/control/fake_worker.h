@@ -19,6 +19,7 @@ struct fake_worker *fake_worker_of(struct rg_worker *w);
 extern struct fake_worker_rules {
     bool keep_generation; /* published settings are not taken over */
     bool keep_running;    /* a drain does not end them */
+    bool hang;            /* nor does a stop */
     int create_error;     /* negative errno: rg_worker_create fails */
     unsigned alive;
 } fake_worker_rules;

@@ -245,12 +245,13 @@ static void shortages_are_told_at_once_and_then_summed_up(void **state)
     rg_gateway_note_shortages(&gateway);
     assert_int_equal(gateway.descriptors.times, 0);
     assert_int_equal(gateway.buffers.said_ms, 0);
-    /* A receive that waits is nothing to tell of while there is memory to be had. */
+    /* A receive that waits is nothing to tell of while there is memory to be had, whatever is mapped. */
+    rg_metric_set(&fake(0)->metrics, RG_M_BUFFER_BYTES, rg_gateway_settings(&gateway)->buffer_bytes);
     rg_metric_add(&fake(0)->metrics, RG_M_BUFFERS_EXHAUSTED, 5);
     rg_gateway_note_shortages(&gateway);
     assert_int_equal(gateway.buffers.said_ms, 0);
-    rg_metric_set(&fake(0)->metrics, RG_M_BUFFER_BYTES, rg_gateway_settings(&gateway)->buffer_bytes);
-    rg_metric_add(&fake(0)->metrics, RG_M_BUFFERS_EXHAUSTED, 1);
+    rg_metric_set(&fake(0)->metrics, RG_M_BUFFER_BYTES, 0);
+    rg_metric_add(&fake(0)->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
     rg_gateway_note_shortages(&gateway);
     assert_true(gateway.buffers.said_ms > 0);
 }
@@ -344,6 +345,38 @@ static void a_second_signal_does_not_wait(void **state)
     assert_int_equal(serve((void (*const[])(void)){raise_term, check_draining, raise_term, NULL}), 0);
     assert_true(fake(0)->stopped && fake(1)->stopped);
     assert_true(rg_now_ms() - begin < 1000);
+}
+
+static uint64_t give_up_ms;
+
+static void second_term(void)
+{
+    rg_metric_set(&fake(0)->metrics, RG_M_CONNECTIONS_OPEN, 7);
+    raise(SIGTERM);
+}
+
+static void third_term(void)
+{
+    assert_int_equal(gateway.phase, RG_PHASE_STOPPING);
+    give_up_ms = gateway.deadline.at_ms;
+    rg_metric_set(&fake(0)->metrics, RG_M_CONNECTIONS_OPEN, 2);
+    raise(SIGTERM);
+}
+
+static void check_third(void)
+{
+    assert_int_equal(gateway.deadline.at_ms, give_up_ms);
+    fake(0)->ended = fake(1)->ended = true;
+}
+
+/* It gives hung workers no more time, and what is told at the end stays what the second one cut. */
+static void a_third_signal_changes_nothing(void **state)
+{
+    (void)state;
+    fake_worker_rules.keep_running = fake_worker_rules.hang = true;
+    start_gateway();
+    assert_int_equal(serve((void (*const[])(void)){raise_term, second_term, third_term, check_third, NULL}), 0);
+    assert_int_equal(gateway.drain.connections_cut, 7);
 }
 
 static void the_drain_has_a_deadline(void **state)
@@ -453,6 +486,16 @@ static void a_worker_that_ends_by_itself_ends_the_gateway(void **state)
     assert_true(fake(1)->draining);
 }
 
+static void an_only_worker_that_ends_by_itself_is_a_failure(void **state)
+{
+    (void)state;
+    fixture_flags.workers = "1";
+    start_gateway();
+    assert_int_equal(gateway.n_workers, 1);
+    assert_int_equal(serve((void (*const[])(void)){end_first_worker, NULL}), RG_EXIT_FAILED);
+    assert_int_equal(gateway.phase, RG_PHASE_SERVING); /* there was nobody to drain */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,11 +514,13 @@ int main(void)
         TEST(without_steering_listeners_stay),
         TEST(a_signal_drains_and_ends),
         TEST(a_second_signal_does_not_wait),
+        TEST(a_third_signal_changes_nothing),
         TEST(the_drain_has_a_deadline),
         TEST(signals_reload_and_reopen),
         TEST(a_reload_needs_a_file),
         TEST(a_reload_can_not_make_a_loop),
         TEST(a_worker_that_ends_by_itself_ends_the_gateway),
+        TEST(an_only_worker_that_ends_by_itself_is_a_failure),
     };
     return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
 }
