@@ -8,6 +8,7 @@
 
 #include "control/agent/access_trouble.h"
 #include "control/agent/gateway.h"
+#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 static int start(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
@@ -46,6 +47,21 @@ static void warn_of_access_log(const struct rg_flags *flags, const struct rg_set
             rg_access_remedy(s->access_log_path, -r, remedy));
 }
 
+/* No error: of two sockets that were inherited somebody else has made sure. */
+static void warn_of_listeners(const struct rg_flags *flags, const struct rg_settings *s)
+{
+    for (unsigned i = 1; i < s->n_listeners; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            const struct rg_address *a = &s->listeners[i], *earlier = &s->listeners[j];
+            if (!rg_address_overlaps(a, earlier))
+                continue;
+            fprintf(stderr, "%s: warning: %s: got %s, which the listener %s takes already: leave one of the two out\n",
+                    rg_options_has_file(flags) ? flags->config_path : "flags",
+                    flags->n_listen > 0 ? "--listen" : "listeners", a->text, earlier->text);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct rg_settings settings;
@@ -64,6 +80,7 @@ int main(int argc, char **argv)
         return RG_EXIT_USAGE;
     if (flags.check_only) {
         warn_of_access_log(&flags, &settings);
+        warn_of_listeners(&flags, &settings);
         printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }

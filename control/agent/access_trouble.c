@@ -10,7 +10,7 @@
 
 bool rg_access_is_stdout(const char *path)
 {
-    return strcmp(path, "-") == 0 || strcmp(path, "stdout") == 0;
+    return strcmp(path, "-") == 0;
 }
 
 /* "/var/log/x.log" gives "/var/log". The path is absolute. */

@@ -57,6 +57,18 @@ def errors_of(result):
 
 # ---- checking ----
 
+@pytest.mark.parametrize("first,second,told", [("[::]:18080", "127.0.0.1:18080", True), ("127.0.0.1:18080", "0.0.0.0:18080", True),
+                                               ("127.0.0.1:18080", "127.0.0.2:18080", False),
+                                               ("[::]:18080", "127.0.0.1:18081", False)])
+def test_listeners_that_overlap_are_warned_of(file, first, second, told):
+    """No error: they may be inherited. But without that the start would fail."""
+    path = file(f'listeners: [{{address: "{first}"}}, {{address: "{second}"}}]\nreplica: {{address: "127.0.0.1:1"}}\n')
+    r = run("-t", "-c", path)
+    assert r.returncode == 0, r
+    assert ("warning: listeners: " in r.stderr and first in r.stderr and second in r.stderr) if told else not r.stderr, r.stderr
+    r = run("-t", "--listen", first, "--listen", second, "--replica", "127.0.0.1:1")
+    assert r.returncode == 0 and ("--listen" in r.stderr) == told, r
+
 def test_good_file(file):
     r = run("-t", "-c", file(GOOD))
     assert r.returncode == 0, r.stderr
