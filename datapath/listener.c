@@ -29,10 +29,30 @@ void rg_listener_init(struct rg_worker *w, struct rg_listener *l, int fd, unsign
     accept_more(w, l);
 }
 
+/*
+ * Of all that accept from a borrowed socket the kernel wakes one. When it has woken us and the cancel came first,
+ * nobody else looks: those in the queue would wait until the next one connects. The backlog bounds how many they can
+ * be; for later ones others are woken.
+ */
+static void take_queue(struct rg_worker *w, struct rg_listener *l)
+{
+    for (uint32_t n = 0; n <= w->settings->backlog; n++) {
+        int fd = rg_sys_accept(l->fd);
+        if (fd < 0)
+            return;
+        if (rg_worker_may_hold(w, fd))
+            rg_conn_accept(w, fd, l->port);
+        else
+            rg_conn_turn_away(w, fd);
+    }
+}
+
 static void close_when_joined(struct rg_worker *w, struct rg_listener *l)
 {
     if (l->state != RG_LISTENER_CLOSING || l->inflight != 0)
         return;
+    if (l->borrowed && !w->stopping) /* after a stop we could only break them */
+        take_queue(w, l);
     l->inflight = (uint16_t)(1u << RG_OP_CLOSE);
     rg_ring_close(w->ring, l->slot, l->fd);
 }

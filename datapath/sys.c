@@ -173,6 +173,15 @@ void rg_sys_close(int fd)
     close(fd);
 }
 
+int rg_sys_accept(int listener)
+{
+    int fd;
+    do
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return fd < 0 ? -errno : fd;
+}
+
 bool rg_sys_shares_port(int fd)
 {
     int value = 0;

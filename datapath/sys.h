@@ -18,6 +18,9 @@ void rg_sys_connected(int fd);
 /* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers have neither. */
 void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
 uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
+/* One that waits in the queue of a listening socket, which must not block. Negative errno: -EAGAIN when there is none.
+ */
+int rg_sys_accept(int listener);
 
 /* Bytes that the peer's kernel has not acknowledged; -1: unknown. */
 int64_t rg_sys_unsent(int fd);

@@ -65,6 +65,15 @@ def test_notifications(programs, manager):
     manager.wait("STOPPING=1")
 
 
+def test_status_names_the_replica_after_a_reload(programs, manager):
+    first, second = programs.raw_origin(), programs.raw_origin()
+    gateway = programs.gateway(first.address, environment=manager.environment)
+    manager.wait(f"STATUS=Serving with 1 workers in front of {first.address}")
+    gateway.reconfigure({"replica": {"address": second.address}})
+    gateway.process.signal(signal.SIGHUP)
+    manager.wait(f"STATUS=Serving with 1 workers in front of {second.address}")
+
+
 def test_watchdog(programs, manager):
     origin = programs.raw_origin()
     programs.gateway(origin.address, environment=dict(manager.environment, WATCHDOG_USEC="400000"))
@@ -159,6 +168,36 @@ def test_successor_starts_before_the_old_one_ends(programs):
     finally:
         loader.kill()
     assert result["failed"] == 0 and result["refused"] == 0, result
+
+
+def test_connections_told_to_a_process_that_leaves_are_served(programs):
+    """
+    The kernel wakes one of those that accept from a shared socket. When that one was just leaving, nobody looked: the client
+    waited until the next one came.
+    """
+    def stall(ms):
+        status, text, _ = old.admin("POST", f"/debug/stall?worker=0&ms={ms}")
+        if status == 404:
+            pytest.skip("a build without RG_DEBUG_SWITCHES")
+        assert status == 200, text
+    owned = owned_listener()
+    origin = programs.raw_origin()
+    listen = [f"127.0.0.1:{owned.getsockname()[1]}"]
+    old = programs.gateway(origin.address, listen=listen, inherit=[owned])
+    programs.gateway(origin.address, listen=listen, inherit=[owned])
+    # After the first stall the worker begins to drain, and sleeps before the kernel hears of it.
+    stall(400)
+    time.sleep(0.1)
+    stall(800)
+    old.process.signal(signal.SIGTERM)
+    time.sleep(0.6)
+    clients = [Client(old.address, timeout=4) for _ in range(5)]
+    for c in clients:
+        c.send(req(method="GET"))
+    for c in clients:
+        assert c.response().status == 200
+        c.close()
+    assert old.process.wait(5) == 0
 
 
 def test_descriptors_of_another_process_are_not_taken(programs):

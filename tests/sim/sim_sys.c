@@ -1,4 +1,5 @@
 /* sys.h in the simulated world. */
+#include <errno.h>
 #include <string.h>
 
 #include "datapath/sys.h"
@@ -76,6 +77,12 @@ void rg_sys_connected(int fd)
 void rg_sys_close(int fd)
 {
     sim_close(fd);
+}
+
+int rg_sys_accept(int listener)
+{
+    (void)listener; /* only the ring brings clients */
+    return -EAGAIN;
 }
 
 bool rg_sys_shares_port(int fd)
