@@ -42,16 +42,16 @@ static uint64_t user_data(const struct rg_worker *w, const struct rg_client *c, 
     return (uint64_t)index_of(w, c) << 32 | (uint64_t)c->generation << 8 | op;
 }
 
-void rg_client_init(struct rg_worker *w, struct rg_client *c, unsigned number)
+void rg_client_init(struct rg_worker *w, struct rg_client *c, unsigned number, bool heavy)
 {
     const struct rg_load_options *o = options_of(w);
     c->fd = -1;
     c->active = number < o->active;
-    c->heavy = rg_pace_is_heavy(o, number);
+    c->heavy = heavy;
     if (c->active && o->rate > 0)
-        c->interval = rg_pace_interval(o, number);
+        c->interval = rg_pace_interval(o, heavy);
     /* Relative until the load begins. */
-    c->due = rg_pace_phase(number, o->rate > 0 ? c->interval : o->think_ns);
+    c->due = rg_pace_phase(o->seed, number, o->rate > 0 ? c->interval : o->think_ns);
 }
 
 /* ---- receive ---- */
@@ -450,8 +450,7 @@ static void note_behind(struct rg_worker *w, struct rg_client *c)
     if (!c->interval || c->paused)
         return;
     uint64_t behind = w->now - c->due;
-    if (behind > w->tally.behind_max)
-        w->tally.behind_max = behind;
+    rg_histogram_add(&w->tally.behind, behind);
     w->tally.behind_requests += behind > LATE_MS * NS_PER_MS;
 }
 

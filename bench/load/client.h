@@ -64,7 +64,7 @@ struct rg_completion {
     const char *data; /* RECEIVE */
 };
 
-void rg_client_init(struct rg_worker *w, struct rg_client *c, unsigned number);
+void rg_client_init(struct rg_worker *w, struct rg_client *c, unsigned number, bool heavy);
 void rg_client_open(struct rg_worker *w, struct rg_client *c);
 /* Connects what waits for it, as many at a time as the worker may. */
 void rg_client_connect_next(struct rg_worker *w);

@@ -41,7 +41,8 @@ static const char HELP[] =
     "                      and a line feed (to 268435456)\n"
     "  --chunked-upload    sends them chunked instead of with Content-Length\n"
     "  --read-rate BYTES   slow reader: each connection reads BYTES per second, with a receive buffer of 64 KiB\n"
-    "  --skew K:P          the first K connections do P percent of the requests\n"
+    "  --skew K:P          K connections, chosen by --seed, do P percent of the requests\n"
+    "  --seed N            other phases of the schedules, and other connections for --skew (default 1)\n"
     "  --host H            Host field (default: ADDR, localhost for a UNIX socket)\n"
     "  --header 'N: V'     one more field; repeatable\n"
     "  --congestion NAME   TCP congestion control (default: the system's)\n"
@@ -54,7 +55,8 @@ static const char HELP[] =
     "answer), write, status (a complete answer, but not 2xx or 3xx), timeout, protocol (no HTTP, or a wrong length).\n"
     "Only requests answered with 2xx or 3xx count as requests and have a latency. A connection that failed is opened\n"
     "again after a short pause. \"behind\" says how late the generator itself was: from the scheduled start of a free\n"
-    "connection to sending; its requests are those more than 1 ms late.\n"
+    "connection to sending; its requests are those more than 1 ms late. \"backlog\" are the requests due and not\n"
+    "answered when the counted time begins and ends: when it grows, the rate is more than the server can do.\n"
     "Exit status: 0 measured without an error, 1 errors happened, 2 wrong usage, 3 no connection could be opened.\n";
 
 enum flag {
@@ -74,6 +76,7 @@ enum flag {
     F_CHUNKED_UPLOAD,
     F_READ_RATE,
     F_SKEW,
+    F_SEED,
     F_HOST,
     F_HEADER,
     F_CONGESTION,
@@ -99,6 +102,7 @@ static const struct option FLAGS[] = {
     {"chunked-upload", no_argument, NULL, F_CHUNKED_UPLOAD},
     {"read-rate", required_argument, NULL, F_READ_RATE},
     {"skew", required_argument, NULL, F_SKEW},
+    {"seed", required_argument, NULL, F_SEED},
     {"host", required_argument, NULL, F_HOST},
     {"header", required_argument, NULL, F_HEADER},
     {"congestion", required_argument, NULL, F_CONGESTION},
@@ -321,6 +325,8 @@ static int take(struct rg_load_options *o, int flag, const char *v)
         return take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
     case F_SKEW:
         return take_skew(o, v);
+    case F_SEED:
+        return take_count("--seed", v, 0, UINT64_MAX, &o->seed);
     case F_HOST:
         return take_text("--host", v, NULL, &o->host);
     case F_HEADER:
@@ -412,6 +418,7 @@ int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv)
         .path = "/bytes/1024",
         .connections = 64,
         .threads = 1,
+        .seed = 1,
         .duration_ns = UINT64_C(5000000000),
         .warmup_ns = UINT64_C(1000000000),
         .timeout_ns = UINT64_C(5000000000),

@@ -24,8 +24,9 @@ struct rg_load_options {
     const char *headers[RG_LOAD_HEADERS_MAX];
     unsigned n_headers;
     unsigned connections, active, threads;
-    unsigned skew_connections; /* the first of the active ones, */
-    double skew_share;         /* which do this part of the requests; 0: no skew */
+    unsigned skew_connections; /* so many of the active ones, chosen by the seed, */
+    double skew_share;         /* do this part of the requests; 0: no skew */
+    uint64_t seed;             /* of the schedule's phases and of that choice */
     double rate;               /* requests per second of all; 0: closed loop */
     uint64_t duration_ns, warmup_ns, timeout_ns, think_ns;
     uint64_t body_bytes;

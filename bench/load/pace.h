@@ -9,15 +9,23 @@
 
 #include "bench/load/options.h"
 
-/* Nanoseconds between two requests of a connection (open loop). connection counts from 0 over all threads. */
-uint64_t rg_pace_interval(const struct rg_load_options *o, unsigned connection);
-/* Where in its interval a connection begins: spread evenly at random, the same in every run. */
-uint64_t rg_pace_phase(unsigned connection, uint64_t interval);
+/* Nanoseconds between two requests of a connection (open loop); heavy: it is one of --skew's. */
+uint64_t rg_pace_interval(const struct rg_load_options *o, bool heavy);
+/* Where in its interval a connection begins: at random, the same for a seed. connection counts over all threads. */
+uint64_t rg_pace_phase(uint64_t seed, unsigned connection, uint64_t interval);
 
-static inline bool rg_pace_is_heavy(const struct rg_load_options *o, unsigned connection)
-{
-    return connection < o->skew_connections;
-}
+/*
+ * Which of a thread's connections are heavy: asked for one after the other, any set of that many is as likely as any
+ * other. Were they the first ones opened, a server that spreads connections by their number would spread this load
+ * evenly without doing anything about it.
+ */
+struct rg_choice {
+    uint64_t state;
+    uint32_t left, wanted; /* not yet asked for; to be chosen among them */
+};
+
+void rg_choice_init(struct rg_choice *c, uint64_t seed, unsigned thread, uint32_t members, uint32_t wanted);
+bool rg_choice_next(struct rg_choice *c);
 
 /*
  * A closed loop with skew: heavy connections never wait, the others start only what the shares allow. Every start of a

@@ -73,6 +73,17 @@ static void json_errors(FILE *out, const struct rg_tally *t)
     fputs("}, ", out);
 }
 
+static void json_behind(FILE *out, const struct rg_tally *t)
+{
+    const struct rg_histogram *h = &t->behind;
+    fprintf(
+        out,
+        "\"behind\": {\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, \"max_us\": %.3f, \"requests\": %" PRIu64
+        "}, \"backlog\": {\"begin\": %" PRIu64 ", \"end\": %" PRIu64 "}, ",
+        us_of(rg_histogram_quantile(h, 0.5)), us_of(rg_histogram_quantile(h, 0.99)),
+        us_of(rg_histogram_quantile(h, 0.999)), us_of(h->max), t->behind_requests, t->backlog_begin, t->backlog_end);
+}
+
 static void write_json(FILE *out, const struct rg_load_options *o, const struct rg_tally *t)
 {
     fputs("{\"program\": \"ringgate-load\", ", out);
@@ -84,6 +95,8 @@ static void write_json(FILE *out, const struct rg_load_options *o, const struct 
         fprintf(out, "%.3f, ", o->rate);
     else
         fputs("null, ", out);
+    fprintf(out, "\"seed\": %" PRIu64 ", \"begin_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64 ", ", o->seed, t->begin,
+            t->end);
     fprintf(out, "\"seconds\": %.6f, \"requests\": %" PRIu64 ", \"rate\": %.3f, ", measured_seconds(t), t->requests,
             per_second(t, t->requests));
     fprintf(out, "\"bytes_in\": %" PRIu64 ", \"bytes_out\": %" PRIu64 ", ", t->bytes_in, t->bytes_out);
@@ -91,8 +104,7 @@ static void write_json(FILE *out, const struct rg_load_options *o, const struct 
     json_latency(out, "latency_us", &t->latency);
     if (o->per_connection)
         json_latency(out, "connect_latency_us", &t->connect);
-    fprintf(out, "\"behind\": {\"max_us\": %.3f, \"requests\": %" PRIu64 "}, ", us_of(t->behind_max),
-            t->behind_requests);
+    json_behind(out, t);
     fprintf(out, "\"cpu\": {\"user_s\": %.6f, \"system_s\": %.6f, \"share\": %.4f}, ", seconds_of(t->cpu_user),
             seconds_of(t->cpu_system), cpu_share(o, t));
     fprintf(out,
@@ -139,10 +151,14 @@ static void print_summary(FILE *out, const struct rg_load_options *o, const stru
     fprintf(out, "%-10s %.2f us of CPU a request (user %.2f, system %.2f), %.0f %% of its thread%s", "generator",
             us_each(t, t->cpu_user + t->cpu_system), us_each(t, t->cpu_user), us_each(t, t->cpu_system),
             cpu_share(o, t) * 100, o->threads == 1 ? "" : "s");
-    if (o->rate > 0)
-        fprintf(out, "; behind %.0f us at most, %" PRIu64 " requests more than 1 ms", us_of(t->behind_max),
-                t->behind_requests);
     fputc('\n', out);
+    if (o->rate > 0)
+        fprintf(out,
+                "%-10s p99 %.0f  p99.9 %.0f  max %.0f us, %" PRIu64 " requests more than 1 ms; backlog %" PRIu64
+                " at the beginning, %" PRIu64 " at the end\n",
+                "behind", us_of(rg_histogram_quantile(&t->behind, 0.99)),
+                us_of(rg_histogram_quantile(&t->behind, 0.999)), us_of(t->behind.max), t->behind_requests,
+                t->backlog_begin, t->backlog_end);
     if (t->unfinished || t->unsent || t->reconnects)
         fprintf(out, "%-10s %" PRIu64 " on their way, %" PRIu64 " due but not sent; %" PRIu64 " reconnects\n",
                 "at the end", t->unfinished, t->unsent, t->reconnects);

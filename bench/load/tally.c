@@ -45,17 +45,19 @@ void rg_tally_merge(struct rg_tally *into, const struct rg_tally *from)
         into->errors[i] += from->errors[i];
         into->first[i] = into->first[i] ? into->first[i] : from->first[i];
     }
-    into->behind_max = from->behind_max > into->behind_max ? from->behind_max : into->behind_max;
     into->behind_requests += from->behind_requests;
     into->reconnects += from->reconnects;
     into->enters += from->enters;
     into->warmup_requests += from->warmup_requests;
     into->unfinished += from->unfinished;
     into->unsent += from->unsent;
+    into->backlog_begin += from->backlog_begin;
+    into->backlog_end += from->backlog_end;
     into->begin = into->begin && into->begin < from->begin ? into->begin : from->begin;
     into->end = into->end > from->end ? into->end : from->end;
     into->cpu_user += from->cpu_user;
     into->cpu_system += from->cpu_system;
     rg_histogram_merge(&into->latency, &from->latency);
     rg_histogram_merge(&into->connect, &from->connect);
+    rg_histogram_merge(&into->behind, &from->behind);
 }

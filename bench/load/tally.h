@@ -24,15 +24,17 @@ struct rg_tally {
     uint64_t bytes_in, bytes_out;
     uint64_t errors[RG_ERROR_COUNT];
     const char *first[RG_ERROR_COUNT]; /* what the first of each was: static text */
-    uint64_t behind_max, behind_requests;
+    uint64_t behind_requests;
     uint64_t reconnects; /* the server closed a connection between two requests */
     uint64_t enters;     /* io_uring_enter */
     uint64_t warmup_requests;
-    uint64_t unfinished; /* on their way at the end */
-    uint64_t unsent;     /* open loop: due at the end, their connection still busy */
-    uint64_t begin, end; /* of the measurement, CLOCK_MONOTONIC ns */
+    uint64_t unfinished;                 /* on their way at the end */
+    uint64_t unsent;                     /* open loop: due at the end, their connection still busy */
+    uint64_t backlog_begin, backlog_end; /* due and not answered at these moments */
+    uint64_t begin, end;                 /* of the measurement, CLOCK_MONOTONIC ns */
     uint64_t cpu_user, cpu_system;
     struct rg_histogram latency, connect;
+    struct rg_histogram behind; /* open loop: how late a request of a free connection was sent */
 };
 
 const char *rg_error_name(enum rg_error e);

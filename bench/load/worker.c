@@ -262,12 +262,25 @@ static void count_unsent(struct rg_worker *w)
     }
 }
 
+/* In a closed loop a request is due when it begins: the backlog is what is on its way. */
+static uint64_t backlog(const struct rg_worker *w)
+{
+    uint64_t n = w->requests;
+    for (uint32_t i = 0; i < w->n_clients; i++) {
+        const struct rg_client *c = &w->clients[i];
+        if (c->interval && c->due <= w->now)
+            n += (w->now - c->due) / c->interval + 1;
+    }
+    return n;
+}
+
 static void measure(struct rg_worker *w)
 {
     uint64_t user, system, end;
     rg_tally_restart(&w->tally);
     w->phase = RG_PHASE_MEASURE;
     read_cpu(&user, &system);
+    w->tally.backlog_begin = backlog(w);
     w->tally.begin = w->now;
     end = w->now + w->run->options->duration_ns;
     while (w->now < end)
@@ -276,6 +289,7 @@ static void measure(struct rg_worker *w)
     w->tally.cpu_user -= user;
     w->tally.cpu_system -= system;
     w->tally.end = w->now;
+    w->tally.backlog_end = backlog(w);
     w->tally.unfinished = w->requests;
     count_unsent(w);
 }
@@ -308,10 +322,17 @@ static void load(struct rg_worker *w)
 
 /* ---- begin and end ---- */
 
+/* This worker's part of n connections, which are dealt out in turn. */
+static uint32_t dealt(const struct rg_worker *w, unsigned n)
+{
+    return (n + w->run->options->threads - 1 - w->index) / w->run->options->threads;
+}
+
 static int clients_init(struct rg_worker *w)
 {
     const struct rg_load_options *o = w->run->options;
-    w->n_clients = (o->connections - w->index + o->threads - 1) / o->threads;
+    struct rg_choice heavy;
+    w->n_clients = dealt(w, o->connections);
     w->untried = w->n_clients;
     w->clients = calloc(w->n_clients, sizeof *w->clients);
     if (!w->clients || queue_init(&w->to_open, w->n_clients) < 0 || queue_init(&w->light, w->n_clients) < 0 ||
@@ -319,8 +340,11 @@ static int clients_init(struct rg_worker *w)
         return -ENOMEM;
     rg_credit_init(&w->credit, o->skew_share);
     w->connecting_max = RG_CONNECTS / o->threads;
-    for (uint32_t i = 0; i < w->n_clients; i++)
-        rg_client_init(w, &w->clients[i], w->index + i * o->threads);
+    rg_choice_init(&heavy, o->seed, w->index, dealt(w, o->active), dealt(w, o->skew_connections));
+    for (uint32_t i = 0; i < w->n_clients; i++) {
+        unsigned number = w->index + i * o->threads;
+        rg_client_init(w, &w->clients[i], number, number < o->active && rg_choice_next(&heavy));
+    }
     return 0;
 }
 

@@ -67,6 +67,7 @@ def pattern(n):
     (["--connect", "127.0.0.1:1", "--header", "Content-Length: 5"], "--body-bytes sets it"),
     (["--connect", "127.0.0.1:1", "--header", "hOST: x"], "--host sets it"),
     (["--connect", "127.0.0.1:1", "--skew", "5"], "--skew: got '5'"),
+    (["--connect", "127.0.0.1:1", "--seed", "-1"], "--seed: got '-1'"),
     (["--connect", "127.0.0.1:1", "--skew", "64:50"], "--skew: its connections must be fewer"),
     (["--connect", "127.0.0.1:1", "--skew", "1:50", "--threads", "2"], "--skew: its connections must be at least"),
     (["--connect", "127.0.0.1:1", "--active", "65"], "--active is more than --connections"),
@@ -87,7 +88,7 @@ def test_help_names_every_flag():
     r = subprocess.run([LOAD, "--help"], capture_output=True, text=True, timeout=env.scaled(10), check=False)
     assert r.returncode == 0
     for flag in ("connect path connections active threads rate duration warmup per-connection think method body-bytes "
-                 "chunked-upload read-rate skew timeout host header hgrm json quiet congestion").split():
+                 "chunked-upload read-rate skew seed timeout host header hgrm json quiet congestion").split():
         assert f"--{flag} " in r.stdout, flag
 
 
@@ -229,6 +230,55 @@ def test_skew_is_kept_in_a_closed_loop(programs):
     of = [e["connection"] for e in origin.stats()["recent"] if e["line"].startswith("GET /bytes")]
     share = max(of.count(c) for c in set(of)) / len(of)
     assert 0.65 < share < 0.85, share
+
+
+def heavy_ones(origin, seed):
+    """Which of 16 connections, counted from the first one opened, asked most of the latest requests."""
+    end(start(origin.address, *short("--connections", 16, "--skew", "4:95", "--seed", seed)))
+    of = [e["connection"] for e in origin.stats()["recent"] if e["line"].startswith("GET /bytes")]
+    first = max(set(of), key=of.count)
+    last_run = sorted(c for c in set(of) if abs(c - first) < 16)
+    often = [c for c in last_run if of.count(c) > 2 * len(of) / 16]
+    return [b - a for a, b in zip(often, often[1:])], len(often)
+
+
+def test_the_seed_chooses_the_heavy_connections(programs):
+    """Not the first ones opened: a server that deals connections out in turn would have them spread for nothing."""
+    found = []
+    for seed in (1, 1, 2, 3):
+        found.append(heavy_ones(programs.origin("--quiet", "--threads", "1"), seed))
+    assert all(count == 4 for _gaps, count in found), found
+    assert found[0] == found[1] and len({tuple(gaps) for gaps, _count in found}) > 1, found
+
+
+def test_the_counted_time_is_told(programs):
+    origin = programs.origin("--quiet")
+    before = time.monotonic_ns()
+    r = measure(origin.address, "--duration", 0.5, "--warmup", 0.4, "--rate", 100)
+    assert before + 400e6 <= r["begin_ns"] < r["end_ns"] <= time.monotonic_ns()
+    assert abs((r["end_ns"] - r["begin_ns"]) / 1e9 - r["seconds"]) < 1e-3
+    assert r["seed"] == 1
+    late = r["behind"]
+    assert 0 < late["p50_us"] <= late["p99_us"] <= late["p999_us"] <= late["max_us"], late
+
+
+def stopped(origin, after, seconds, *flags):
+    """A run at 400/s in which the origin stands still for some seconds."""
+    p = start(origin.address, "--rate", 400, "--connections", 20, *flags)
+    time.sleep(after)
+    origin.process.signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    origin.process.signal(signal.SIGCONT)
+    return end(p)["backlog"]
+
+
+def test_a_backlog_is_told(programs):
+    """What became due while the origin stood still, at either border of the counted time, is not lost between them."""
+    origin = programs.origin("--quiet")
+    at_begin = stopped(origin, 1.0, 1.0, "--warmup", 1.5, "--duration", 2)
+    assert 60 < at_begin["begin"] < 400 and at_begin["end"] < 40, at_begin
+    at_end = stopped(origin, 1.0, 1.2, "--warmup", 0.2, "--duration", 1.5)
+    assert at_end["begin"] < 40 and 60 < at_end["end"] < 400, at_end
 
 
 def stalled(origin, *flags):

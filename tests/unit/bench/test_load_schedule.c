@@ -58,9 +58,10 @@ static void test_intervals_add_up_to_the_rate(void **state)
     for (int skewed = 0; skewed < 2; skewed++) {
         double sum = 0, heavy = 0;
         for (unsigned i = 0; i < o.active; i++) {
-            double rate = 1e9 / (double)rg_pace_interval(&o, i);
+            bool is_heavy = i % 10 == 3 && skewed; /* which ones does not matter */
+            double rate = 1e9 / (double)rg_pace_interval(&o, is_heavy);
             sum += rate;
-            heavy += rg_pace_is_heavy(&o, i) ? rate : 0;
+            heavy += is_heavy ? rate : 0;
         }
         assert_true(fabs(sum - o.rate) < 0.01);
         assert_true(fabs(heavy - o.rate * o.skew_share) < 0.01);
@@ -72,15 +73,42 @@ static void test_intervals_add_up_to_the_rate(void **state)
 static void test_phases_are_spread(void **state)
 {
     (void)state;
-    unsigned quarters[4] = {0};
+    unsigned quarters[4] = {0}, same = 0;
     for (unsigned i = 0; i < 1000; i++) {
-        uint64_t phase = rg_pace_phase(i, 4000);
+        uint64_t phase = rg_pace_phase(1, i, 4000);
         assert_true(phase < 4000);
+        assert_true(phase == rg_pace_phase(1, i, 4000));
+        same += phase == rg_pace_phase(2, i, 4000);
         quarters[phase / 1000]++;
     }
+    assert_in_range(same, 0, 5);
     for (unsigned i = 0; i < 4; i++)
         assert_in_range(quarters[i], 200, 300);
-    assert_true(rg_pace_phase(3, 0) == 0);
+    assert_true(rg_pace_phase(1, 3, 0) == 0);
+}
+
+static void test_the_heavy_ones_are_any_and_as_many_as_wanted(void **state)
+{
+    (void)state;
+    enum { MEMBERS = 16, WANTED = 4, SEEDS = 4000 };
+    unsigned times[MEMBERS] = {0};
+    for (unsigned seed = 0; seed < SEEDS; seed++) {
+        struct rg_choice c, again;
+        unsigned chosen = 0;
+        rg_choice_init(&c, seed, seed % 2, MEMBERS, WANTED);
+        rg_choice_init(&again, seed, seed % 2, MEMBERS, WANTED);
+        for (unsigned i = 0; i < MEMBERS; i++) {
+            bool heavy = rg_choice_next(&c);
+            assert_true(heavy == rg_choice_next(&again));
+            times[i] += heavy;
+            chosen += heavy;
+        }
+        assert_int_equal(chosen, WANTED);
+        assert_false(rg_choice_next(&c));
+    }
+    /* 1000 expected; six standard deviations are 164. */
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_in_range(times[i], 836, 1164);
 }
 
 static void test_credit_keeps_the_shares(void **state)
@@ -103,6 +131,7 @@ int main(void)
         cmocka_unit_test(test_against_a_list),
         cmocka_unit_test(test_intervals_add_up_to_the_rate),
         cmocka_unit_test(test_phases_are_spread),
+        cmocka_unit_test(test_the_heavy_ones_are_any_and_as_many_as_wanted),
         cmocka_unit_test(test_credit_keeps_the_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
