@@ -23,21 +23,29 @@ static const char HELP[] =
     "\n"
     "  --listen ADDR      PORT, 127.0.0.1:PORT or [::1]:PORT\n"
     "  --replica ADDR     the same, or unix:/path; each client gets a connection of its own to it\n"
+    "  --response-bytes N each response has N bytes, head and body, on a kept connection: connections to the replica\n"
+    "                     are kept, and each request takes one (default 0: unknown, a client keeps its own). A "
+    "request\n"
+    "                     with the line Connection: close ends the client's connection only\n"
     "  --workers N        threads, each with its own ring and listening socket: 1 to 64 (default 2)\n"
     "  --congestion NAME  TCP congestion control of all sockets, or system: what routes and sysctl say (default "
     "cubic)\n"
     "  -h, --help         this text\n"
     "\n"
-    "Needs two descriptors a client (ulimit -n). Prints errors only. TERM and INT end it.\n";
+    "Needs two descriptors a client, with --response-bytes one, and one for each request at a time (ulimit -n): "
+    "clients\n"
+    "beyond that wait or are closed. Prints errors only. TERM and INT end it.\n";
 
 struct options {
     const char *listen_text, *replica_text, *congestion;
     struct rg_floor_address listen, replica;
+    uint64_t response_bytes;
     unsigned workers;
 };
 
 struct floor {
     struct options opt;
+    struct rg_floor_settings settings;
     int wake; /* readable, and never read, once it is time to end */
     struct rg_floor_worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
@@ -64,24 +72,27 @@ static int check_options(struct options *o)
     return GO_ON;
 }
 
-static bool parse_workers(const char *text, unsigned *ret)
+static bool parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
     char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0' || n == 0 || n > WORKERS_MAX)
-        return false;
-    *ret = (unsigned)n;
-    return true;
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *ret >= min && *ret <= max;
 }
 
 /* GO_ON, or the exit status. */
 static int parse_flags(struct options *o, int argc, char **argv)
 {
     static const struct option flags[] = {
-        {"listen", required_argument, NULL, 'l'},     {"replica", required_argument, NULL, 'r'},
-        {"workers", required_argument, NULL, 'w'},    {"help", no_argument, NULL, 'h'},
-        {"congestion", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
+        {"listen", required_argument, NULL, 'l'},
+        {"replica", required_argument, NULL, 'r'},
+        {"workers", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {"congestion", required_argument, NULL, 'c'},
+        {"response-bytes", required_argument, NULL, 'b'},
+        {NULL, 0, NULL, 0},
     };
+    uint64_t n;
     int opt;
     while ((opt = getopt_long(argc, argv, "h", flags, NULL)) != -1) {
         switch (opt) {
@@ -95,8 +106,13 @@ static int parse_flags(struct options *o, int argc, char **argv)
             o->congestion = optarg;
             break;
         case 'w':
-            if (!parse_workers(optarg, &o->workers))
+            if (!parse_count(optarg, 1, WORKERS_MAX, &n))
                 return usage_error("--workers", optarg, "1 to 64");
+            o->workers = (unsigned)n;
+            break;
+        case 'b':
+            if (!parse_count(optarg, 0, UINT64_C(1) << 40, &o->response_bytes))
+                return usage_error("--response-bytes", optarg, "0 to 1099511627776");
             break;
         case 'h':
             fputs(HELP, stdout);
@@ -155,7 +171,7 @@ static int create_worker(struct floor *f)
                 strerror(-listener));
         return listener;
     }
-    int err = rg_floor_create(&f->workers[f->n_created], listener, f->wake, &o->replica, o->congestion);
+    int err = rg_floor_create(&f->workers[f->n_created], listener, f->wake, &f->settings);
     if (err < 0) {
         close(listener);
         fprintf(stderr,
@@ -181,6 +197,8 @@ static void *thread_main(void *arg)
 
 static int start(struct floor *f)
 {
+    f->settings = (struct rg_floor_settings){
+        .replica = &f->opt.replica, .congestion = f->opt.congestion, .response_bytes = f->opt.response_bytes};
     int err = f->opt.congestion ? check_congestion(f->opt.congestion) : 0;
     while (err == 0 && f->n_created < f->opt.workers)
         err = create_worker(f);

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(not os.access(FLOOR, os.X_OK), reason="FLOOR_BIN
 
 class Floor(Process):
     def __init__(self, directory, replica, *flags):
+        self.says = ""
         self.workers = 1 if "--workers" in flags else 2
         self.address = ("127.0.0.1", env.free_port())
         super().__init__("floor", [FLOOR, "--listen", f"127.0.0.1:{self.address[1]}", "--replica", replica, *flags],
@@ -37,7 +38,7 @@ class Floor(Process):
     def stop(self, seconds=10.0):
         status = super().stop(seconds)
         assert status == 0, (status, self.log())
-        assert self.log() == "" and self.output() == ""
+        assert self.says in self.log() and bool(self.log()) == bool(self.says) and self.output() == ""
 
 
 class EchoServer:
@@ -193,6 +194,139 @@ def read_exactly(sock, n):
     return bytes(data[:n])
 
 
+# ---- --response-bytes: connections to the replica are shared ----
+
+def length_of(origin, path):
+    """Head and body of one response on a kept connection."""
+    with client.Client(("127.0.0.1", origin.port)) as c:
+        r = c.request(request(path))
+        return len(r.raw_head) + len(r.body)
+
+
+def request(path, *fields):
+    return b"\r\n".join([b"GET %s HTTP/1.1" % path.encode(), b"Host: floor", *fields, b"", b""])
+
+
+def pooling(programs, tmp_path, origin, path="/bytes/1024", *flags):
+    return relay(programs, tmp_path, origin.address, "--response-bytes", str(length_of(origin, path)), *flags)
+
+
+def accepted(origin):
+    return origin.stats()["connections"]["accepted"]
+
+
+def test_clients_one_after_the_other_share_one_connection(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin, "/bytes/1024", "--workers", "1")
+    before = accepted(origin)
+    clients = [client.Client(floor.address) for _ in range(50)]
+    bodies = {c.request(request("/bytes/1024")).body for _ in range(3) for c in clients}
+    assert len(bodies) == 1 and len(bodies.pop()) == 1024
+    assert accepted(origin) - before == 1 + 1, "one connection of the relay, one to ask for this number"
+    for c in clients:
+        c.close()
+    env.wait_until(lambda: floor.open_fds() <= floor.idle_fds + 1, 5, "descriptors to be closed")
+
+
+def test_a_client_that_wants_its_connection_closed_does_not_cost_the_replicas(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin)
+    before = accepted(origin)
+    for _ in range(300):
+        with client.Client(floor.address) as c:
+            assert len(c.request(request("/bytes/1024", b"Connection: close")).body) == 1024
+            c.expect_end()
+    assert accepted(origin) - before <= 2 + 1, "one of each worker, one to ask for this number"
+    env.wait_until(lambda: floor.open_fds() <= floor.idle_fds + 2, 5, "descriptors to be closed")
+
+
+@pytest.mark.parametrize("path", ["/bytes/1024", "/bytes/200000", "/bytes/0"])
+def test_answers_at_the_same_time_are_not_mixed_up(programs, tmp_path, path):
+    """A byte too many or too few for one of them shifts what the next one reads."""
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin, path)
+    wrong = []
+
+    def ask():
+        with client.Client(floor.address) as c:
+            for _ in range(40):
+                r = c.request(request(path))
+                if r.status != 200 or r.body != pattern(int(path.split("/")[-1])):
+                    wrong.append(r)
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+    assert origin.stats()["malformed"] == origin.stats()["aborted"] == 0
+
+
+def pattern(n):
+    return b"".join(b"%015x\n" % at for at in range(0, n + 16, 16))[:n]
+
+
+def test_a_large_answer_is_whole_for_a_slow_reader(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin, "/bytes/8000000")
+    with client.Client(floor.address, receive_buffer=4096) as c:
+        for _ in range(2):
+            assert c.request(request("/bytes/8000000")).body == pattern(8000000)
+
+
+def test_uploads_find_their_way(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    body = pattern(1000000)
+    upload = b"POST /sink HTTP/1.1\r\nHost: floor\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with client.Client(("127.0.0.1", origin.port)) as c:
+        r = c.request(upload)
+    floor = relay(programs, tmp_path, origin.address, "--response-bytes", str(len(r.raw_head) + len(r.body)))
+    with client.Client(floor.address) as c:
+        for _ in range(10):
+            again = c.request(upload)
+            assert again.status == 200 and again.body == r.body and b'"pattern": true' in again.body.replace(b":t", b": t")
+
+
+def test_a_client_that_breaks_off_takes_its_connection_with_it(programs, tmp_path):
+    """What is left of its response must not reach the next client."""
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin, "/bytes/1000000", "--workers", "1")
+    for n in range(60):
+        c = client.Client(floor.address)
+        c.send(request("/bytes/1000000"))
+        if n % 2:
+            c.sock.recv(10)
+        c.reset()
+        with client.Client(floor.address) as other:
+            assert other.request(request("/bytes/1000000")).body == pattern(1000000)
+    env.wait_until(lambda: floor.open_fds() <= floor.idle_fds + 2, 10, "descriptors to be closed")
+
+
+def test_a_replica_that_closes_pooled_connections_is_connected_to_again(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    floor = pooling(programs, tmp_path, origin)
+    with client.Client(floor.address) as c:
+        assert c.request(request("/bytes/1024")).status == 200
+        port = origin.port
+        origin.stop()
+        env.wait_until(lambda: floor.open_fds() <= floor.idle_fds + 1, 5, "the pooled connection to be closed")
+        programs.origin("--quiet", port=port)
+        assert c.request(request("/bytes/1024")).status == 200
+
+
+def test_a_wrong_length_is_told(programs, tmp_path):
+    origin = programs.origin("--quiet")
+    floor = relay(programs, tmp_path, origin.address, "--response-bytes", "100")
+    floor.says = "--response-bytes: got '100', but the replica sent more"
+    with client.Client(floor.address) as c:
+        c.send(request("/bytes/1024"))
+        c.expect_end()
+    env.wait_until(floor.has_given_all_back, 5, "descriptors to be closed")
+
+
+# ---- what fails ----
+
 def test_a_replica_that_is_down_ends_the_client(programs, tmp_path):
     floor = relay(programs, tmp_path, f"127.0.0.1:{env.free_port()}")
     with client.Client(floor.address) as c:
@@ -217,6 +351,7 @@ def test_it_ends_on_a_signal_with_connections_open(programs, tmp_path, echo):
     (["--listen", "0", "--replica", "80"], "--listen: got '0'"),
     (["--listen", "8080", "--replica", "example.com:80"], "--replica: got 'example.com:80'"),
     (["--listen", "8080", "--replica", "81", "--workers", "0"], "--workers: got '0', wanted 1 to 64"),
+    (["--listen", "8080", "--replica", "81", "--response-bytes", "1k"], "--response-bytes: got '1k', wanted 0 to"),
     (["--listen", "8080", "--replica", "81", "more"], "argument: got 'more'"),
 ])
 def test_wrong_flags_are_told(flags, says):
