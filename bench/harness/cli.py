@@ -1,94 +1,44 @@
-"""The command: checks, measures scenario after scenario, reports. After each scenario the report is written anew, so that an
-interrupted run leaves what it has."""
+"""The command: checks, measures scenario after scenario, reports."""
 
-import datetime
+import dataclasses
 import pathlib
 import signal
 import sys
 import tempfile
 
-import scenarios as table
-
-from . import cells, contenders, document, machine, options as opts, plots, report, revision, targets
-from .load import LOADS
-from .programs import Failure, Programs
+from . import contenders, document, lock, machine, options as opts, plan, report, revision
+from .programs import Failure
+from .run import Run
 
 
 def say(text):
     print(text, flush=True)
 
 
-class Run:
-    """One invocation: what is known so far, and how it is written down."""
-
-    def __init__(self, options, old):
-        self.options, self.old = options, old
-        self.results = {
-            "date": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), "machine": machine.describe(),
-            "commit": revision.describe(opts.ROOT), "versions": versions(options),
-            "options": {name: getattr(options, name) for name in (
-                "rounds", "seconds", "warmup", "workers", "origin_threads", "load", "congestion", "isolated")}
-            | {"system_congestion": machine.system_congestion()},
-            "scenarios": [], "targets": [],
-        }
-
-    def measure(self, folder):
-        with Programs(folder) as programs:
-            generator = LOADS[self.options.load](self.options, folder)
-            work = cells.Cells(self.options, programs, machine.Ports(self.options.isolated), generator, say)
-            for scenario in self.options.chosen:
-                say(f"\n{scenario.name}: {scenario.title}")
-                self.results["scenarios"].append(work.run(scenario))
-                self.write(with_plots=False)
-
-    def write(self, with_plots=True):
-        self.results["targets"] = targets.evaluate_all(table.TARGETS, self.results["scenarios"])
-        if self.old:
-            self.results["comparison"] = revision.compare(self.results, self.old)
-        self.options.report.mkdir(parents=True, exist_ok=True)
-        made = plots.draw(self.results, self.options.report) if with_plots else []
-        report.write(self.results, self.options.report, made)
-        return made
-
-    def status(self):
-        """Failed requests count where they decide: at a peak, and of ringgate everywhere."""
-        failed = [f"{scenario['name']}, {label}, {phase}: {sum(row['failed'] for row in rows)}"
-                  for scenario in self.results["scenarios"] for label, phases in scenario["rounds"].items()
-                  for phase, rows in phases.items()
-                  if (phase == "peak" or contenders.kind_of(label) == "ringgate") and sum(row["failed"] for row in rows)]
-        for line in failed:
-            say(f"requests failed: {line}")
-        slower = [one["scenario"] for one in self.results.get("comparison", {}).get("scenarios", ())
-                  if one["verdict"] == "slower"]
-        if slower:
-            say(f"slower: {', '.join(slower)}")
-        return 1 if failed or slower else 0
-
-
-def versions(options):
-    labels = [label for one in options.chosen for label in cells.labels_of(one, options.only)]
-    return contenders.versions(labels, options.bin)
-
-
-def clear(folder):
-    """What an earlier run left in the report: its curves and plots belong to other figures."""
-    for pattern in ("hgrm/*.hgrm", "*.svg"):
-        for path in folder.glob(pattern):
-            path.unlink()
-
-
 def check_programs(options):
     """All are there before anything starts."""
     field = contenders.Field(options, None, None)
-    for label in {label for one in options.chosen for label in cells.labels_of(one, options.only)} | {"direct"}:
+    for label in {label for one in options.chosen for label in plan.labels_of(one, options.only)} | {"direct"}:
         field.binary(label)
 
 
 def check_descriptors(options):
-    for scenario in options.chosen:
-        if scenario.connections > options.descriptors * contenders.CLIENTS:
-            raise Failure(f"{scenario.name} needs {scenario.connections} connections, but a process may have only "
-                          f"{options.descriptors} descriptors: raise the limit (ulimit -Hn), or name other scenarios", 2)
+    options.chosen = [with_descriptors(one, options) for one in options.chosen]
+
+
+def with_descriptors(scenario, options):
+    """The scenario as it can be had: without the floor where that alone has too few descriptors, which is said."""
+    if scenario.connections > options.descriptors * contenders.CLIENTS:
+        raise Failure(f"{scenario.name} needs {scenario.connections} connections, but a process may have only "
+                      f"{options.descriptors} descriptors: raise the limit (ulimit -Hn), or name other scenarios", 2)
+    if "floor" not in plan.labels_of(scenario, options.only):
+        return scenario
+    needed = plan.descriptors_needed(scenario, "floor", contenders.floor_shares(options))
+    if needed <= options.descriptors:
+        return scenario
+    say(f"{scenario.name}: without the floor, which needs {needed} descriptors; a process may have only {options.descriptors} "
+        "(ulimit -Hn)")
+    return dataclasses.replace(scenario, contenders=tuple(one for one in scenario.contenders if one != "floor"))
 
 
 def summary(results, made, options):
@@ -101,11 +51,12 @@ def summary(results, made, options):
     if missing:
         say(f"\nnot installed, so not measured: {', '.join(missing)}")
     if not made:
-        say("\nno plots: gnuplot is missing (apt-get install gnuplot-nox), or there was nothing to draw")
+        say("\nno plots: gnuplot is missing (apt-get install gnuplot-nox) or failed, or there was nothing to draw")
     say(f"\nthe whole report: {options.report / 'report.md'}")
 
 
 def bench(options):
+    lock.take()
     old = None
     if options.compare:
         old, program = revision.build(opts.ROOT, options.compare, say)
@@ -116,15 +67,14 @@ def bench(options):
         machine.enter_own_network(options.congestion)
     options.descriptors = machine.raise_descriptor_limit()
     check_descriptors(options)
+    run = Run(options, old, say)
     say(f"this takes about {opts.in_words(opts.expected_seconds(options))}: {len(options.chosen)} scenario(s), "
         f"{options.rounds} rounds of {options.seconds:g} s")
-    clear(options.report)
-    run = Run(options, old)
     with tempfile.TemporaryDirectory(prefix="ringgate-bench-") as name:
         contenders.check_unix_path(pathlib.Path(name))
         run.measure(pathlib.Path(name))
-    made = run.write()
-    summary(run.results, made, options)
+    whole, made = run.write()
+    summary(whole, made, options)
     return run.status()
 
 

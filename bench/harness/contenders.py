@@ -13,7 +13,7 @@ import socket
 import time
 
 from . import machine
-from .programs import Failure, SYSTEM_PATH, find_binary, find_program, version_of
+from .programs import CellFailure, Failure, SYSTEM_PATH, find_binary, find_program, knows, version_of
 
 PEER_FOLDER = pathlib.Path(__file__).resolve().parent.parent / "peers"
 LOG_NAME = "access.log"
@@ -115,6 +115,22 @@ class Contender:
         finally:
             connection.close()
 
+    def response_bytes(self, target):
+        """Of the whole response to a request on a kept connection, head included."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=2) as sock:
+            sock.sendall(f"GET {target} HTTP/1.1\r\nHost: origin\r\n\r\n".encode())
+            text = b""
+            while b"\r\n\r\n" not in text:
+                block = sock.recv(65536)
+                if not block:
+                    raise Failure(f"the origin ended the connection in the head of {target}")
+                text += block
+        head = text[:text.index(b"\r\n\r\n") + 4]
+        body = re.search(rb"^content-length:\s*(\d+)", head, re.IGNORECASE | re.MULTILINE)
+        if not body:
+            raise Failure(f"the origin's answer to {target} has no Content-Length")
+        return len(head) + int(body.group(1))
+
     def metrics(self):
         """Sums of ringgate's counters over their labels; of others nothing."""
         if self.admin is None:
@@ -135,7 +151,7 @@ class Contender:
         deadline = time.monotonic() + 10
         problem = "no answer"
         while time.monotonic() < deadline:
-            self.program.check()
+            self.program.check(CellFailure)
             try:
                 status, body = self.get(target)
                 if status == 200 and (expected is None or body == expected):
@@ -146,7 +162,7 @@ class Contender:
             except (OSError, http.client.HTTPException) as error:
                 problem = str(error)
             time.sleep(0.05)
-        raise Failure(f"{self.label} does not pass {target} on: {problem}; its log: {self.program.output()[-1000:] or 'empty'}")
+        raise CellFailure(f"{self.label} does not pass {target} on: {problem}; its log: {self.program.output()[-1000:] or 'empty'}")
 
 
 class Field:
@@ -155,18 +171,25 @@ class Field:
     def __init__(self, options, programs, ports):
         self.options, self.programs, self.ports = options, programs, ports
         self.contenders = []
+        self.absent = {}           # label -> why it does not take part
+        self.response_bytes = None  # with it the floor shares its connections to the replica
 
-    def start(self, labels, target, replica):
+    def start(self, labels, target, replica, shares=False):
         origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
         command = [self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
                    "--threads", self.options.origin_threads, "--quiet"]
         self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
         self.replica = str(origin_path) if replica == "unix" else f"127.0.0.1:{origin_port}"
         expected = self.origin.wait_until_it_answers(target, None)
+        self.response_bytes = self.origin.response_bytes(target) if shares else None
         for label in labels:
             contender = self.origin if label == "direct" else self.start_proxy(label)
-            contender.wait_until_it_answers(target, expected)
-            self.contenders.append(contender)
+            try:
+                contender.wait_until_it_answers(target, expected)
+                self.contenders.append(contender)
+            except CellFailure as failure:
+                self.absent[label] = str(failure)
+                self.programs.stop(contender.program)
 
     def binary(self, label):
         kind = kind_of(label)
@@ -187,7 +210,10 @@ class Field:
         values.update(settings_of(label, kind, values))
         if kind.template:
             (folder / kind.template).write_text(fill(kind.template, values))
-        program = self.programs.start(label, [self.binary(label), *(part.format(**values) for part in kind.command)])
+        command = [self.binary(label), *(part.format(**values) for part in kind.command)]
+        if self.response_bytes and label == "floor" and floor_shares(self.options):
+            command += ["--response-bytes", self.response_bytes]
+        program = self.programs.start(label, command)
         ours = kind_of(label) == "ringgate"
         return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program))
 
@@ -210,6 +236,11 @@ class Field:
                 self.programs.stop(contender.program)
         self.programs.stop(self.origin.program)
         self.contenders.clear()
+
+
+def floor_shares(options):
+    """Whether the floor can share its connections to the replica; since then it also has blocks that fit bodies."""
+    return knows(find_binary(options.bin, BINARIES["floor"]), "--response-bytes")
 
 
 def settings_of(label, kind, values):

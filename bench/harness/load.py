@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 
-from .programs import Failure, find_binary, find_program
+from .programs import CellFailure, find_binary, find_program, knows
 
 ERRORS = ("connect", "read", "write", "status", "timeout", "protocol")
 REQUEST_TIMEOUT = 10  # seconds; also how long a load may go on after its time
@@ -34,6 +34,7 @@ class Order:
     warmup: float
     rate: float | None = None
     options: tuple = ()
+    seed: int = 1                  # of the schedule's phases and the choice of the busy connections
 
     def is_plain(self):
         return self.rate is None and not self.options and self.active == self.connections
@@ -49,6 +50,11 @@ class Result:
     share: float | None = None     # of the CPU time that its threads could have had
     behind: dict | None = None     # open loop: how late it was through its own fault
     hgrm: str | None = None
+    bytes: int | None = None       # both ways, in the counted time
+    begin: float | None = None     # the counted time, by CLOCK_MONOTONIC
+    end: float | None = None
+    backlog: dict | None = None    # open loop: requests due and not answered, at its begin and end
+    reconnects: int | None = None  # kept connections that the server closed between two requests
 
     def failed(self):
         return sum(self.errors.values())
@@ -60,6 +66,7 @@ class RinggateLoad:
     def __init__(self, options, folder):
         self.program = find_binary(options.bin, "ringgate-load")
         self.folder = folder
+        self.has_seeds = knows(self.program, "--seed")
 
     @staticmethod
     def can(order):
@@ -74,16 +81,24 @@ class RinggateLoad:
             command += ["--active", order.active]
         if order.rate is not None:
             command += ["--rate", f"{order.rate:.0f}"]
+        if self.has_seeds:
+            command += ["--seed", order.seed]
         return command
 
     def result(self, order, program, status, usage):
         if status not in (0, 1):
-            raise Failure(f"ringgate-load ended with status {status}: {program.output()[-1000:] or 'no output'}")
+            raise CellFailure(f"ringgate-load ended with status {status}: {program.output()[-1000:] or 'no output'}")
         told = json.loads((self.folder / "load.json").read_text())
         errors = {kind: told["errors"].get(kind, 0) for kind in ERRORS}
         hgrm = (self.folder / "load.hgrm").read_text()
         return Result(told["requests"], told["rate"], told["seconds"], errors, told["latency_us"],
-                      told["cpu"]["share"], told.get("behind"), hgrm)
+                      told["cpu"]["share"], told.get("behind"), hgrm, told["bytes_in"] + told["bytes_out"],
+                      seconds_of(told.get("begin_ns")), seconds_of(told.get("end_ns")), told.get("backlog"),
+                      told.get("reconnects"))
+
+
+def seconds_of(nanoseconds):
+    return nanoseconds / 1e9 if nanoseconds else None
 
 
 class Wrk:
@@ -107,12 +122,17 @@ class Wrk:
     def result(self, order, program, status, usage):
         found = re.search(r"^REPORT (\{.*\})$", program.output(), re.MULTILINE)
         if status != 0 or not found:
-            raise Failure(f"wrk ended with status {status}: {program.output()[-500:]}")
+            raise CellFailure(f"wrk ended with status {status}: {program.output()[-500:]}")
         told = json.loads(found.group(1))
         seconds = told["duration_us"] / 1e6
         latency = {name: told[name] for name in ("p50", "p90", "p99", "p999", "max")}
         return Result(told["requests"], told["requests"] / seconds, seconds, {kind: told.get(kind, 0) for kind in ERRORS},
-                      latency, share=usage / (order.threads * seconds))
+                      latency, share=usage / (order.threads * seconds), bytes=told["bytes"])
+
+
+def in_ms(seconds):
+    """As h2load takes fractions."""
+    return f"{seconds * 1000:.0f}ms"
 
 
 class H2load:
@@ -128,7 +148,7 @@ class H2load:
 
     def command(self, order):
         return [self.program, "--h1", "-t", min(order.threads, order.connections), "-c", order.connections,
-                "-D", f"{order.seconds:g}", "--warm-up-time", f"{max(0.1, order.warmup):g}", "-T", REQUEST_TIMEOUT,
+                "-D", in_ms(order.seconds), "--warm-up-time", in_ms(max(0.1, order.warmup)), "-T", REQUEST_TIMEOUT,
                 f"http://127.0.0.1:{order.port}{order.path}"]
 
     def result(self, order, program, status, usage):
@@ -137,7 +157,7 @@ class H2load:
         count = re.search(r"requests: .*? (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
         times = re.search(r"time for request:\s+\S+\s+([0-9.]+)(us|ms|s)\s+([0-9.]+)(us|ms|s)", text)
         if status != 0 or not rate or not count or not times:
-            raise Failure(f"h2load ended with status {status}: {text[-500:]}")
+            raise CellFailure(f"h2load ended with status {status}: {text[-500:]}")
         succeeded, failed, errored, timeout = map(int, count.groups())
         errors = dict.fromkeys(ERRORS, 0) | {"status": failed - errored, "read": errored, "timeout": timeout}
         latency = {"max": float(times.group(1)) * self.UNITS[times.group(2)],
@@ -152,9 +172,3 @@ LOADS = {one.name: one for one in (RinggateLoad, Wrk, H2load)} | {"ringgate": Ri
 def per_thread_limit(result):
     """Whether its threads had no time left."""
     return result.share is not None and result.share >= 0.9
-
-
-def was_behind(result):
-    """Open loop: more than one request of a hundred left late by its own fault, and by more than a millisecond."""
-    behind = result.behind or {}
-    return behind.get("requests", 0) > 0.01 * max(1, result.requests) and behind.get("max_us", 0) > 1000

@@ -1,7 +1,7 @@
 """One contender under load for a while: one row of figures.
 
 CPU times are read twenty times a second while the load runs, and figures come from the inner nine tenths of the counted
-time: connecting, warming up and closing are outside.
+time, as the load tells it: connecting, warming up and closing are outside.
 """
 
 import os
@@ -9,11 +9,10 @@ import time
 
 from . import load, machine
 from .freeze import Freeze
-from .programs import Failure
+from .programs import CellFailure
 
 STEP = 0.05             # seconds between two looks
 EDGE = 0.05             # of the counted time, left out on both sides
-NOISY = 0.10            # share of all CPUs that others may use before a figure is called noisy
 IDLE = 0.05             # share of all CPUs: with more of it left, a generator without time was the limit
 OVERTIME = load.REQUEST_TIMEOUT + 20
 FREEZE_SECONDS = 1.0
@@ -27,7 +26,7 @@ class Samples:
         self.rows = []
 
     def take(self):
-        row = {"at": time.monotonic(), "busy": machine.busy_seconds()}
+        row = {"at": time.monotonic(), "idle": machine.idle_seconds()}
         for name, pids in self.groups.items():
             row[f"{name}_user"], row[f"{name}_system"] = machine.cpu_seconds(pids)
         self.rows.append(row)
@@ -48,27 +47,31 @@ class Samples:
         start, end = max(start, self.rows[0]["at"]), min(end, self.rows[-1]["at"])
         if end <= start:
             return 0.0
-        return max(0.0, self.value(name, end) - self.value(name, start)) / (end - start)
+        return (self.value(name, end) - self.value(name, start)) / (end - start)
 
 
 class Disturbance:
-    """Stops a worker in the middle of the counted time, once."""
+    """Stops a worker in the middle of the counted time, once; the scenario's least duration leaves room for it."""
 
     def __init__(self, contender, order):
         self.freeze = Freeze(contender.kind, contender.pids)
         begin = time.monotonic() + order.warmup + order.seconds / 3
-        self.times = [begin, begin + min(FREEZE_SECONDS, order.seconds / 3)]
+        self.times = [begin, begin + FREEZE_SECONDS]
+        self.began = self.stopped_seconds = None
 
     def step(self):
         if self.times and time.monotonic() >= self.times[0]:
             self.times.pop(0)
             if self.times:
                 self.freeze.start()
+                self.began = time.monotonic()
             else:
-                self.freeze.end()
+                self.end()
 
     def end(self):
         self.freeze.end()
+        if self.began is not None and self.stopped_seconds is None:
+            self.stopped_seconds = time.monotonic() - self.began
 
 
 class AccessLog:
@@ -130,7 +133,7 @@ def run_load(generator, programs, order, samples, disturbance):
                 memory = max(memory, machine.memory_kib(samples.groups["proxy"]))
                 next_memory += 1
             if time.monotonic() > deadline:
-                raise Failure(f"the load did not end {OVERTIME} s after its time")
+                raise CellFailure(f"the load did not end {OVERTIME} s after its time")
         end = time.monotonic()
         return program, program.process.wait(), end, memory
     finally:
@@ -139,8 +142,15 @@ def run_load(generator, programs, order, samples, disturbance):
         programs.stop(program)
 
 
+def check_alive(field, contender):
+    """Without the origin there is no scenario; without one contender, the others."""
+    field.origin.program.check()
+    contender.program.check(CellFailure)
+
+
 def measure(options, programs, field, contender, order, generator, disturb=False):
     direct = contender is field.origin
+    check_alive(field, contender)
     samples = Samples({"proxy": contender.pids, "origin": () if direct else field.origin.pids, "load": ()})
     log, before = AccessLog(contender), contender.metrics()
     (programs.folder / "load.log").unlink(missing_ok=True)
@@ -150,33 +160,42 @@ def measure(options, programs, field, contender, order, generator, disturb=False
     program, status, end, memory = run_load(generator, programs, order, samples, disturbance)
     now = os.times()
     usage = now.children_user + now.children_system - usage.children_user - usage.children_system
-    field.programs.check()
+    check_alive(field, contender)
     told = generator.result(order, program, status, usage)
     if told.requests == 0:
-        raise Failure(f"{contender.label} answered no request; errors: {told.errors}")
+        raise CellFailure(f"{contender.label} answered no request; errors: {told.errors}")
     row = figures(told, samples, end)
     row.update(enters=enters(before, contender.metrics()), pss_kib=memory or machine.memory_kib(contender.pids),
-               log=log.count())
+               log=log.count(), stopped_seconds=disturbance and disturbance.stopped_seconds)
     return row, told.hgrm
 
 
+def window(told, end):
+    """The inner part of the counted time; a load that doesn't tell it is taken to have ended with its process."""
+    begin, end = (told.begin, told.end) if told.begin and told.end else (end - told.seconds, end)
+    edge = (end - begin) * EDGE
+    return begin + edge, end - edge
+
+
 def figures(told, samples, end):
-    start, end = end - told.seconds * (1 - EDGE), end - told.seconds * EDGE
+    start, end = window(told, end)
     used = {name: samples.used(name, start, end) for name in samples.rows[0] if name != "at"}
     cpus, proxy = os.cpu_count(), used["proxy_user"] + used["proxy_system"]
     origin, generator = used["origin_user"] + used["origin_system"], used["load_user"] + used["load_system"]
-    idle = max(0.0, 1 - used["busy"] / cpus)
-    busy_generator = load.per_thread_limit(told) and idle > IDLE
+    idle = used["idle"] / cpus
+    mib_s = told.bytes / told.seconds / 1048576 if told.bytes else None
     return {
         "requests": told.requests, "rate": told.rate, "errors": told.errors, "failed": told.failed(),
-        "latency_us": told.latency_us,
+        "reconnects": told.reconnects, "latency_us": told.latency_us,
         "cpu_us": proxy / told.rate * 1e6,
         "user_us": used["proxy_user"] / told.rate * 1e6,
         "system_us": used["proxy_system"] / told.rate * 1e6,
+        "mib_s": mib_s, "cpu_us_mib": proxy / mib_s * 1e6 if mib_s else None,
         "proxy_cpus": proxy, "load_share": told.share, "load_cpu_us": generator / told.rate * 1e6,
         "origin_cpu_us": origin / told.rate * 1e6,
-        "idle": idle, "others": max(0.0, used["busy"] - proxy - origin - generator) / cpus,
-        "behind": told.behind, "generator_limited": busy_generator or load.was_behind(told),
+        # Below zero when the accounts don't add up: seen, not hidden.
+        "idle": idle, "others": 1 - idle - (proxy + origin + generator) / cpus,
+        "behind": told.behind, "backlog": told.backlog, "saturated": load.per_thread_limit(told) and idle > IDLE,
     }
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 import scenarios as table
 
-from . import cells, contenders
+from . import contenders, plan
 from .load import LOADS, Order
 from .programs import Failure
 
@@ -58,6 +58,8 @@ def parser():
                                                        "scenarios of --quick)")
     what.add_argument("--write", type=pathlib.Path, metavar="FILE",
                       help="measure nothing: put the report's results into that document")
+    what.add_argument("--append", action="store_true",
+                      help="keep what the report has of other scenarios: those measured now replace or join them")
     how = p.add_argument_group("how")
     how.add_argument("--rounds", type=whole, help="default 5; 3 with --quick, 9 with --compare")
     how.add_argument("--seconds", type=seconds, help="of counted load, each time (default 3; 1 with --quick)")
@@ -81,6 +83,8 @@ def complete(options):
     """Fills in what depends on other options; raises Failure for what can't be done."""
     if options.quick and options.compare:
         raise Failure("--quick and --compare don't go together: --compare measures the scenarios of --quick already", 2)
+    if options.append and options.compare:
+        raise Failure("--append and --compare don't go together: a comparison is one of figures of the same run", 2)
     usual = QUICK if options.quick else COMPARE if options.compare else USUAL
     for name, value in usual.items():
         if getattr(options, name) is None:
@@ -120,7 +124,7 @@ def order_like(scenario):
 
 
 def expected_seconds(options):
-    return sum(cells.duration(one, options, cells.labels_of(one, options.only)) for one in options.chosen)
+    return sum(plan.duration(one, options, plan.labels_of(one, options.only)) for one in options.chosen)
 
 
 def in_words(total):
@@ -129,6 +133,6 @@ def in_words(total):
 
 
 def listing(options):
-    lines = [f"{one.name:16} {in_words(cells.duration(one, options, cells.labels_of(one, options.only))):>8}  {one.title}"
+    lines = [f"{one.name:16} {in_words(plan.duration(one, options, plan.labels_of(one, options.only))):>8}  {one.title}"
              + ("  (quick)" if one.quick else "") for one in options.chosen]
     return "\n".join(lines) + f"\n{'all':16} {in_words(expected_seconds(options)):>8}"

@@ -12,14 +12,18 @@ from .programs import Failure
 COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d6a9f", "#b08d2e", "#444444", "#2a9d8f")
 
 
-def draw(results, folder):
-    """Returns the names of the files made."""
+def draw(results, folder, say):
+    """Returns the names of the files made. What can't be drawn is said: the figures are worth having without."""
     if not shutil.which("gnuplot"):
         return []
-    made = ratio_plots(results, folder)
-    for scenario in results["scenarios"]:
-        for phase, rate in scenario["phases"].items():
-            made += latency_plot(scenario, phase, rate, folder)
+    made = []
+    try:
+        made += ratio_plots(results, folder)
+        for scenario in results["scenarios"]:
+            for phase, rate in scenario["phases"].items():
+                made += latency_plot(scenario, phase, rate, folder)
+    except Failure as failure:
+        say(f"warning: not all plots are drawn: {failure}")
     return made
 
 
@@ -37,9 +41,9 @@ def ratio_rows(results, name, greater):
     """Ringgate's first entry in each scenario: its ratio to the best peer, with the range of the rounds."""
     for scenario in results["scenarios"]:
         label = next((one for one in scenario["rounds"] if one.split("+")[0] == "ringgate"), None)
-        peer = label and stats.best_peer(scenario, label, "peak", name, PEERS, greater)
-        found = peer and stats.ratios(scenario["rounds"][label]["peak"], scenario["rounds"][peer]["peak"], name)
-        if found:
+        worst = label and stats.least_favourable(scenario, label, "peak", name, PEERS, greater)
+        if worst:
+            _, found = worst
             yield scenario["name"], statistics.median(found), min(found), max(found)
 
 

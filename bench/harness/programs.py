@@ -20,6 +20,10 @@ class Failure(Exception):
         self.status = status
 
 
+class CellFailure(Failure):
+    """One figure can't be had; the others can."""
+
+
 def find_program(name):
     path = shutil.which(name, path=SYSTEM_PATH)
     if not path:
@@ -67,10 +71,10 @@ class Program:
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def check(self):
+    def check(self, kind=Failure):
         if self.ended():
             status = self.process.wait()
-            raise Failure(f"{self.name} ended with status {status}: {self.output()[-2000:] or 'no output'}")
+            raise kind(f"{self.name} ended with status {status}: {self.output()[-2000:] or 'no output'}")
 
     def stop(self):
         if self.pidfd < 0:
@@ -102,10 +106,6 @@ class Programs:
         program.stop()
         self.running.remove(program)
 
-    def check(self):
-        for program in self.running:
-            program.check()
-
     def __enter__(self):
         return self
 
@@ -117,6 +117,15 @@ class Programs:
         self.running.clear()
         for one, handler in before:
             signal.signal(one, handler)
+
+
+def knows(program, option):
+    """Whether its --help names the option: programs of another revision may lack the latest ones."""
+    try:
+        done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return f"{option} " in done.stdout + done.stderr
 
 
 def version_of(command):

@@ -8,11 +8,11 @@ COVERAGE = 0.90   # that the interval holds the true median
 
 
 def figure(row, name):
-    """A figure of a row by its name in tables and targets."""
+    """A figure of a row by its name in tables and targets; of a cell that failed there is none."""
     if name == "log_lost":
         return (row.get("log") or {}).get("lost")
     if name.endswith("_us") and name[:-3] in ("p50", "p90", "p99", "p999", "max", "mean", "min"):
-        return row["latency_us"].get(name[:-3])
+        return (row.get("latency_us") or {}).get(name[:-3])
     return row.get(name)
 
 
@@ -42,19 +42,33 @@ def ratio(mine, theirs, name):
     return statistics.median(found) if found else None
 
 
-def best_peer(scenario, label, phase, name, peers, greater):
-    """Of nginx and HAProxy the better one by this very figure, in the same phase; with the same settings where there are such."""
+def middle_of(found):
+    return statistics.median(found) if found else None
+
+
+def total(rows, name):
+    """The sum of a count over the rounds; a cell that failed has none."""
+    return sum(values(rows, name))
+
+
+def peers_of(scenario, label, phase, peers):
+    """The peers that label is compared with, by the label they have in this scenario: with the same settings where there are
+    such, and never itself."""
     suffix = "+log" if label.endswith("+log") else ""
-    rounds = scenario["rounds"]
-    found = {}
-    for peer in peers:
-        peer = peer + suffix if peer + suffix in rounds else peer
-        middle = median(rounds.get(peer, {}).get(phase), name)
-        if middle is not None and peer != label:
-            found[peer] = middle
+    names = [peer + suffix if peer + suffix in scenario["rounds"] else peer for peer in peers]
+    return [name for name in names if name != label and scenario["rounds"].get(name, {}).get(phase)]
+
+
+def least_favourable(scenario, label, phase, name, peers, greater):
+    """The ratios, round by round, to the peer against which label looks worst: (peer, ratios), or None. To choose the peer
+    by its median first and to divide then would flatter: the better peer of one round isn't that of the next."""
+    mine = scenario["rounds"].get(label, {}).get(phase)
+    found = {peer: ratios(mine, scenario["rounds"][peer][phase], name) for peer in peers_of(scenario, label, phase, peers)}
+    found = {peer: one for peer, one in found.items() if one}
     if not found:
         return None
-    return max(found, key=found.get) if greater else min(found, key=found.get)
+    peer = (min if greater else max)(found, key=lambda one: statistics.median(found[one]))
+    return peer, found[peer]
 
 
 def interval(found):

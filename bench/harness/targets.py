@@ -2,52 +2,90 @@
 
 import statistics
 
-from . import stats
+from . import marks, stats
 from .contenders import PEERS
+
+FEWEST = 3  # pairs; from fewer nothing follows
+MISSED, UNDECIDED, REACHED = "missed", "undecided", "reached"
+WORST_FIRST = (MISSED, UNDECIDED, REACHED)
 
 
 def others_of(target, scenario, scenarios):
-    """The rounds that the contender's figures are divided by, by the label that the report shows."""
-    rounds = scenario["rounds"]
+    """What the contender's figures are divided by: (label in the report, scenario, contender, phase) each."""
     if target.against == "best peer":
-        peer = stats.best_peer(scenario, target.contender, target.phase, target.figure, PEERS, target.at_least)
-        return {peer: rounds[peer][target.phase]} if peer else {}
-    if target.against == "each peer":
-        return {peer: rounds[peer][target.phase] for peer in PEERS if peer in rounds}
+        return [(peer, scenario, peer, target.phase)
+                for peer in stats.peers_of(scenario, target.contender, target.phase, PEERS)]
     if target.against == "calm":
-        return {"calm": rounds.get(target.contender, {}).get("calm")}
+        return [("calm", scenario, target.contender, "calm")]
     if target.against.startswith("scenario "):
         name = target.against.split(" ", 1)[1]
-        there = next((one for one in scenarios if one["name"] == name), None)
-        mine = there and there["rounds"].get(target.contender, {}).get(target.phase)
-        return {name: mine} if mine else {}
-    return {target.against: rounds.get(target.against, {}).get(target.phase)}
+        return [(name, one, target.contender, target.phase) for one in scenarios if one["name"] == name]
+    return [(target.against, scenario, target.against, target.phase)]
+
+
+def rows_of(scenario, label, phase):
+    return scenario["rounds"].get(label, {}).get(phase) or []
+
+
+def trusted_ratios(target, mine, theirs):
+    """One for each round in which neither row is doubtful."""
+    pairs = [(a, b) for a, b in zip(mine, theirs)
+             if not marks.is_doubtful(a, target.figure) and not marks.is_doubtful(b, target.figure)]
+    return stats.ratios([a for a, _ in pairs], [b for _, b in pairs], target.figure)
 
 
 def evaluate(target, scenarios):
     """A row of the report's table; None where the run has no figures for it."""
     scenario = next((one for one in scenarios if one["name"] == target.scenario), None)
-    mine = scenario and scenario["rounds"].get(target.contender, {}).get(target.phase)
+    mine = scenario and rows_of(scenario, target.contender, target.phase)
     if not mine:
         return None
     row = {"text": target.text, "scenario": target.scenario, "bound": target.bound, "at_least": target.at_least}
     if target.against == "nothing":
-        found = stats.values(mine, target.figure)
-        return row | judged(target, sum(found), sum(found), sum(found)) | {"against": ""} if found else None
-    worst = None
-    for label, rows in others_of(target, scenario, scenarios).items():
-        found = stats.ratios(mine, rows, target.figure)
-        if not found:
-            continue
-        judgement = judged(target, statistics.median(found), min(found), max(found)) | {"against": label}
-        if worst is None or (judgement["measured"] < worst["measured"]) == target.at_least:
-            worst = judgement
-    return row | worst if worst else None
+        return counted(target, mine, row)
+    found = []
+    for label, there, contender, phase in others_of(target, scenario, scenarios):
+        theirs = rows_of(there, contender, phase)
+        every = stats.ratios(mine, theirs, target.figure)
+        if every:
+            seen = marks.of(scenario, target.contender, target.phase) + marks.of(there, contender, phase)
+            kept = trusted_ratios(target, mine, theirs)
+            limited = marks.is_at_the_ceiling(scenario, target.contender, target.phase) and target.figure == "rate"
+            found.append(row | judged(target, kept, every, limited) | {"against": label, "marks": "".join(sorted(set(seen)))})
+    return min(found, key=severity) if found else None
 
 
-def judged(target, measured, low, high):
-    reached = measured >= target.bound if target.at_least else measured <= target.bound
-    return {"measured": measured, "low": low, "high": high, "reached": reached}
+def severity(row):
+    """The least favourable of several comes first: by what it says, then by its figure."""
+    return WORST_FIRST.index(row["verdict"]), row["measured"] if row["at_least"] else -row["measured"]
+
+
+def counted(target, mine, row):
+    found = stats.values(mine, target.figure)
+    if not found:
+        return None
+    count = sum(found)
+    reached = count >= target.bound if target.at_least else count <= target.bound
+    return row | {"measured": count, "low": count, "high": count, "pairs": len(found), "of": len(mine), "against": "",
+                  "marks": "", "verdict": REACHED if reached else MISSED}
+
+
+def judged(target, kept, every, limited=False):
+    """From the pairs that are trusted; where there are none, all are shown, and nothing is decided."""
+    shown = kept or every
+    verdict = UNDECIDED
+    low, high, _ = stats.interval(shown)
+    if len(kept) >= FEWEST and not limited:
+        verdict = verdict_of(target, low, high)
+    return {"measured": statistics.median(shown), "low": low, "high": high, "pairs": len(kept), "of": len(every),
+            "verdict": verdict}
+
+
+def verdict_of(target, low, high):
+    """Undecided when the bound lies within the interval that the rounds leave."""
+    worst, best = (low, high) if target.at_least else (-high, -low)
+    bound = target.bound if target.at_least else -target.bound
+    return REACHED if worst >= bound else MISSED if best < bound else UNDECIDED
 
 
 def evaluate_all(targets, scenarios):
@@ -66,5 +104,6 @@ def disturbances(scenarios):
                               **{f"{phase}_{name}": stats.median(rounds[phase], f"{name}_us")
                                  for phase in ("calm", "disturbed") for name in ("p99", "p999", "max")},
                               "ratio": stats.ratio(rounds["disturbed"], rounds["calm"], "p99_us"),
-                              "failed": sum(row["failed"] for row in rounds["disturbed"])})
+                              "stopped": stats.median(rounds["disturbed"], "stopped_seconds"),
+                              "failed": stats.total(rounds["disturbed"], "failed")})
     return found

@@ -7,7 +7,8 @@ import xml.dom.minidom
 import pytest
 from rows import row
 
-from harness import document, plots, report, targets
+from harness import document, measure, plots, report, results as store, scenario_report, targets
+from harness.load import Result
 from harness.measure import Samples
 from harness.programs import Failure
 from scenarios import TARGETS
@@ -20,22 +21,53 @@ def cells_of(text, first):
 
 
 def test_peak_table(scenario):
-    cells = cells_of(report.peak_table(scenario), "ringgate")
+    cells = cells_of(scenario_report.peak_table(scenario), "ringgate")
     assert cells[1:6] == ["1,500 (1,350-1,650)", "1.50", "0.94", "6.0 (6.0-6.0)", "0.60"]
     assert cells[6:10] == ["1.5+4.5", "0.50", "4.0", "0"]
-    assert cells_of(report.peak_table(scenario), "direct")[2] == "-"
+    assert cells_of(scenario_report.peak_table(scenario), "direct")[2] == "-"
 
 
 def test_bodies_are_shown_in_bytes(scenario):
     scenario["body"] = 262144
-    cells = cells_of(report.peak_table(scenario), "ringgate")
+    cells = cells_of(scenario_report.peak_table(scenario), "ringgate")
+    assert cells[8:10] == ["-", "-"]
+    for one in scenario["rounds"]["ringgate"]["peak"]:
+        store.fill_bytes(one, scenario["body"])
+    cells = cells_of(scenario_report.peak_table(scenario), "ringgate")
     assert cells[8:10] == ["375.0", "24.0"]  # 1,500 times a quarter; 6 CPU-us for a quarter
+    counted = row(1500, mib_s=380.0, cpu_us_mib=23.0)
+    store.fill_bytes(counted, scenario["body"])
+    assert counted["mib_s"] == 380.0 and counted["cpu_us_mib"] == 23.0
 
+
+def test_latency_table_has_cpu_and_backlog(scenario):
+    scenario["rounds"]["ringgate"]["50%"] = [row(500, 20, p99=700, backlog={"begin": 1, "end": end}) for end in (2, 9, 4)]
+    cells = cells_of(scenario_report.latency_table(scenario, "50%", 500.0), "ringgate")
+    assert cells[2] == "1>4" and cells[10:12] == ["20.0 (20.0-20.0)", "2.00"]
+    assert cells_of(scenario_report.latency_table(scenario, "50%", 500.0), "nginx")[2] == "-"
+
+
+def test_ratio_to_a_floor_that_does_other_work(scenario):
+    assert cells_of(scenario_report.peak_table(scenario), "ringgate")[3] == "0.94"
+    scenario["rounds"]["floor"]["peak"] = [row(1000, 5)] * 3
+    assert cells_of(scenario_report.peak_table(scenario), "ringgate")[3] == "1.50!"
+    scenario["floor_is_alike"] = False
+    assert cells_of(scenario_report.peak_table(scenario), "ringgate")[3] == "-"
+
+
+def test_cells_that_failed_are_in_the_report(results, tmp_path):
+    rounds = results["scenarios"][0]["rounds"]
+    rounds["nginx"] = {"peak": [{"problem": "nginx ended with status 1"}] * 3, "50%": []}
+    rounds["haproxy"]["peak"][1] = {"problem": "the load did not end"}
+    report.write(results, tmp_path, [])
+    text = (tmp_path / "report.md").read_text()
+    assert "- nginx, peak: 3 of 3 rounds failed: nginx ended with status 1" in text
+    assert "- haproxy, peak: 1 of 3 rounds failed" in text
 
 def test_marks(scenario):
-    scenario["rounds"]["ringgate"]["peak"][1] = row(1500, generator_limited=True, others=0.5)
-    assert cells_of(report.peak_table(scenario), "ringgate")[-1] == "GN"
-    assert cells_of(report.peak_table(scenario), "nginx")[-1] == ""
+    scenario["rounds"]["ringgate"]["peak"][1] = row(1500, saturated=True, others=0.5)
+    assert cells_of(scenario_report.peak_table(scenario), "ringgate")[-1] == "GN"
+    assert cells_of(scenario_report.peak_table(scenario), "nginx")[-1] == ""
 
 
 def test_everything_is_in_the_report(results, tmp_path):
@@ -45,7 +77,7 @@ def test_everything_is_in_the_report(results, tmp_path):
     for part in ("a CPU", "spectre_v2", "abc subject", "nginx/1", "cubic", "64 connections: requests/s", "missed", "reached",
                  "generator's own peak", "3,000", "![a.svg](a.svg)", "Envoy, h2o, Caddy", "50%: 500/s"):
         assert part in text, part
-    assert report.read(tmp_path) == results
+    assert store.read(tmp_path) == results
     rows = list(csv.DictReader(open(tmp_path / "results.csv", newline="")))
     assert len(rows) == 5 * 3 + 3 * 3
     assert rows[0]["contender"] == "ringgate" and float(rows[0]["rate"]) == 1500 and float(rows[0]["p99_us"]) == 1000
@@ -54,7 +86,7 @@ def test_everything_is_in_the_report(results, tmp_path):
 def test_records_of_the_access_log(scenario):
     log = {"written": 9, "requests": 11, "dropped": 1, "lost": 1}
     scenario["rounds"]["ringgate"]["peak"] = [row(1, log=log)] * 3
-    assert cells_of(report.log_table(scenario), "ringgate")[1:] == ["33", "27", "3", "3"]
+    assert cells_of(scenario_report.log_table(scenario), "ringgate")[1:] == ["33", "27", "3", "3"]
 
 
 def test_document_keeps_its_words(results):
@@ -81,10 +113,34 @@ def test_plots(results, tmp_path):
     assert list(plots.curve(tmp_path / "hgrm" / "a.hgrm")) == [(2.0, 0.1), (100.0, 0.9)]
     for one in results["scenarios"][0]["rounds"]["ringgate"]["50%"]:
         one["hgrm"] = "hgrm/a.hgrm"
-    made = plots.draw(results, tmp_path)
+    made = plots.draw(results, tmp_path, print)
     assert made == ["ratio-rate.svg", "ratio-cpu.svg", "latency-keepalive-64-50.svg"]
     for name in made:
         assert xml.dom.minidom.parse(str(tmp_path / name)).documentElement.tagName == "svg"
+
+
+def test_a_plot_that_fails_costs_the_plots_only(results, tmp_path, monkeypatch):
+    def fails(script):
+        raise Failure("gnuplot: no fonts")
+    monkeypatch.setattr(plots, "gnuplot", fails)
+    monkeypatch.setattr(plots.shutil, "which", lambda name: name)
+    said = []
+    assert plots.draw(results, tmp_path, said.append) == [] and "no fonts" in said[0]
+
+
+def test_cpu_time_is_that_of_the_counted_time(monkeypatch):
+    """The proxy uses a whole CPU in the counted time and none outside, where the load ends late; idle is the other one."""
+    monkeypatch.setattr(measure.os, "cpu_count", lambda: 2)
+    names = ("proxy_user", "proxy_system", "origin_user", "origin_system", "load_user", "load_system")
+    samples = Samples({})
+    samples.rows = [{"at": at, "idle": idle, **dict.fromkeys(names, 0.0), "proxy_user": cpu}
+                    for at, cpu, idle in ((9.0, 0.0, 0.0), (10.0, 0.0, 2.0), (12.0, 2.0, 4.0), (14.0, 2.0, 8.0))]
+    told = Result(2000, 1000.0, 2.0, {}, {}, begin=10.0, end=12.0, bytes=4 << 20)
+    row = measure.figures(told, samples, 14.0)
+    assert row["cpu_us"] == pytest.approx(1000) and row["idle"] == pytest.approx(0.5) and row["others"] == pytest.approx(0)
+    assert row["mib_s"] == 2 and row["cpu_us_mib"] == pytest.approx(5e5)
+    untold = Result(2000, 1000.0, 2.0, {}, {})
+    assert measure.figures(untold, samples, 14.0)["cpu_us"] == pytest.approx(0)
 
 
 def test_samples_between_two_looks():

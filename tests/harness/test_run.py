@@ -1,8 +1,10 @@
 """The harness itself, in a tiny configuration, against the programs of this build (BENCH_BIN)."""
 
+import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +25,11 @@ def harness(tmp_path):
     scratch = tmp_path / "t"
     scratch.mkdir()
 
-    def start(*arguments):
+    def start(*arguments, path=os.environ["PATH"]):
         more = [] if os.geteuid() == 0 else ["--congestion", "system"]
         return subprocess.Popen([sys.executable, "-m", "harness", "--bin", BIN, "--report", tmp_path / "report", *arguments, *more],
-                                env={**os.environ, "PYTHONPATH": str(BENCH), "TMPDIR": str(scratch)},
+                                env={**os.environ, "PYTHONPATH": str(BENCH), "PATH": path, "TMPDIR": str(scratch),
+                                     "RINGGATE_BENCH_LOCK": str(tmp_path / "lock")},
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     start.report, start.scratch = tmp_path / "report", scratch
     return start
@@ -65,6 +68,50 @@ def test_a_tiny_run(harness):
     assert not left_over(harness.scratch) and not list(harness.scratch.iterdir())
 
 
+def test_a_second_run_joins_the_first(harness):
+    for scenario in ("keepalive-64", "empty"):
+        process = harness(*TINY, "--scenario", scenario, "--append", "--no-latency")
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, out + err
+    results = json.loads((harness.report / "results.json").read_text())
+    assert [one["name"] for one in results["scenarios"]] == ["keepalive-64", "empty"]
+    assert all(one["run"]["commit"] for one in results["scenarios"])
+
+
+def test_two_runs_at_once(harness, tmp_path):
+    with open(tmp_path / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = harness(*TINY)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2 and "another run measures" in err
+
+
+def test_a_peer_that_can_not_start_does_not_end_the_run(harness, tmp_path):
+    """HAProxy is a program here that ends at once; its cells failed, the others have their figures."""
+    folder = tmp_path / "path"
+    folder.mkdir()
+    (folder / "haproxy").write_text("#!/bin/sh\necho no such luck\nexit 3\n")
+    (folder / "haproxy").chmod(0o755)
+    process = harness(*TINY, "--no-latency", "--only", "ringgate,haproxy", path=f"{folder}:{os.environ['PATH']}")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "not measured: keepalive-64, haproxy, peak" in out and "no such luck" in out, out + err
+    rounds = json.loads((harness.report / "results.json").read_text())["scenarios"][0]["rounds"]
+    assert rounds["ringgate"]["peak"][0]["rate"] > 0 and "status 3" in rounds["haproxy"]["peak"][0]["problem"]
+
+
+@pytest.mark.skipif(not shutil.which("h2load"), reason="h2load is not installed")
+def test_h2load_finds_about_the_same_peak(harness):
+    """Two generators, one origin: a harness that misreads one of them would be off by a factor."""
+    rates = {}
+    for load in ("ringgate", "h2load"):
+        process = harness(*TINY, "--only", "direct", "--no-latency", "--seconds", "1", "--load", load)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, out + err
+        results = json.loads((harness.report / "results.json").read_text())
+        rates[load] = results["scenarios"][0]["rounds"]["direct"]["peak"][0]["rate"]
+    assert 0.2 < rates["h2load"] / rates["ringgate"] < 2, rates
+
+
 def test_an_interrupt_leaves_nothing_behind(harness):
     process = harness(*TINY, "--seconds", "30")
     deadline = time.monotonic() + 20
@@ -93,5 +140,6 @@ def test_a_wrong_scenario(harness):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give up rights")
 def test_without_root(harness):
     process = subprocess.run([sys.executable, "-m", "harness", "--bin", BIN, *TINY, "--report", harness.report],
-                             env={**os.environ, "PYTHONPATH": str(BENCH)}, capture_output=True, text=True, user=65534, timeout=20)
+                             env={**os.environ, "PYTHONPATH": str(BENCH), "RINGGATE_BENCH_LOCK": str(BENCH / "README.md")},
+                             capture_output=True, text=True, user=65534, timeout=20)
     assert process.returncode == 2 and "run as root" in process.stderr and "--congestion system" in process.stderr

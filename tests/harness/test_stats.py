@@ -26,19 +26,36 @@ def test_latencies_are_found_by_name():
     assert stats.figure(row(1, cpu_us=3.0), "cpu_us") == 3.0
 
 
-def test_best_peer_is_that_of_the_figure(scenario):
-    assert stats.best_peer(scenario, "ringgate", "peak", "rate", PEERS, True) == "nginx"
-    assert stats.best_peer(scenario, "ringgate", "peak", "cpu_us", PEERS, False) == "haproxy"
-    assert stats.best_peer(scenario, "ringgate", "50%", "p99_us", PEERS, False) == "haproxy"
-    assert stats.best_peer(scenario, "nginx", "peak", "rate", PEERS, True) == "haproxy"
-    assert stats.best_peer(scenario, "ringgate", "none", "rate", PEERS, True) is None
+def test_the_peer_against_which_it_looks_worst(scenario):
+    def peer(label, phase, name, greater):
+        return stats.least_favourable(scenario, label, phase, name, PEERS, greater)
+    assert peer("ringgate", "peak", "rate", True) == ("nginx", [1.5, 1.5, 1.5])
+    assert peer("ringgate", "peak", "cpu_us", False) == ("haproxy", [0.6, 0.6, 0.6])
+    assert peer("ringgate", "50%", "p99_us", False)[0] == "haproxy"
+    assert peer("nginx", "peak", "rate", True)[0] == "haproxy"
+    assert peer("ringgate", "none", "rate", True) is None
+
+
+def test_the_worst_ratio_is_not_that_to_the_best_median():
+    """nginx has the greater median, yet round by round HAProxy leaves ringgate the smaller advantage."""
+    found = {"ringgate": [150, 100, 150], "nginx": [100, 60, 101], "haproxy": [75, 90, 110]}
+    scenario = {"rounds": {label: {"peak": [row(rate) for rate in rates]} for label, rates in found.items()}}
+    assert stats.median(scenario["rounds"]["nginx"]["peak"], "rate") > stats.median(scenario["rounds"]["haproxy"]["peak"], "rate")
+    peer, ratios = stats.least_favourable(scenario, "ringgate", "peak", "rate", PEERS, True)
+    assert peer == "haproxy" and ratios == pytest.approx([2, 10 / 9, 15 / 11])
 
 
 def test_like_is_compared_with_like(scenario):
     scenario["rounds"]["ringgate+log"] = {"peak": [row(1)]}
     scenario["rounds"]["haproxy+log"] = {"peak": [row(5)]}
-    assert stats.best_peer(scenario, "ringgate+log", "peak", "rate", ("haproxy",), True) == "haproxy+log"
-    assert stats.best_peer(scenario, "ringgate", "peak", "rate", ("haproxy",), True) == "haproxy"
+    assert stats.peers_of(scenario, "ringgate+log", "peak", ("haproxy",)) == ["haproxy+log"]
+    assert stats.peers_of(scenario, "ringgate", "peak", ("haproxy",)) == ["haproxy"]
+
+
+def test_a_cell_that_failed_leaves_its_round_out():
+    mine, theirs = [row(2), {"problem": "ended"}, row(6)], [row(1), row(1), row(2)]
+    assert stats.ratios(mine, theirs, "rate") == [2, 3]
+    assert stats.figure({"problem": "ended"}, "p99_us") is None and stats.total(mine, "failed") == 0
 
 
 @pytest.mark.parametrize("n, low, high, coverage", [
