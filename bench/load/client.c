@@ -14,6 +14,7 @@
 
 enum {
     SMALL_REQUEST = 16 * 1024, /* sent in one piece; its success needs no completion */
+    ONE_SEGMENT = 1200,        /* goes out at once as the first data of a connection, whatever the path */
     SEND_PIECE = 256 * 1024,
     BULK = 64 * 1024, /* from this rest of a body on it is discarded in the kernel */
     SLOW_WINDOW = 64 * 1024,
@@ -106,13 +107,21 @@ static void switch_to_bulk(struct rg_worker *w, struct rg_client *c)
 
 /* ---- open and close ---- */
 
-static int make_socket(const struct rg_load_options *o)
+/* A system call less where nothing could be held back: one segment, and the only one of its connection. */
+static bool needs_nodelay(const struct rg_worker *w)
+{
+    const struct rg_load_options *o = options_of(w);
+    return o->address.ss_family != AF_UNIX && !(o->per_connection && w->run->request.length <= ONE_SEGMENT);
+}
+
+static int make_socket(const struct rg_worker *w)
 {
     static const int one = 1, window = SLOW_WINDOW;
+    const struct rg_load_options *o = options_of(w);
     int fd = socket(o->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (o->address.ss_family != AF_UNIX)
+    if (needs_nodelay(w))
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (o->read_rate)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
@@ -129,7 +138,7 @@ static void start_connect(struct rg_worker *w, struct rg_client *c)
     c->served = false;
     c->write_error = 0;
     w->connecting++;
-    int fd = make_socket(o);
+    int fd = make_socket(w);
     if (fd < 0)
         return fail(w, c, RG_ERROR_CONNECT, strerrordesc_np(-fd));
     c->fd = fd;

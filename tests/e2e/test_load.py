@@ -107,6 +107,8 @@ def test_nobody_listens(tmp_path):
     ["--connections", 16],
     ["--connections", 16, "--threads", 2],
     ["--connections", 16, "--per-connection"],
+    ["--connections", 16, "--per-connection", "--threads", 2],
+    ["--connections", 16, "--per-connection", "--body-bytes", 5000, "--path", "/sink"],
     ["--connections", 16, "--rate", 500],
     ["--connections", 16, "--rate", 300, "--per-connection"],
     ["--connections", 16, "--active", 4, "--think", 5],
