@@ -38,7 +38,7 @@ SCENARIOS = (
     Scenario("keepalive-1", "1 KiB, one connection", connections=1, rates=LATENCIES),
     Scenario("empty", "no body, 64 connections", path="/bytes/0", rates=LATENCIES),
     Scenario("unix-64", "1 KiB, 64 connections, UNIX socket to the replica", replica="unix", rates=LATENCIES),
-    Scenario("per-connection", "1 KiB, a connection for each request, 64 at a time", load=("--per-connection",),
+    Scenario("per-connection", "1 KiB, a connection for each request, 64 at a time", load=("--per-connection",), threads=2,
              # The floor can't reuse connections to a replica that closes them, as these requests ask it to.
              rates=LATENCIES, quick=True, floor_is_alike=False),
     Scenario("body-16k", "16 KiB, 64 connections", path="/bytes/16384", body=16 * KIB, rates=LATENCIES),
@@ -57,7 +57,7 @@ SCENARIOS = (
     Scenario("stalled-worker", "a connection for each request, one worker stopped for 1 s; steering by load, hash, off",
              contenders=("ringgate+load", "ringgate+hash", "ringgate+off", "nginx", "haproxy", "direct"),
              # Many, because a connection that hangs delays the later requests of its own schedule, too.
-             connections=512, load=("--per-connection",), rates=(0.3,), disturb="freeze",
+             connections=512, threads=2, load=("--per-connection",), rates=(0.3,), disturb="freeze",
              least_seconds=3),
 )
 

@@ -29,7 +29,7 @@ class Cells:
             raise Failure(f"{scenario.name}: none of its contenders is wanted; it has {', '.join(scenario.contenders)}", 2)
         field = who.Field(self.options, self.programs, self.ports)
         field.start(labels, scenario.path if scenario.path.startswith("/bytes") else "/bytes/64", scenario.replica,
-                    shares=bool(scenario.active))
+                    shares=bool(scenario.active), bodies=bool(scenario.body))
         for label, problem in field.absent.items():
             self.say(f"{scenario.name}: {label} does not take part: {problem}")
         try:
@@ -79,7 +79,8 @@ class Cells:
         """A row of figures, or what kept it from being one: the others go on."""
         order = plan.order_for(scenario, self.options, contender, phase, reference, number)
         unrest = rest.wait(self.port_before)
-        self.port_before = contender.port
+        # The origin has the proxies' kept connections all the time.
+        self.port_before = None if contender is field.origin else contender.port
         try:
             row, hgrm = measure(self.options, self.programs, field, contender, order, self.generator,
                                 phase.disturbed and scenario.disturb == "freeze")

@@ -172,9 +172,11 @@ class Field:
         self.options, self.programs, self.ports = options, programs, ports
         self.contenders = []
         self.absent = {}           # label -> why it does not take part
+        self.bodies = False        # whether the scenario has bodies worth large buffers
         self.response_bytes = None  # with it the floor shares its connections to the replica
 
-    def start(self, labels, target, replica, shares=False):
+    def start(self, labels, target, replica, shares=False, bodies=False):
+        self.bodies = bodies
         origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
         command = [self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
                    "--threads", self.options.origin_threads, "--quiet"]
@@ -204,7 +206,7 @@ class Field:
         port, admin = self.ports.take(), self.ports.take()
         values = {"dir": folder, "port": port, "admin": admin, "listen": f"127.0.0.1:{port}",
                   "replica": self.replica_for(kind), "workers": self.options.workers,
-                  "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template,
+                  "bodies": "on" if self.bodies else "off", "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template,
                   "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
                   "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
         values.update(settings_of(label, kind, values))
