@@ -1,7 +1,8 @@
 /* See buf.h. */
 #include "datapath/base/buf.h"
 
-#define CHUNK_BYTES   (512u * 1024)
+#define CHUNK_BYTES   (256u * 1024) /* with the least limit there are some for each size */
+#define BULK_LEAST    2u /* chunks of bulk blocks that the least limit allows: large heads need some at once */
 #define LEAST_RESERVE (512u * 1024) /* some bulk blocks, with the least limit, too */
 #define SMALL_PIECE   (RG_BUF_SMALL_CAP / 2)
 
@@ -16,7 +17,7 @@ void rg_bufs_set_limit(struct rg_bufs *bufs, uint64_t limit)
 {
     bufs->limit = limit;
     bufs->small.max_bytes = limit;
-    bufs->bulk.max_bytes = limit / 4 > CHUNK_BYTES ? limit / 4 : CHUNK_BYTES;
+    bufs->bulk.max_bytes = limit / 4 > BULK_LEAST * CHUNK_BYTES ? limit / 4 : BULK_LEAST * CHUNK_BYTES;
 }
 
 void rg_bufs_fini(struct rg_bufs *bufs)
@@ -36,13 +37,29 @@ uint64_t rg_bufs_bytes(const struct rg_bufs *bufs)
     return bufs->small.bytes + bufs->bulk.bytes;
 }
 
-static uint64_t bytes_in_use(const struct rg_bufs *bufs)
+static uint64_t bulk_chunks(const struct rg_bufs *bufs)
 {
-    return bufs->small.used * RG_BUF_SMALL + bufs->bulk.used * RG_BUF_BULK;
+    return bufs->bulk.bytes / CHUNK_BYTES - bufs->bulk.n_empty;
 }
 
-static struct rg_buf *get(struct rg_pool *pool, uint32_t size)
+/* A chunk of bulk blocks counts whole while one of them is in use: no small ones can be had from it. */
+static uint64_t bytes_taken(const struct rg_bufs *bufs)
 {
+    return bufs->small.used * RG_BUF_SMALL + bulk_chunks(bufs) * CHUNK_BYTES;
+}
+
+/* The limit is for what is mapped: at it, a chunk for one size takes the place of one that the other does not use. */
+static RG_COLD bool may_map(struct rg_bufs *bufs, struct rg_pool *pool)
+{
+    if (rg_bufs_bytes(bufs) + CHUNK_BYTES > bufs->limit)
+        rg_pool_unmap_one(pool == &bufs->small ? &bufs->bulk : &bufs->small);
+    return rg_bufs_bytes(bufs) + CHUNK_BYTES <= bufs->limit;
+}
+
+static struct rg_buf *get(struct rg_bufs *bufs, struct rg_pool *pool, uint32_t size)
+{
+    if (RG_UNLIKELY(!rg_pool_has_free(pool)) && !may_map(bufs, pool))
+        return NULL;
     struct rg_buf *b = rg_pool_get(pool);
     if (!b)
         return NULL;
@@ -50,36 +67,50 @@ static struct rg_buf *get(struct rg_pool *pool, uint32_t size)
     return b;
 }
 
-/* Whether so many eighths of the reserve are left. */
-static bool leaves(const struct rg_bufs *bufs, unsigned eighths)
+/* Whether so many eighths of the reserve are left when `more` bytes are taken, too. */
+static bool leaves_with(const struct rg_bufs *bufs, uint64_t more, unsigned eighths)
 {
     uint64_t reserve = bufs->limit / 4 > LEAST_RESERVE ? bufs->limit / 4 : LEAST_RESERVE;
-    return bytes_in_use(bufs) + reserve / 8 * eighths < bufs->limit;
+    return bytes_taken(bufs) + more + reserve / 8 * eighths < bufs->limit;
+}
+
+static bool leaves(const struct rg_bufs *bufs, unsigned eighths)
+{
+    return leaves_with(bufs, 0, eighths);
+}
+
+/* What a chunk in use has left costs nobody anything; another chunk is memory that small blocks can't have. */
+static bool may_take_bulk(const struct rg_bufs *bufs)
+{
+    uint64_t chunks = bulk_chunks(bufs);
+    if (bufs->bulk.used < chunks * bufs->bulk.per_chunk)
+        return leaves(bufs, 2);
+    return leaves_with(bufs, CHUNK_BYTES, chunks < BULK_LEAST ? 2 : 4);
 }
 
 struct rg_buf *rg_buf_get_small(struct rg_bufs *bufs)
 {
-    return leaves(bufs, 0) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 0) ? get(bufs, &bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_small_for_new(struct rg_bufs *bufs)
 {
-    return leaves(bufs, 3) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 3) ? get(bufs, &bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_small_urgent(struct rg_bufs *bufs)
 {
-    return leaves(bufs, 2) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 2) ? get(bufs, &bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_spare(struct rg_bufs *bufs)
 {
-    return leaves(bufs, 8) ? get(&bufs->small, RG_BUF_SMALL) : NULL;
+    return leaves(bufs, 8) ? get(bufs, &bufs->small, RG_BUF_SMALL) : NULL;
 }
 
 struct rg_buf *rg_buf_get_bulk(struct rg_bufs *bufs)
 {
-    return leaves(bufs, 4) ? get(&bufs->bulk, RG_BUF_BULK) : NULL;
+    return may_take_bulk(bufs) ? get(bufs, &bufs->bulk, RG_BUF_BULK) : NULL;
 }
 
 void rg_buf_unref(struct rg_buf *b)

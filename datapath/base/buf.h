@@ -31,7 +31,7 @@ struct rg_buf {
 
 struct rg_bufs {
     struct rg_pool small, bulk;
-    uint64_t limit; /* bytes, both sizes together */
+    uint64_t limit; /* bytes mapped, both sizes together */
 };
 
 void rg_bufs_init(struct rg_bufs *bufs, uint64_t limit);

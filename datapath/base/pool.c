@@ -33,6 +33,7 @@ struct chunk {
 };
 
 #define CHUNK_HEADER 64
+#define TRIM_BYTES   (4u << 20) /* given back at once: some hundred microseconds of a turn */
 
 static size_t first_offset(const struct rg_pool *pool)
 {
@@ -54,6 +55,7 @@ static void chunk_unmap(struct rg_pool *pool, struct chunk *c)
     UNPOISON(c, pool->chunk_bytes);
     munmap(c, pool->chunk_bytes);
     pool->bytes -= pool->chunk_bytes;
+    pool->n_empty--;
 }
 
 void rg_pool_fini(struct rg_pool *pool)
@@ -87,6 +89,7 @@ static RG_COLD struct chunk *chunk_map(struct rg_pool *pool)
     POISON((char *)c + CHUNK_HEADER, pool->chunk_bytes - CHUNK_HEADER);
     rg_list_prepend(&pool->partial, &c->link);
     pool->bytes += pool->chunk_bytes;
+    pool->n_empty++;
     return c;
 }
 
@@ -100,7 +103,8 @@ void *rg_pool_get(struct rg_pool *pool)
     } else {
         c = RG_CONTAINER(pool->partial.next, struct chunk, link);
     }
-    c->used++;
+    if (c->used++ == 0)
+        pool->n_empty--;
     if (++pool->used > pool->peak_used)
         pool->peak_used = pool->used;
     void *object = c->free;
@@ -126,24 +130,42 @@ void rg_pool_put(struct rg_pool *pool, void *object)
     f->next = c->free;
     c->free = f;
     POISON(object, pool->object);
-    c->used--;
+    if (--c->used == 0)
+        pool->n_empty++;
     pool->used--;
     if (was_full)
         rg_list_prepend(&pool->partial, &c->link);
 }
 
-void rg_pool_trim(struct rg_pool *pool)
+/* Empty chunks, at most so many bytes of them, until no more than `keep` bytes are mapped. */
+static void unmap_empty(struct rg_pool *pool, uint64_t keep, uint64_t most)
 {
-    uint64_t peak = pool->peak_used > pool->peak_used_before ? pool->peak_used : pool->peak_used_before;
-    uint64_t keep = (peak + pool->per_chunk - 1) / pool->per_chunk * pool->chunk_bytes;
+    uint64_t before = pool->bytes;
+    struct rg_list *i = pool->partial.next;
 
-    for (struct rg_list *i = pool->partial.next, *next; i != &pool->partial && pool->bytes > keep; i = next) {
+    while (pool->n_empty > 0 && pool->bytes > keep && before - pool->bytes < most) {
         struct chunk *c = RG_CONTAINER(i, struct chunk, link);
 
-        next = i->next;
+        RG_ASSERT(i != &pool->partial); /* an empty chunk is in the list */
+        i = i->next;
         if (c->used == 0)
             chunk_unmap(pool, c);
     }
+}
+
+void rg_pool_trim(struct rg_pool *pool)
+{
+    uint64_t peak = pool->peak_used > pool->peak_used_before ? pool->peak_used : pool->peak_used_before;
+
+    unmap_empty(pool, (peak + pool->per_chunk - 1) / pool->per_chunk * pool->chunk_bytes, TRIM_BYTES);
     pool->peak_used_before = pool->peak_used;
     pool->peak_used = pool->used;
+}
+
+bool rg_pool_unmap_one(struct rg_pool *pool)
+{
+    uint64_t before = pool->bytes;
+
+    unmap_empty(pool, 0, 1);
+    return pool->bytes < before;
 }

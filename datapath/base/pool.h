@@ -22,6 +22,7 @@ struct rg_pool {
     uint64_t peak_used;        /* most handed out at once since the last rg_pool_trim */
     uint64_t peak_used_before; /* the same for the time between the last two */
     uint32_t per_chunk;
+    uint32_t n_empty; /* chunks without an object in use */
 };
 
 void rg_pool_init(struct rg_pool *pool, size_t object, size_t chunk_bytes, uint64_t max_bytes);
@@ -30,7 +31,14 @@ void rg_pool_fini(struct rg_pool *pool); /* every object must have come back */
 /* Content undefined. NULL: at max_bytes, or the kernel has no memory. */
 void *rg_pool_get(struct rg_pool *pool);
 void rg_pool_put(struct rg_pool *pool, void *object);
-/* Called each second: gives back empty chunks beyond what was needed in the last two. */
+/* Called each second: gives back empty chunks beyond what was needed in the last two, some at a time. */
 void rg_pool_trim(struct rg_pool *pool);
+/* Gives back one empty chunk, needed lately or not. false: there is none. */
+bool rg_pool_unmap_one(struct rg_pool *pool);
+/* The next rg_pool_get needs no memory from the kernel. */
+static inline bool rg_pool_has_free(const struct rg_pool *pool)
+{
+    return !rg_list_empty(&pool->partial);
+}
 
 #endif

@@ -218,6 +218,67 @@ static void each_purpose_leaves_a_reserve(void **state)
         rg_buf_unref(taken[--n]);
 }
 
+/* What one size does not use any more is no reason to go beyond the limit for the other. */
+static void no_more_is_mapped_than_the_limit(void **state)
+{
+    (void)state;
+    enum { MOST = 2048 };
+    static const unsigned limit = 4 << 20;
+    static struct rg_buf *taken[MOST];
+    struct rg_bufs two;
+    rg_bufs_init(&two, limit);
+    for (unsigned round = 0; round < 4; round++) {
+        unsigned n = 0, bulk = 0;
+        while ((taken[n] = rg_buf_get_bulk(&two)))
+            n++;
+        bulk = n;
+        assert_in_range(bulk, 8, limit / 4 / RG_BUF_BULK);
+        if (round % 2) /* else small ones beside them */
+            while (n > 0)
+                rg_buf_unref(taken[--n]);
+        while (n < MOST && (taken[n] = rg_buf_get_small(&two)))
+            n++;
+        /* Whole chunks, but for their headers and one that does not fit. */
+        assert_true(n - (round % 2 ? 0 : bulk) >= (limit - (round % 2 ? 0 : limit / 4)) / RG_BUF_SMALL * 15 / 16);
+        assert_true(rg_bufs_bytes(&two) <= limit);
+        while (n > 0)
+            rg_buf_unref(taken[--n]);
+        assert_true(rg_bufs_bytes(&two) <= limit);
+    }
+    rg_bufs_fini(&two);
+}
+
+/* One block of a bulk chunk in use keeps the rest of it from being small blocks: the reserve for these must not be
+ * counted there. */
+static void the_reserve_can_be_had(void **state)
+{
+    (void)state;
+    enum { MOST = 2048 };
+    static const unsigned limit = 4 << 20;
+    static struct rg_buf *bulk[MOST], *taken[MOST];
+    struct rg_bufs two;
+    rg_bufs_init(&two, limit);
+    unsigned n_bulk = 0, n = 0, urgent = 0;
+    while ((bulk[n_bulk] = rg_buf_get_bulk(&two)))
+        n_bulk++;
+    for (unsigned i = 0; i < n_bulk; i++)
+        if (i % two.bulk.per_chunk != 0)
+            rg_buf_unref(bulk[i]);
+    while ((taken[n] = rg_buf_get_spare(&two)))
+        n++;
+    assert_true(n > 0);
+    while ((taken[n] = rg_buf_get_small_urgent(&two)))
+        n++, urgent++;
+    assert_true(urgent >= limit / 4 / RG_BUF_SMALL / 2);
+    assert_non_null(taken[n] = rg_buf_get_small(&two));
+    n++;
+    while (n > 0)
+        rg_buf_unref(taken[--n]);
+    for (unsigned i = 0; i < n_bulk; i += two.bulk.per_chunk)
+        rg_buf_unref(bulk[i]);
+    rg_bufs_fini(&two);
+}
+
 static void the_least_limit_has_bulk_blocks(void **state)
 {
     (void)state;
@@ -242,6 +303,8 @@ int main(void)
         cmocka_unit_test(output_merges_neighbours_and_fills_up),
         cmocka_unit_test(room_that_is_not_used_leaves_nothing),
         cmocka_unit_test(each_purpose_leaves_a_reserve),
+        cmocka_unit_test(no_more_is_mapped_than_the_limit),
+        cmocka_unit_test(the_reserve_can_be_had),
         cmocka_unit_test(the_least_limit_has_bulk_blocks),
     };
     return cmocka_run_group_tests(tests, make, drop);
