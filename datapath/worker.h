@@ -42,8 +42,8 @@ void rg_worker_stop(struct rg_worker *w);            /* break off everything and
 bool rg_worker_has_ended(const struct rg_worker *w); /* atomic; the thread may be joined without waiting */
 void rg_worker_destroy(struct rg_worker *w);         /* joins the thread; NULL is fine */
 
-/* The supervisor's act on a hung worker: its listeners are shut down so that their queues migrate. The worker takes new
- * ones when it moves again. */
+/* The supervisor's act on a hung worker: its listeners are shut down so that their queues migrate. The worker
+ * listens on the same descriptors when it moves again. */
 void rg_worker_abandon_listeners(struct rg_worker *w);
 
 /* Test switch, only in builds with RG_DEBUG_SWITCHES: the loop sleeps once, outside the kernel's wait. */
