@@ -6,7 +6,9 @@
 
 #define LINGER_MS    5000 /* how long a client may go on sending after our last byte */
 #define ANNOUNCED_MS 1000 /* ... when all that may come is what it sent before it read that the connection ends */
-#define SHED_HEADS   8    /* connections closed in a turn when buffers run short */
+/* Thrown away of what such a client sends; what the queues of two kernels hold when it reads our answer is less. */
+#define LINGER_BYTES (16u << 20)
+#define SHED_HEADS   8 /* connections closed in a turn when buffers run short */
 
 /* Open client connections of the whole process, for limits.connections; touched once per connection. */
 static uint32_t open_clients;
@@ -42,6 +44,8 @@ static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state st
         rg_list_append(&w->idle, &c->idle);
     } else if (state == RG_CONN_HEAD) {
         rg_list_append(&w->heads, &c->idle);
+    } else if (state == RG_CONN_LINGER) {
+        rg_list_append(&w->lingering, &c->idle);
     }
 }
 
@@ -65,7 +69,7 @@ static bool admit(struct rg_worker *w)
     if (__atomic_load_n(&open_clients, __ATOMIC_RELAXED) < most)
         return true;
     /* The place comes free when the shed connection has closed; this one may be over the limit for that moment. */
-    return rg_conn_shed_idle(w);
+    return rg_conn_shed(w);
 }
 
 static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
@@ -192,6 +196,7 @@ static void linger(struct rg_worker *w, struct rg_conn *c, uint16_t ms)
 {
     become(w, c, RG_CONN_LINGER);
     c->linger_ms = ms;
+    c->linger_bytes = 0;
     rg_input_clear(&c->sock.in);
     rg_socket_shut_write(w, &c->sock);
     rg_socket_want(w, &c->sock, RG_RECV_MULTI);
@@ -226,8 +231,14 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
 
 static void discard(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event)
 {
+    bool over = event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE;
+    c->linger_bytes += c->sock.in.bytes;
     rg_input_clear(&c->sock.in);
-    if (event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
+    if (!over && c->linger_bytes > LINGER_BYTES) {
+        rg_metric_add(w->metrics, RG_M_CONNECTIONS_LINGER_CUT, 1);
+        over = true;
+    }
+    if (over)
         close_conn(w, c, false);
     else
         rg_socket_want(w, &c->sock, RG_RECV_MULTI);
@@ -316,12 +327,26 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
 
 /* ---- from outside ---- */
 
-bool rg_conn_shed_idle(struct rg_worker *w)
+/* Those of this turn are spared: a last response has just left, a request may be there and nobody has looked. */
+static struct rg_conn *least_missed(struct rg_worker *w)
 {
-    if (rg_list_empty(&w->idle))
-        return false;
-    struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
-    if (c->head_us == w->now_us) /* of this turn: its request may be there, nobody has looked */
+    if (!rg_list_empty(&w->lingering)) {
+        struct rg_conn *c = RG_CONTAINER(w->lingering.next, struct rg_conn, idle);
+        if (c->since_ms != w->now_ms)
+            return c;
+    }
+    if (!rg_list_empty(&w->idle)) {
+        struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
+        if (c->head_us != w->now_us)
+            return c;
+    }
+    return NULL;
+}
+
+bool rg_conn_shed(struct rg_worker *w)
+{
+    struct rg_conn *c = least_missed(w);
+    if (!c)
         return false;
     rg_metric_add(w->metrics, RG_M_CONNECTIONS_SHED, 1);
     close_conn(w, c, false);

@@ -25,13 +25,14 @@ struct rg_conn {
     struct rg_socket sock;
     struct rg_timer timer;
     struct rg_list all;  /* worker->clients */
-    struct rg_list idle; /* worker->idle while RG_CONN_IDLE, worker->heads while RG_CONN_HEAD */
+    struct rg_list idle; /* worker->idle, worker->heads or worker->lingering, in the states of these names */
     struct rg_exchange *exchange;
     struct rg_h1_resume resume;
     uint64_t since_ms; /* when the present state began */
     uint64_t head_us;  /* first byte of the present request; while idle: since when, told turn from turn */
     uint16_t peer_port, listener_port;
-    uint16_t linger_ms; /* while RG_CONN_LINGER: for how long at most */
+    uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
+    uint32_t linger_bytes; /* ... and what was thrown away so far */
     uint8_t state;
     bool uploads; /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
@@ -65,8 +66,9 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
 /* Looks at its time limits no later than in `ms`. */
 void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 
-/* Ends the connection that has been idle longest. false: none is idle since an earlier turn. */
-bool rg_conn_shed_idle(struct rg_worker *w);
+/* Ends the connection that is missed least: the one that has lingered longest, else been idle longest. false: none has
+ * since an earlier turn. */
+bool rg_conn_shed(struct rg_worker *w);
 /* Ends some connections whose heads have been coming longest: they hold buffers that others wait for. */
 void rg_conn_shed_heads(struct rg_worker *w);
 void rg_conn_drain_idle(struct rg_worker *w);

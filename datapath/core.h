@@ -21,8 +21,7 @@ enum rg_mail {
     RG_MAIL_SETTINGS = 1,
     RG_MAIL_DRAIN = 2,
     RG_MAIL_STOP = 4,
-    RG_MAIL_ABANDON = 8,
-    RG_MAIL_STALL = 16,
+    RG_MAIL_STALL = 8,
 };
 
 struct rg_worker {
@@ -34,7 +33,8 @@ struct rg_worker {
     struct rg_wheel wheel;
     struct rg_timer tick;   /* each second */
     struct rg_list dirty;   /* sockets with output to send this turn */
-    struct rg_list starved; /* sockets whose receive found no buffer */
+    struct rg_list starved; /* sockets whose receive found no buffer, the urgent first */
+    unsigned n_starved;
     struct rg_metrics *metrics;
     struct rg_steer_worker *steer;
     uint32_t exchange_check_ms; /* an exchange's time limits are looked at this often */
@@ -42,9 +42,10 @@ struct rg_worker {
     struct rg_bufs bufs;
     struct rg_pipes pipes;
     struct rg_pool conns, exchanges, upstream_conns;
-    struct rg_list clients; /* all client connections */
-    struct rg_list idle;    /* those between requests, the longest idle first */
-    struct rg_list heads;   /* those in the middle of a head, the slowest first */
+    struct rg_list clients;   /* all client connections */
+    struct rg_list idle;      /* those between requests, the longest idle first */
+    struct rg_list heads;     /* those in the middle of a head, the slowest first */
+    struct rg_list lingering; /* those that are over for us, the longest first */
     uint32_t n_clients, max_clients;
     struct rg_upstream upstream;
     struct rg_str replica_host; /* Host for requests that have none */

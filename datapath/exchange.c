@@ -76,7 +76,7 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_run(w, x);
         break;
     case RG_ACQUIRE_FAILED:
-        rg_exchange_fail(w, x, RG_REASON_OUT_OF_DESCRIPTORS);
+        rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         break;
     }
 }

@@ -17,6 +17,7 @@ static void accept_more(struct rg_worker *w, struct rg_listener *l)
     if (l->inflight & (1u << RG_OP_ACCEPT | 1u << RG_OP_CANCEL)) /* the cancel might hit the new one */
         return;
     l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_ACCEPT);
+    l->accepts = true;
     rg_ring_accept(w->ring, l->slot, l->fd);
 }
 
@@ -87,13 +88,15 @@ void rg_listener_drain(struct rg_worker *w, struct rg_listener *l)
     rg_sys_refuse_handshakes(l->fd);
     l->state = RG_LISTENER_REFUSING;
     l->short_of_fds = false;
+    /* An accept that is being cancelled may see nothing of what waits in the queue. */
+    l->accepts = l->inflight == 1u << RG_OP_ACCEPT;
     accept_more(w, l);
     rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
 }
 
 void rg_listener_timer(struct rg_worker *w, struct rg_listener *l)
 {
-    if (l->state == RG_LISTENER_REFUSING && !l->short_of_fds) {
+    if (l->state == RG_LISTENER_REFUSING && !l->short_of_fds && l->accepts) {
         rg_listener_close(w, l);
         return;
     }
@@ -108,6 +111,13 @@ static bool is_shortage(int err)
     return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
 }
 
+/* Nobody has to wait when none has come: an accept is refused a descriptor before it looks. */
+static RG_COLD void count_shortage(struct rg_worker *w, const struct rg_listener *l, int err)
+{
+    if ((err == EMFILE || err == ENFILE) && rg_sys_has_waiting(l->fd))
+        rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
+}
+
 static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, int err)
 {
     /* Shut down by the supervisor while this worker hung: its queue has moved to others, and now it takes part again.
@@ -118,32 +128,62 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
     }
     rg_metric_add(w->metrics, RG_M_ACCEPT_FAILED, 1);
     l->short_of_fds = is_shortage(err);
-    if (err == EMFILE || err == ENFILE)
-        rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
+    count_shortage(w, l, err);
     if (l->short_of_fds) {
         rg_upstream_close_idle(w); /* these cost nobody anything */
         rg_pipes_close_kept(w);
-        for (unsigned i = 0; i < SHED && rg_conn_shed_idle(w); i++)
+        for (unsigned i = 0; i < SHED && rg_conn_shed(w); i++)
             ;
     }
     if (l->state == RG_LISTENER_OPEN || l->short_of_fds)
         rg_timer_start(&w->wheel, &l->timer, w->now_ms + RETRY_MS);
 }
 
+static void serve(struct rg_worker *w, struct rg_listener *l, int fd)
+{
+    rg_conn_accept(w, fd, l->port);
+    if (l->state == RG_LISTENER_REFUSING)
+        rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
+}
+
 /*
  * An accept is bound by the limit that held when it was armed: this one was armed while the control thread had lifted
- * it. It is armed again under the limit that is meant for us.
+ * it, and took a number that is kept. A client without the lift would have waited in the queue: it is served on a lower
+ * number when one has come free. The accept is armed again under the limit that is meant for us.
  */
 static RG_COLD void give_back(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
 {
-    rg_conn_turn_away(w, c->res);
-    if (!c->more) {
-        if (l->state != RG_LISTENER_CLOSING)
-            accept_failed(w, l, EMFILE);
+    int fd = rg_sys_renumber(c->res);
+    bool served = rg_worker_may_hold(w, fd);
+    if (served) {
+        serve(w, l, fd);
+    } else {
+        rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
+        rg_conn_turn_away(w, fd);
+    }
+    if (l->state == RG_LISTENER_CLOSING)
+        return;
+    if (!c->more && served) {
+        accept_more(w, l);
+    } else if (!c->more) {
+        accept_failed(w, l, EMFILE);
     } else if (!(l->inflight & 1u << RG_OP_CANCEL)) {
         l->inflight = (uint16_t)(l->inflight | 1u << RG_OP_CANCEL);
+        l->pause = !served;
         rg_ring_cancel(w->ring, l->slot, RG_OP_ACCEPT);
+    } else {
+        l->pause = l->pause || !served;
     }
+}
+
+/* give_back cancelled it. */
+static void accept_cancelled(struct rg_worker *w, struct rg_listener *l)
+{
+    if (l->pause)
+        accept_failed(w, l, EMFILE);
+    else
+        accept_more(w, l);
+    l->pause = false;
 }
 
 static void complete_accept(struct rg_worker *w, struct rg_listener *l, const struct rg_completion *c)
@@ -153,16 +193,17 @@ static void complete_accept(struct rg_worker *w, struct rg_listener *l, const st
     if (RG_UNLIKELY(c->res >= 0 && !rg_worker_may_hold(w, c->res))) {
         give_back(w, l, c);
     } else if (c->res >= 0) {
-        rg_conn_accept(w, c->res, l->port);
-        if (l->state == RG_LISTENER_REFUSING)
-            rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
+        serve(w, l, c->res);
         if (!c->more && l->state != RG_LISTENER_CLOSING)
             accept_more(w, l);
     } else if (c->res == -ECONNABORTED || c->res == -EINTR || c->res == -EAGAIN) {
         if (!c->more && l->state != RG_LISTENER_CLOSING)
             accept_more(w, l);
     } else if (l->state != RG_LISTENER_CLOSING) {
-        accept_failed(w, l, c->res == -ECANCELED ? EMFILE : -c->res); /* give_back cancelled it */
+        if (c->res == -ECANCELED)
+            accept_cancelled(w, l);
+        else
+            accept_failed(w, l, -c->res);
     }
 }
 
@@ -172,7 +213,9 @@ void rg_listener_complete(struct rg_worker *w, struct rg_listener *l, const stru
         complete_accept(w, l, c);
     } else {
         l->inflight = (uint16_t)(l->inflight & ~(1u << c->op));
-        if (c->op == RG_OP_CANCEL && l->state <= RG_LISTENER_REFUSING && !rg_timer_is_running(&l->timer))
+        /* In a drain the timer runs for another reason: it must not keep the last of the queue waiting. */
+        bool waits = l->state == RG_LISTENER_REFUSING ? l->short_of_fds : rg_timer_is_running(&l->timer);
+        if (c->op == RG_OP_CANCEL && l->state <= RG_LISTENER_REFUSING && !waits)
             accept_more(w, l);
         if (c->op == RG_OP_CLOSE) {
             l->state = RG_LISTENER_CLOSED;

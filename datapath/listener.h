@@ -1,7 +1,7 @@
 /*
  * A worker's own listening socket: multishot accept, which pauses and resumes by itself when descriptors run short.
- * Lifetime: embedded in the worker; ended by rg_listener_close (drain) or rg_listener_abandon (hung worker).
- * Thread: the worker's, but for rg_listener_abandon.
+ * Lifetime: embedded in the worker; ended by rg_listener_close, at once or at the end of a drain.
+ * Thread: the worker's.
  */
 #ifndef RG_LISTENER_H
 #define RG_LISTENER_H
@@ -22,6 +22,8 @@ struct rg_listener {
     uint8_t state;
     uint16_t inflight;
     bool short_of_fds; /* the last accept failed for want of descriptors or memory: connections wait in the queue */
+    bool accepts;      /* while REFUSING: an accept has looked at the queue since the drain began */
+    bool pause;        /* the accept that is being cancelled found no descriptor: no other at once */
     bool borrowed;     /* others hold the socket too: it goes on without us */
 };
 

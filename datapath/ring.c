@@ -14,11 +14,11 @@
 
 #include "datapath/base/log.h"
 #include "datapath/base/metric.h"
+#include "datapath/provide.h"
 
 #define SUBMISSIONS     1024u
 #define COMPLETIONS     8192u
-#define PROVIDED        1024u /* most blocks that the kernel may fill before the next turn */
-#define PROVIDED_LEAST  64u
+#define PROVIDED        RG_PROVIDED_MAX
 #define PROVIDED_GROUP  0
 #define GENERATION_MASK 0xffffffu
 #define SLOTS_MAX       (1u << 20)
@@ -35,11 +35,9 @@ struct rg_ring {
     struct rg_buf *blocks[PROVIDED]; /* by buffer id; NULL: taken, to be replaced */
     uint16_t empty[PROVIDED];        /* ids without a block */
     unsigned n_empty;
-    /* The kernel goes round all blocks it was given, so more than needed cost cache misses: */
-    unsigned provided_wanted;          /* blocks it gets, twice what a turn took lately */
-    bool at_limit;                     /* the last turn could not provide all of them */
-    unsigned taken;                    /* in this turn */
-    unsigned taken_most, taken_before; /* most in a turn since the last rg_ring_tick, and between the two before */
+    bool at_limit; /* the last rg_ring_provide got fewer blocks than it wanted */
+    struct rg_provide provide;
+    unsigned taken; /* blocks, in this turn */
     struct slot *slots;
     uint32_t n_slots, free_slot;
     struct rg_bufs *bufs;
@@ -78,10 +76,10 @@ static int provide_setup(struct rg_ring *ring)
     ring->provided = io_uring_setup_buf_ring(&ring->uring, PROVIDED, PROVIDED_GROUP, 0, &err);
     if (!ring->provided)
         return err;
-    ring->provided_wanted = PROVIDED_LEAST;
+    rg_provide_init(&ring->provide, rg_provide_most(ring->bufs->limit));
     for (unsigned i = 0; i < PROVIDED; i++)
         ring->empty[ring->n_empty++] = (uint16_t)(PROVIDED - 1 - i);
-    rg_ring_provide(ring);
+    rg_ring_provide(ring, 0);
     return 0;
 }
 
@@ -358,26 +356,17 @@ bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret)
     return false;
 }
 
-/* Twice the most that a turn took; a turn that took all would have taken more. */
-static void follow_need(struct rg_ring *ring)
-{
-    if (ring->taken > ring->taken_most)
-        ring->taken_most = ring->taken;
-    if (2 * ring->taken > ring->provided_wanted)
-        ring->provided_wanted = 2 * ring->taken < PROVIDED ? 2 * ring->taken : PROVIDED;
-    ring->taken = 0;
-}
-
-void rg_ring_provide(struct rg_ring *ring)
+void rg_ring_provide(struct rg_ring *ring, unsigned in_line)
 {
     int mask = io_uring_buf_ring_mask(PROVIDED);
     int added = 0;
 
     ring->at_limit = false;
-    if (ring->taken == 0 && PROVIDED - ring->n_empty >= ring->provided_wanted)
+    if (ring->taken == 0 && in_line == 0 && rg_ring_blocks(ring) >= ring->provide.wanted)
         return;
-    follow_need(ring);
-    while (PROVIDED - ring->n_empty < ring->provided_wanted) {
+    rg_provide_follow(&ring->provide, ring->taken, in_line, rg_provide_most(ring->bufs->limit));
+    ring->taken = 0;
+    while (rg_ring_blocks(ring) < ring->provide.wanted) {
         struct rg_buf *b = rg_buf_get_spare(ring->bufs);
         ring->at_limit = !b;
         if (!b)
@@ -391,14 +380,15 @@ void rg_ring_provide(struct rg_ring *ring)
 
 void rg_ring_tick(struct rg_ring *ring)
 {
-    unsigned most = ring->taken_most > ring->taken_before ? ring->taken_most : ring->taken_before;
-
-    ring->provided_wanted = 2 * most < PROVIDED_LEAST ? PROVIDED_LEAST : 2 * most < PROVIDED ? 2 * most : PROVIDED;
-    ring->taken_before = ring->taken_most;
-    ring->taken_most = 0;
+    rg_provide_tick(&ring->provide, rg_provide_most(ring->bufs->limit));
 }
 
-bool rg_ring_has_buffers(const struct rg_ring *ring)
+unsigned rg_ring_blocks(const struct rg_ring *ring)
 {
-    return ring->n_empty < PROVIDED;
+    return PROVIDED - ring->n_empty;
+}
+
+bool rg_ring_at_limit(const struct rg_ring *ring)
+{
+    return ring->at_limit;
 }

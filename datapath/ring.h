@@ -75,10 +75,11 @@ void rg_ring_read_event(struct rg_ring *ring, struct rg_slot slot, int fd, uint6
 void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms);
 /* The next completion; false: none is left. Stale ones are counted and dropped here. */
 bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret);
-/* Puts fresh blocks where received ones were taken. Once a turn. */
-void rg_ring_provide(struct rg_ring *ring);
+/* Puts fresh blocks where received ones were taken, so that the receives that wait in line get some. Once a turn. */
+void rg_ring_provide(struct rg_ring *ring, unsigned in_line);
 /* Each second: the number of blocks provided follows what turns took in the last two. */
 void rg_ring_tick(struct rg_ring *ring);
-bool rg_ring_has_buffers(const struct rg_ring *ring);
+unsigned rg_ring_blocks(const struct rg_ring *ring); /* provided and not taken: so many receives can succeed */
+bool rg_ring_at_limit(const struct rg_ring *ring);   /* the last provide wanted more than memory allows */
 
 #endif

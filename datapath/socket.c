@@ -27,18 +27,35 @@ bool rg_socket_init(struct rg_worker *w, struct rg_socket *s, int fd, enum rg_sl
  * A block for one receive of this socket alone. Clients that hold all provided ones are waiting for the replica: if its
  * bytes had to wait for theirs, neither would ever come.
  */
-static struct rg_buf *own_block(struct rg_worker *w, const struct rg_socket *s, enum rg_recv_mode mode)
+static struct rg_buf *own_block(struct rg_worker *w, const struct rg_socket *s, enum rg_recv_mode mode, unsigned blocks)
 {
     struct rg_buf *b = mode == RG_RECV_BULK ? rg_buf_get_bulk(&w->bufs) : NULL;
-    if (!b && s->urgent && !rg_ring_has_buffers(w->ring))
+    if (!b && s->urgent && blocks == 0)
         b = rg_buf_get_small_urgent(&w->bufs);
     return b;
+}
+
+static void join_line(struct rg_worker *w, struct rg_socket *s)
+{
+    w->n_starved++;
+    if (s->urgent)
+        rg_list_prepend(&w->starved, &s->starved);
+    else
+        rg_list_append(&w->starved, &s->starved);
+}
+
+void rg_socket_leave_line(struct rg_worker *w, struct rg_socket *s)
+{
+    if (rg_list_empty(&s->starved))
+        return;
+    rg_list_remove(&s->starved);
+    w->n_starved--;
 }
 
 static void arm(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode)
 {
     if (!s->bulk)
-        s->bulk = own_block(w, s, mode);
+        s->bulk = own_block(w, s, mode, rg_ring_blocks(w->ring));
     if (s->bulk)
         mode = RG_RECV_BULK;
     else if (mode == RG_RECV_BULK)
@@ -46,7 +63,7 @@ static void arm(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode
     launch(s, RG_OP_RECV);
     s->armed = (uint8_t)mode;
     s->recv_cancelled = false;
-    rg_list_remove(&s->starved);
+    rg_socket_leave_line(w, s);
     if (s->bulk)
         rg_ring_recv_into(w->ring, s->slot, s->fd, s->bulk->data, s->bulk->cap);
     else if (mode == RG_RECV_MULTI)
@@ -103,7 +120,7 @@ static void send_now(struct rg_worker *w, struct rg_socket *s)
 void rg_socket_poll_in(struct rg_worker *w, struct rg_socket *s)
 {
     s->wanted = RG_RECV_NONE;
-    rg_list_remove(&s->starved);
+    rg_socket_leave_line(w, s);
     launch(s, RG_OP_POLL_IN);
     rg_ring_poll(w->ring, s->slot, s->fd, RG_OP_POLL_IN);
 }
@@ -156,7 +173,7 @@ void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset)
         return;
     s->state = RG_SOCKET_CLOSING;
     rg_list_remove(&s->dirty);
-    rg_list_remove(&s->starved);
+    rg_socket_leave_line(w, s);
     if (reset)
         rg_sys_reset_on_close(s->fd);
     close_step(w, s);
@@ -222,10 +239,8 @@ static enum rg_socket_event complete_recv(struct rg_worker *w, struct rg_socket 
     }
     if (c->res == -ENOBUFS) {
         rg_metric_add(w->metrics, RG_M_BUFFERS_EXHAUSTED, 1);
-        if (!c->more && s->urgent)
-            rg_list_prepend(&w->starved, &s->starved);
-        else if (!c->more)
-            rg_list_append(&w->starved, &s->starved);
+        if (!c->more)
+            join_line(w, s);
         return RG_SOCKET_NOTHING;
     }
     if (c->res == -ECANCELED || c->res == -EINTR || c->res == -EAGAIN)
@@ -292,6 +307,33 @@ enum rg_socket_event rg_socket_complete(struct rg_worker *w, struct rg_socket *s
     return event;
 }
 
+/* At most as many as there are blocks: more would come back empty-handed, and turn after turn the whole line with them.
+ */
+static void serve_line(struct rg_worker *w)
+{
+    unsigned blocks = rg_ring_blocks(w->ring);
+    while (!rg_list_empty(&w->starved)) {
+        struct rg_socket *s = RG_CONTAINER(w->starved.next, struct rg_socket, starved);
+        enum rg_recv_mode wanted = rg_socket_in_flight(s, RG_OP_RECV) ? RG_RECV_NONE : (enum rg_recv_mode)s->wanted;
+        if (wanted == RG_RECV_NONE) {
+            rg_socket_leave_line(w, s);
+            continue;
+        }
+        if (!s->bulk)
+            s->bulk = own_block(w, s, wanted, blocks);
+        if (!s->bulk && blocks == 0)
+            break;
+        if (!s->bulk)
+            blocks--;
+        arm(w, s, wanted);
+    }
+}
+
+bool rg_socket_line_moves(const struct rg_worker *w)
+{
+    return !rg_list_empty(&w->starved) && rg_ring_blocks(w->ring) > 0;
+}
+
 void rg_socket_flush_all(struct rg_worker *w)
 {
     while (!rg_list_empty(&w->dirty)) {
@@ -299,15 +341,5 @@ void rg_socket_flush_all(struct rg_worker *w)
         rg_list_remove(&s->dirty);
         send_now(w, s);
     }
-    while (!rg_list_empty(&w->starved)) {
-        struct rg_socket *s = RG_CONTAINER(w->starved.next, struct rg_socket, starved);
-        enum rg_recv_mode wanted = rg_socket_in_flight(s, RG_OP_RECV) ? RG_RECV_NONE : (enum rg_recv_mode)s->wanted;
-        if (wanted != RG_RECV_NONE && !s->bulk)
-            s->bulk = own_block(w, s, wanted);
-        if (wanted != RG_RECV_NONE && !s->bulk && !rg_ring_has_buffers(w->ring))
-            break;
-        rg_list_remove(&s->starved);
-        if (wanted != RG_RECV_NONE)
-            arm(w, s, wanted);
-    }
+    serve_line(w);
 }

@@ -88,7 +88,11 @@ void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset);
 /* Delivers a completion: clears the bit, stores the result, says what happened. */
 enum rg_socket_event rg_socket_complete(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c);
 
-/* End of turn: sends what was queued; arms receives that had found no buffer. */
+/* End of turn: sends what was queued; arms receives that had found no buffer, as many as there are blocks. */
 void rg_socket_flush_all(struct rg_worker *w);
+/* Some are in line still, and blocks may be left: those that were armed need not have used them. */
+bool rg_socket_line_moves(const struct rg_worker *w);
+/* It waits for a block no longer; what is wanted of it is as before. */
+void rg_socket_leave_line(struct rg_worker *w, struct rg_socket *s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -168,6 +169,21 @@ int64_t rg_sys_splice(int from, int to, uint64_t n)
     return r < 0 ? -errno : r;
 }
 
+int rg_sys_renumber(int fd)
+{
+    int lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (lower < 0)
+        return fd;
+    close(fd);
+    return lower;
+}
+
+bool rg_sys_has_waiting(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
+}
+
 void rg_sys_close(int fd)
 {
     close(fd);
@@ -177,7 +193,7 @@ int rg_sys_accept(int listener)
 {
     int fd;
     do
-        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
     return fd < 0 ? -errno : fd;
 }

@@ -40,6 +40,9 @@ int rg_sys_pipe(int *ret_out, int *ret_in, uint32_t *ret_capacity, uint32_t leas
  */
 int64_t rg_sys_splice(int from, int to, uint64_t n);
 
+/* The same socket under the lowest number that is free; fd itself when none is. */
+int rg_sys_renumber(int fd);
+bool rg_sys_has_waiting(int fd); /* of a listening socket: a client is in its queue */
 void rg_sys_close(int fd);       /* of a connection that no ring has seen */
 bool rg_sys_shares_port(int fd); /* SO_REUSEPORT: one of a group, with a queue of its own */
 

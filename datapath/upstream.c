@@ -80,27 +80,31 @@ static int open_socket(struct rg_worker *w)
     }
     if (fd == -EMFILE || fd == -ENFILE) {
         rg_metric_add(w->metrics, RG_M_DESCRIPTORS_EXHAUSTED, 1);
-        rg_conn_shed_idle(w);
+        rg_conn_shed(w);
     }
     return fd;
+}
+
+/* A kept one that can't be used must not take the place of one that can. */
+static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x, bool no_descriptor)
+{
+    struct rg_upstream *u = &w->upstream;
+    if (!rg_list_empty(&u->idle))
+        end(w, RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle));
+    u->no_descriptor = no_descriptor;
+    rg_list_append(&u->waiting, &x->waiting);
+    return RG_ACQUIRE_WAIT;
 }
 
 static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_upstream *u = &w->upstream;
     uint32_t most = w->settings->replica_connections;
-    if (most > 0 && u->open >= most) {
-        /* A kept one that can't be used must not take the place of one that can. */
-        if (!rg_list_empty(&u->idle))
-            end(w, RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle));
-        rg_list_append(&u->waiting, &x->waiting);
-        return RG_ACQUIRE_WAIT;
-    }
+    if (most > 0 && u->open >= most)
+        return wait_in_line(w, x, false);
     int fd = open_socket(w);
-    if (fd == -EMFILE || fd == -ENFILE) {
-        rg_list_append(&u->waiting, &x->waiting);
-        return RG_ACQUIRE_WAIT;
-    }
+    if (fd == -EMFILE || fd == -ENFILE)
+        return wait_in_line(w, x, true);
     if (fd < 0)
         return RG_ACQUIRE_FAILED;
     struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
@@ -133,7 +137,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
     uc->exchange = x;
     uc->requests++;
     uc->sock.urgent = true;
-    rg_list_remove(&uc->sock.starved); /* asks again, by the reserve */
+    rg_socket_leave_line(w, &uc->sock); /* asks again, by the reserve */
     x->up = uc;
     publish(w);
     rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
@@ -200,7 +204,7 @@ void rg_upstream_tick(struct rg_worker *w)
             break;
         end(w, uc);
     }
-    rg_upstream_serve_waiting(w); /* those who wait for a descriptor have nobody else to call them */
+    rg_upstream_serve_all_waiting(w); /* descriptors may have come free elsewhere, and nobody else tells */
 }
 
 /* ---- events ---- */

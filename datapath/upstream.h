@@ -32,6 +32,7 @@ struct rg_upstream {
     struct rg_list idle; /* the most recently used first */
     struct rg_list all;
     struct rg_list waiting; /* exchanges, the longest waiting first */
+    bool no_descriptor;     /* the last that had to wait did so for want of a descriptor, not for replica.connections */
 };
 
 void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings);
@@ -39,10 +40,10 @@ void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
 void rg_upstream_configure(struct rg_worker *w);
 
 enum rg_acquire {
-    RG_ACQUIRE_KEPT, /* connected, ready to write */
-    RG_ACQUIRE_NEW,  /* connecting; rg_exchange_connected tells the end */
-    RG_ACQUIRE_WAIT, /* none may be opened now; the exchange waits in line and is told */
-    RG_ACQUIRE_FAILED
+    RG_ACQUIRE_KEPT,  /* connected, ready to write */
+    RG_ACQUIRE_NEW,   /* connecting; rg_exchange_connected tells the end */
+    RG_ACQUIRE_WAIT,  /* none may be opened now; the exchange waits in line and is told */
+    RG_ACQUIRE_FAILED /* for want of memory or of a slot */
 };
 
 /* fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
@@ -51,7 +52,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
 void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *u, bool keep);
 /* A descriptor or a connection came free: the exchange that has waited longest tries again. */
 void rg_upstream_serve_waiting(struct rg_worker *w);
-/* The limit may have changed: they try again, until one must wait. */
+/* The limit may have changed, descriptors may have come free: they try again, until one must wait. */
 void rg_upstream_serve_all_waiting(struct rg_worker *w);
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *u, const struct rg_completion *c);
 /* Each second: closes what was idle for too long. */

@@ -204,7 +204,8 @@ static void dispatch(struct rg_worker *w, const struct rg_completion *c)
 static void turn(struct rg_worker *w)
 {
     struct rg_completion c;
-    uint64_t wait_ms = rg_wheel_next(&w->wheel, w->now_ms);
+    /* Nothing may happen to those that were armed from the line, and the next ones in it could be served. */
+    uint64_t wait_ms = rg_socket_line_moves(w) ? 0 : rg_wheel_next(&w->wheel, w->now_ms);
     __atomic_store_n(&w->steer->busy_since, 0, __ATOMIC_RELAXED);
     rg_ring_enter(w->ring, wait_ms);
     read_clock(w);
@@ -213,9 +214,9 @@ static void turn(struct rg_worker *w)
     rg_wheel_run(&w->wheel, w->now_ms, timer_fired, w);
     if (__atomic_load_n(&w->mail, __ATOMIC_RELAXED))
         read_mail(w);
-    rg_ring_provide(w->ring);
+    rg_ring_provide(w->ring, w->n_starved);
     rg_socket_flush_all(w);
-    if (RG_UNLIKELY(!rg_list_empty(&w->starved)))
+    if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring)))
         rg_conn_shed_heads(w);
 }
 
@@ -324,6 +325,7 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_list_init(&w->clients);
     rg_list_init(&w->idle);
     rg_list_init(&w->heads);
+    rg_list_init(&w->lingering);
     rg_timer_init(&w->tick);
     rg_bufs_init(&w->bufs, init->settings->buffer_bytes);
     rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);

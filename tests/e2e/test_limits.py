@@ -105,6 +105,47 @@ def test_short_of_descriptors_with_busy_clients(programs):
     assert gateway.process.cpu_share(0.3) < 0.2
 
 
+def test_lingering_connections_make_room(programs):
+    """Clients that were refused and stay held all descriptors for five seconds: they could not be shed."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, preexec=nofile_limit(60))
+    idle = Client(gateway.address)
+    assert idle.request(req(method="GET")).status == 200
+    refused = []
+    for _ in range(70):
+        refused.append(Client(gateway.address))
+        refused[-1].send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n")
+        assert refused[-1].response().status == 400
+        time.sleep(0.005)  # one whose answer has just left is spared
+    assert gateway.metrics().get("ringgate_connections_shed_total") > 0
+    start = time.monotonic()
+    assert get(gateway.address).status == 200
+    assert time.monotonic() - start < env.at_most(1)
+    # They come first: the idle one is still there.
+    assert idle.request(req(method="GET")).status == 200
+    idle.close()
+    close_all(refused)
+    settle(gateway)
+
+
+def test_what_comes_after_a_refusal_has_a_limit(programs):
+    """For five seconds a refused client could send as much as the line carried, and all of it was read."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"limits": {"body_bytes": "1MiB"}})
+    piece, sent = b"x" * (1 << 20), 0
+    with Client(gateway.address, timeout=4) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n")
+        with pytest.raises(OSError):
+            while sent < 1 << 30:
+                c.sock.sendall(piece)
+                sent += len(piece)
+    # The limit, and what the queues of both kernels hold.
+    assert 16 << 20 <= sent < 64 << 20
+    assert gateway.metrics().get("ringgate_connections_linger_cut_total") == 1
+    assert 16 << 20 <= gateway.metrics().get("ringgate_client_received_bytes_total") < 20 << 20
+    settle(gateway)
+
+
 def test_limit_of_connections(programs):
     """At limits.connections idle ones make room; with none idle the new one is closed at once, and counted."""
     release = threading.Event()

@@ -21,9 +21,14 @@ struct sim_script {
     const char *replica; /* bytes that the replica sends after it got a request */
     bool replica_closes; /* ... and then ends the connection */
     unsigned clients;
+    bool one_by_one;       /* a client comes when nothing else is left to happen */
     bool in_halves;        /* what is long comes in parts, unless chosen otherwise */
     uint32_t splice_bytes; /* as in the settings */
     uint32_t descriptors;  /* as in the settings; 0: none is kept */
+    bool freed_late;       /* clients get high numbers; lower ones have come free when they are looked at */
+    unsigned blocks;       /* memory for so many received blocks, the provided ones included; 0: enough */
+    unsigned naps;         /* so often time passes when nothing is left to happen, until the worker's next timer */
+    unsigned no_sockets;   /* before so many naps no descriptor is left for a connection to the replica */
     unsigned prefix;       /* steps before choices begin */
     unsigned depth;        /* choices */
     bool stop_at_choices;  /* the worker is told to stop when choices begin */
@@ -43,6 +48,9 @@ bool sim_next_run(struct sim_choices *choices);
 
 struct sim_result {
     unsigned accepted, requests_at_replica, responses_at_clients, steps;
+    unsigned empty_handed; /* receives that found no block */
+    unsigned unheard;      /* clients without a receive when nothing was left to happen */
+    uint64_t shed_heads;
     uint64_t spliced;
     bool ran_out; /* the run was shorter than its prefix: no choice was taken */
 };
@@ -51,6 +59,8 @@ struct sim_result sim_result(void);
 /* For sim_sys.c */
 uint64_t sim_now_ns(void);
 int sim_open_upstream(void);
+int sim_renumber(int fd);
+bool sim_has_waiting(int fd);
 void sim_close(int fd);
 int sim_open_pipe(void);
 int64_t sim_splice(int from, int to, uint64_t n);

@@ -23,6 +23,7 @@ enum fd_kind { FD_UNUSED, FD_LISTENER, FD_CLIENT, FD_UPSTREAM, FD_PIPE, FD_HALF_
 
 struct op {
     bool used, cancelled;
+    bool no_block; /* there was none when it was submitted */
     struct rg_slot slot;
     enum rg_op op;
     enum how how;
@@ -68,7 +69,8 @@ static struct {
     struct slot slots[SLOTS_MAX];
     unsigned n_slots, chosen;
     uint64_t now_ns;
-    unsigned clients_left, naps;
+    unsigned clients_left, jumps, naps;
+    unsigned blocks; /* provided and not taken; with script.blocks */
     bool stop_posted, wake_due;
 } sim;
 
@@ -80,6 +82,7 @@ void sim_begin(const struct sim_script *script, struct sim_choices *choices)
     sim.script = *script;
     sim.choices = choices;
     sim.clients_left = script->clients;
+    sim.blocks = script->blocks;
     sim.now_ns = 1000000000000ull;
     sim.fds[0].kind = FD_LISTENER;
 }
@@ -125,9 +128,9 @@ static struct fd *fd_of(int fd)
     return &sim.fds[fd - SIM_FIRST_FD];
 }
 
-static int fd_open(enum fd_kind kind, const char *data)
+static int fd_open_from(int first, enum fd_kind kind, const char *data)
 {
-    for (int i = 1; i < FDS_MAX; i++) {
+    for (int i = first; i < FDS_MAX; i++) {
         if (sim.fds[i].kind == FD_UNUSED) {
             sim.fds[i] = (struct fd){.kind = kind, .data = data};
             return SIM_FIRST_FD + i;
@@ -136,9 +139,26 @@ static int fd_open(enum fd_kind kind, const char *data)
     abort();
 }
 
+static int fd_open(enum fd_kind kind, const char *data)
+{
+    return fd_open_from(1, kind, data);
+}
+
 int sim_open_upstream(void)
 {
-    return fd_open(FD_UPSTREAM, "");
+    return sim.naps < sim.script.no_sockets ? -EMFILE : fd_open(FD_UPSTREAM, "");
+}
+
+int sim_renumber(int fd)
+{
+    int copy = fd_open(fd_of(fd)->kind, fd_of(fd)->data);
+    sim_close(fd);
+    return copy;
+}
+
+bool sim_has_waiting(int fd)
+{
+    return fd_of(fd)->kind == FD_LISTENER && sim.clients_left > 0;
 }
 
 /* One descriptor stands for both ends. */
@@ -175,6 +195,11 @@ void rg_ring_slot_put(struct rg_ring *ring, struct rg_slot slot)
 
 /* ---- operations ---- */
 
+static bool has_block(void)
+{
+    return sim.script.blocks == 0 || sim.blocks > 0;
+}
+
 static struct op *submit(struct rg_slot slot, enum rg_op op, int fd, enum how how)
 {
     RG_ASSERT(sim.slots[slot.index].owner);
@@ -185,7 +210,7 @@ static struct op *submit(struct rg_slot slot, enum rg_op op, int fd, enum how ho
             at = &sim.ops[i];
     }
     RG_ASSERT(at);
-    *at = (struct op){.used = true, .slot = slot, .op = op, .how = how, .fd = fd};
+    *at = (struct op){.used = true, .slot = slot, .op = op, .how = how, .fd = fd, .no_block = !has_block()};
     if (fd >= SIM_FIRST_FD)
         RG_ASSERT(fd_of(fd)->kind != FD_CLOSED && fd_of(fd)->kind != FD_UNUSED);
     return at;
@@ -298,6 +323,11 @@ static void recv_options(struct options *o, unsigned i)
     int32_t n = (int32_t)strlen(f->data);
     bool half_first = sim.script.in_halves && n > HALVED && !op->cancelled;
     bool cancel_first = sim.script.in_halves && op->cancelled;
+    /* The kernel looks for a block when it gets the receive, and when bytes come. */
+    if (op->how != INTO && (op->no_block || (n > 0 && !has_block()))) {
+        may(o, i, -ENOBUFS, true);
+        n = 0;
+    }
     if (cancel_first)
         may(o, i, -ECANCELED, true);
     if (half_first)
@@ -320,7 +350,7 @@ static void recv_faults(struct options *o, unsigned i)
     if (f->data[0] == '\0')
         may(o, i, 0, true);
     may(o, i, -ECONNRESET, true);
-    if (sim.ops[i].how != INTO)
+    if (sim.ops[i].how != INTO && sim.script.blocks == 0)
         may(o, i, -ENOBUFS, true);
 }
 
@@ -374,16 +404,26 @@ static void options_of(struct options *o, unsigned i, bool faults)
         may(o, i, 0, true);
         if (faults && op->op == RG_OP_CANCEL)
             may(o, i, -ENOENT, true);
+        if (faults && op->op == RG_OP_CANCEL)
+            may(o, i, -EALREADY, true);
     }
+}
+
+static bool comes_last(const struct op *op)
+{
+    return sim.script.one_by_one && op->op == RG_OP_ACCEPT;
 }
 
 static void all_options(struct options *o, bool faults)
 {
     o->n = 0;
     for (unsigned i = 0; i < OPS_MAX; i++)
-        if (sim.ops[i].used)
+        if (sim.ops[i].used && !comes_last(&sim.ops[i]))
             options_of(o, i, faults);
-    if (faults && sim.naps < 1)
+    for (unsigned i = 0; i < OPS_MAX; i++)
+        if (sim.ops[i].used && comes_last(&sim.ops[i]))
+            options_of(o, i, faults);
+    if (faults && sim.jumps < 1)
         may(o, (unsigned)-1, 0, false);
 }
 
@@ -456,7 +496,9 @@ static void take_data(struct op *op, struct fd *f, int32_t n, struct rg_completi
         done->res = (int32_t)len;
     } else {
         done->buf = rg_buf_get_spare(bufs);
-        RG_ASSERT(done->buf);
+        RG_ASSERT(done->buf && has_block());
+        if (sim.script.blocks > 0)
+            sim.blocks--;
         memcpy(done->buf->data, f->data, (size_t)n);
         done->buf->len = (uint32_t)n;
     }
@@ -484,11 +526,13 @@ static void perform(struct rg_ring *ring, const struct option *what)
     *done = (struct rg_completion){
         .owner = slot->owner, .kind = slot->kind, .op = op->op, .res = what->res, .more = !what->last};
     if (op->op == RG_OP_ACCEPT && what->res > 0) {
-        done->res = fd_open(FD_CLIENT, sim.script.client);
+        done->res = fd_open_from(sim.script.freed_late ? FDS_MAX / 2 : 1, FD_CLIENT, sim.script.client);
         sim.clients_left--;
         sim.result.accepted++;
     } else if (op->op == RG_OP_RECV && what->res > 0) {
         take_data(op, fd_of(op->fd), what->res, done, ring->bufs);
+    } else if (op->op == RG_OP_RECV && what->res == -ENOBUFS) {
+        sim.result.empty_handed++;
     } else if (op->op == RG_OP_SEND && what->res > 0) {
         sent(op, what->res);
     } else if (op->op == RG_OP_WAKE) {
@@ -509,26 +553,45 @@ static void stop_worker(void)
     rg_worker_stop(sim.worker);
 }
 
+/* Clients that nobody listens to: fine while one is answered, not when nothing is left to happen. */
+static unsigned count_unheard(void)
+{
+    unsigned n = 0;
+    for (int i = 0; i < FDS_MAX; i++)
+        n += sim.fds[i].kind == FD_CLIENT;
+    for (unsigned i = 0; i < OPS_MAX; i++)
+        n -= sim.ops[i].used && sim.ops[i].op == RG_OP_RECV && fd_of(sim.ops[i].fd)->kind == FD_CLIENT;
+    return n;
+}
+
 void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms)
 {
     struct options o;
-    (void)timeout_ms;
     RG_ASSERT(++sim.result.steps < STEPS_MAX); /* a turn that leads nowhere, again and again */
     sim.now_ns += 1000000;
     bool choosing = is_choosing();
     if (choosing && sim.script.stop_at_choices)
         stop_worker();
     all_options(&o, choosing);
+    if (o.n == 0 && timeout_ms == 0)
+        return;
+    if (o.n == 0 && sim.naps < sim.script.naps && timeout_ms != UINT64_MAX) {
+        sim.naps++;
+        sim.now_ns += timeout_ms * 1000000;
+        return;
+    }
     if (o.n == 0) {
         /* Nothing is left to happen by itself: the run is over. */
         sim.result.ran_out = sim.result.ran_out || sim.chosen == 0;
+        if (!sim.stop_posted)
+            sim.result.unheard = count_unheard();
         stop_worker();
         sim.now_ns += 100000000000ull;
         return;
     }
     const struct option *what = &o.list[choosing ? choose(o.n) : 0];
     if (what->op < 0) {
-        sim.naps++;
+        sim.jumps++;
         sim.now_ns += 80000000000ull;
         return;
     }
@@ -556,12 +619,16 @@ int rg_ring_create(struct rg_ring **ret, struct rg_bufs *bufs, struct rg_metrics
 
 void rg_ring_destroy(struct rg_ring *ring)
 {
+    sim.result.shed_heads = __atomic_load_n(&ring->metrics->refused[RG_REASON_OUT_OF_BUFFERS], __ATOMIC_RELAXED);
     free(ring);
 }
 
-void rg_ring_provide(struct rg_ring *ring)
+/* Blocks that are elsewhere, in heads and bodies, can't be provided. */
+void rg_ring_provide(struct rg_ring *ring, unsigned in_line)
 {
-    (void)ring;
+    (void)in_line;
+    while (ring->bufs->small.used + sim.blocks < sim.script.blocks)
+        sim.blocks++;
 }
 
 void rg_ring_tick(struct rg_ring *ring)
@@ -569,8 +636,14 @@ void rg_ring_tick(struct rg_ring *ring)
     (void)ring;
 }
 
-bool rg_ring_has_buffers(const struct rg_ring *ring)
+unsigned rg_ring_blocks(const struct rg_ring *ring)
 {
     (void)ring;
-    return true;
+    return sim.script.blocks > 0 ? sim.blocks : OPS_MAX;
+}
+
+bool rg_ring_at_limit(const struct rg_ring *ring)
+{
+    (void)ring;
+    return sim.blocks < sim.script.blocks;
 }

@@ -74,6 +74,16 @@ void rg_sys_connected(int fd)
     (void)fd;
 }
 
+int rg_sys_renumber(int fd)
+{
+    return sim_renumber(fd);
+}
+
+bool rg_sys_has_waiting(int fd)
+{
+    return sim_has_waiting(fd);
+}
+
 void rg_sys_close(int fd)
 {
     sim_close(fd);

@@ -115,15 +115,20 @@ static void usual_way(void **state)
     assert_int_equal(r.responses_at_clients, 1);
 }
 
-static void every_order(struct sim_script script)
+static void every_order_of(struct sim_script script, unsigned usual_depth)
 {
     const char *depth = getenv("RG_SIM_DEPTH");
-    unsigned d = depth ? (unsigned)atoi(depth) : 3;
+    unsigned d = depth ? (unsigned)atoi(depth) : usual_depth;
     unsigned runs = play_all(script, d);
     script.stop_at_choices = true;
     runs += play_all(script, d);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
+}
+
+static void every_order(struct sim_script script)
+{
+    every_order_of(script, 3);
 }
 
 static void get_with_length(void **state)
@@ -204,6 +209,71 @@ static void a_client_on_a_reserved_descriptor(void **state)
     every_order(script);
 }
 
+/* Without the lift it would have waited in the queue for a descriptor, and one has come free. */
+static void a_client_on_a_reserved_descriptor_moves_to_a_lower_one(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = GET,
+                                .replica = OK_LENGTH,
+                                .clients = 3,
+                                .prefix = 1000,
+                                .descriptors = SIM_FIRST_FD + 20,
+                                .freed_late = true};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.accepted, 3);
+    assert_int_equal(r.responses_at_clients, 3);
+    script.clients = 1;
+    every_order_of(script, 2);
+}
+
+/* Descriptors that came free elsewhere serve all who wait for one at the next tick, not one a second. */
+static void those_who_wait_for_a_descriptor_are_served_together(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = GET, .replica = "", .clients = 5, .one_by_one = true, .prefix = 1000, .naps = 2, .no_sockets = 1};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.requests_at_replica, 5);
+    script.no_sockets = 3; /* never */
+    choices = (struct sim_choices){0};
+    assert_int_equal(play(&script, &choices).requests_at_replica, 0);
+    script.clients = 1;
+    script.no_sockets = 1;
+    every_order_of(script, 2);
+}
+
+/* Two blocks for forty: each waits for its turn, and the whole line does not ask again and again. */
+static void receives_wait_in_line_for_blocks(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = GET, .replica = OK_LENGTH, .clients = 40, .prefix = 1000, .blocks = 2};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.responses_at_clients, 40);
+    assert_int_equal(r.shed_heads, 0);
+    assert_int_equal(r.unheard, 0); /* nor is one forgotten in it */
+    assert_in_range(r.empty_handed, 1, 4 * script.clients);
+    script.clients = 2;
+    script.blocks = 1;
+    every_order_of(script, 2);
+}
+
+/* The first to come hold all blocks with heads that don't end: they make room for the others. */
+static void heads_are_shed_for_those_in_line(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = "GET /a", .replica = "", .clients = 6, .prefix = 1000, .blocks = 2};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.accepted, 6);
+    assert_in_range(r.shed_heads, 4, 5);
+    script.clients = 2;
+    script.blocks = 1;
+    every_order_of(script, 2);
+}
+
 static void a_replica_connection_on_a_reserved_descriptor(void **state)
 {
     (void)state;
@@ -228,7 +298,11 @@ int main(void)
         cmocka_unit_test(request_through_a_pipe),
         cmocka_unit_test(refused),
         cmocka_unit_test(a_client_on_a_reserved_descriptor),
+        cmocka_unit_test(a_client_on_a_reserved_descriptor_moves_to_a_lower_one),
         cmocka_unit_test(a_replica_connection_on_a_reserved_descriptor),
+        cmocka_unit_test(those_who_wait_for_a_descriptor_are_served_together),
+        cmocka_unit_test(receives_wait_in_line_for_blocks),
+        cmocka_unit_test(heads_are_shed_for_those_in_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
