@@ -12,8 +12,9 @@
 
 struct rg_worker;
 
-#define RG_PIPES_MAX 32u /* per worker, used and kept: two descriptors each, and up to 512 KiB of the kernel's pages \
-                          */
+#define RG_PIPES_MAX                                                                                \
+    32u /* per worker, used and kept: two descriptors each, and up to 512 KiB of the kernel's pages \
+         */
 
 struct rg_pipe {
     int in, out; /* written to, read from */

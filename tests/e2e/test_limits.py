@@ -1,7 +1,6 @@
 """Short of descriptors, buffers, connections: the gateway keeps serving what it can, counts, and recovers by itself."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading

@@ -1,5 +1,6 @@
 """Large bodies go from socket to socket through a pipe: whole, in order, bounded, and never at the cost of others."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -189,7 +190,8 @@ def test_early_response_in_the_middle_of_an_upload(programs):
         sender.start()
         r = c.response()
         assert r.status == 403 and r.body == b"no" and r.says_close
-        c.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the gateway may have given up the rest of the upload by then
+            c.sock.shutdown(socket.SHUT_RDWR)
         sender.join()
     gateway.wait_metric(0, "ringgate_exchanges_open")
     gateway.wait_metric(0, "ringgate_connections_open")
