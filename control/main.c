@@ -52,7 +52,7 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
 {
     for (unsigned i = 1; i < s->n_listeners; i++) {
         for (unsigned j = 0; j < i; j++) {
-            const struct rg_address *a = &s->listeners[i], *earlier = &s->listeners[j];
+            const struct rg_address *a = &s->listeners[i].address, *earlier = &s->listeners[j].address;
             if (!rg_address_overlaps(a, earlier))
                 continue;
             fprintf(stderr, "%s: warning: %s: got %s, which the listener %s takes already: leave one of the two out\n",

@@ -47,6 +47,10 @@ struct rg_health_settings {
     bool enabled; /* false: health.path is "off", the replica counts as healthy until connects fail */
 };
 
+struct rg_listener_settings {
+    struct rg_address address; /* fixed for the life of the process; the rest may change on reload */
+};
+
 struct rg_settings {
     uint64_t generation;
     uint32_t descriptors; /* those of the datapath are numbered below this; 0: no reserve is kept above */
@@ -55,7 +59,7 @@ struct rg_settings {
     uint16_t workers;
     bool pin_workers;
     uint16_t n_listeners;
-    struct rg_address listeners[RG_LISTENERS_MAX];
+    struct rg_listener_settings listeners[RG_LISTENERS_MAX];
     uint32_t backlog;
     uint8_t steering; /* enum rg_steering_mode */
     struct rg_address admin;

@@ -387,7 +387,7 @@ int rg_listen_open(struct rg_listen_set *set, const struct rg_settings *s, bool 
     struct patience patience = {.until_ms = rg_now_ms() + WAIT_MS};
     *set = (struct rg_listen_set){.n = s->n_listeners, .workers = s->workers};
     for (uint16_t i = 0; i < set->n; i++) {
-        set->sockets[i].address = s->listeners[i];
+        set->sockets[i].address = s->listeners[i].address;
         for (unsigned w = 0; w < RG_WORKERS_MAX; w++)
             set->sockets[i].fds[w] = -1;
     }

@@ -18,7 +18,8 @@ struct load {
     const struct rg_flags *flags;
     FILE *(*open_file)(const char *path);
     struct rg_settings settings;
-    struct rg_conf_tree *tree; /* NULL: no file */
+    struct rg_listener_settings plain_listeners[RG_LISTENERS_MAX]; /* as they are by default */
+    struct rg_conf_tree *tree;                                     /* NULL: no file */
     struct rg_conf_errors errors;
 };
 
@@ -113,12 +114,14 @@ static void decode_flag(struct load *l, const char *flag, const char *path, cons
         rg_conf_decode_flag(o, flag, text, &l->settings, &l->errors);
 }
 
+/* In the place of the file's listeners, and of all that the file says of them. */
 static void decode_listen_flags(struct load *l)
 {
     const struct rg_conf_option *o = rg_conf_option_of(&rg_options_table, "listeners[].address");
     RG_ASSERT(o);
     if (l->flags->n_listen == 0)
         return;
+    memcpy(l->settings.listeners, l->plain_listeners, sizeof(l->settings.listeners));
     for (size_t i = 0; i < l->flags->n_listen; i++)
         rg_conf_decode_flag(o, "--listen", l->flags->listen[i],
                             (char *)&l->settings + i * sizeof(l->settings.listeners[0]), &l->errors);
@@ -183,13 +186,14 @@ static void check_listeners(struct load *l)
     bool from_flags = l->flags->n_listen > 0;
     if (s->n_listeners == 0) {
         struct rg_address_error why;
-        RG_ASSERT(rg_address_parse(RG_STR("[::]:80"), RG_ADDRESS_LISTEN, &s->listeners[0], &why));
+        RG_ASSERT(rg_address_parse(RG_STR("[::]:80"), RG_ADDRESS_LISTEN, &s->listeners[0].address, &why));
         s->n_listeners = 1;
     }
     for (unsigned i = 1; i < s->n_listeners; i++) {
         char path[64], got[RG_ADDRESS_TEXT_MAX + 32];
         unsigned j = 0;
-        while (j < i && (s->listeners[i].len == 0 || !rg_address_equal(&s->listeners[i], &s->listeners[j])))
+        while (j < i && (s->listeners[i].address.len == 0 ||
+                         !rg_address_equal(&s->listeners[i].address, &s->listeners[j].address)))
             j++;
         if (j == i)
             continue;
@@ -197,7 +201,7 @@ static void check_listeners(struct load *l)
             snprintf(path, sizeof(path), "--listen");
         else
             snprintf(path, sizeof(path), "listeners[%u].address", i);
-        snprintf(got, sizeof(got), "\"%s\" a second time", s->listeners[i].text);
+        snprintf(got, sizeof(got), "\"%s\" a second time", s->listeners[i].address.text);
         rg_conf_errors_add(&l->errors, from_flags ? no_mark : mark_of(l, path), path, got, "each address once", NULL);
     }
 }
@@ -205,7 +209,7 @@ static void check_listeners(struct load *l)
 /* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
 static void name_listener(const struct load *l, unsigned i, char *buf, size_t len)
 {
-    const char *text = l->settings.listeners[i].text;
+    const char *text = l->settings.listeners[i].address.text;
     if (l->flags->n_listen > 0)
         snprintf(buf, len, "--listen %s", text);
     else if (is_given(l, "listeners"))
@@ -227,7 +231,7 @@ static void check_admin(struct load *l)
     const struct rg_settings *s = &l->settings;
     for (unsigned i = 0; i < s->n_listeners && s->admin_enabled; i++) {
         char name[RG_ADDRESS_TEXT_MAX + 32], got[2 * RG_ADDRESS_TEXT_MAX + 80];
-        if (s->listeners[i].len == 0 || !rg_address_overlaps(&s->admin, &s->listeners[i]))
+        if (s->listeners[i].address.len == 0 || !rg_address_overlaps(&s->admin, &s->listeners[i].address))
             continue;
         name_listener(l, i, name, sizeof(name));
         snprintf(got, sizeof(got), "\"%s\", where clients connect (%s)", s->admin.text, name);
@@ -243,7 +247,7 @@ static void check_loop(struct load *l)
     if (s->replica.len == 0)
         return;
     for (unsigned i = 0; i < s->n_listeners; i++) {
-        if (s->listeners[i].len == 0 || !rg_address_reaches(&s->listeners[i], &s->replica))
+        if (s->listeners[i].address.len == 0 || !rg_address_reaches(&s->listeners[i].address, &s->replica))
             continue;
         name_listener(l, i, name, sizeof(name));
         snprintf(got, sizeof(got), "\"%s\", where the gateway itself listens (%s)", s->replica.text, name);
@@ -319,6 +323,7 @@ int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const 
     l->open_file = open_file;
     rg_conf_errors_init(&l->errors);
     rg_conf_preset(&rg_options_table, &l->settings);
+    memcpy(l->plain_listeners, l->settings.listeners, sizeof(l->plain_listeners));
     int rc = load_file(l);
     if (rc < 0) {
         fprintf(err, "%s: %s\n", flags->config_path, strerror(-rc));
@@ -351,18 +356,40 @@ static int refuse_kept(const struct rg_settings *next, const char *what, const c
 int rg_options_check_kept(const struct rg_settings *running, const struct rg_settings *next, FILE *err)
 {
     for (unsigned i = 0; i < running->n_listeners; i++)
-        if (rg_address_reaches(&running->listeners[i], &next->replica))
-            return refuse_kept(next, "reached by the listener", running->listeners[i].text, err);
+        if (rg_address_reaches(&running->listeners[i].address, &next->replica))
+            return refuse_kept(next, "reached by the listener", running->listeners[i].address.text, err);
     if (running->admin_enabled && rg_address_reaches(&running->admin, &next->replica))
         return refuse_kept(next, "the admin endpoint", running->admin.text, err);
     return 0;
 }
 
-/* All items of a list, joined, for a report. */
-static void format_items(const struct rg_conf_option *list, const struct rg_conf_option *item,
-                         const struct rg_settings *s, char *buf, size_t len)
+/* Rows of a list's items, one after the other: `path[].key`, or `path[]` itself. */
+static const struct rg_conf_option *next_of_items(const struct rg_conf_option *list, const struct rg_conf_option *last)
 {
+    size_t len = strlen(list->path);
+    const struct rg_conf_option *end = rg_options_table.options + rg_options_table.count;
+    for (const struct rg_conf_option *o = last + 1; o < end; o++)
+        if (strncmp(o->path, list->path, len) == 0 && strncmp(o->path + len, "[]", 2) == 0)
+            return o;
+    return NULL;
+}
+
+/* What a reload can't change of an item. */
+static const struct rg_conf_option *next_fixed(const struct rg_conf_option *list, const struct rg_conf_option *last)
+{
+    const struct rg_conf_option *o = last;
+    while ((o = next_of_items(list, o)) && !o->fixed)
+        ;
+    RG_ASSERT(!o || !strchr(o->path + strlen(list->path) + 1, '[')); /* not in a list within the list */
+    return o;
+}
+
+/* All items of a list by their first fixed value, for a report. */
+static void format_items(const struct rg_conf_option *list, const struct rg_settings *s, char *buf, size_t len)
+{
+    const struct rg_conf_option *item = next_fixed(list, list);
     size_t used = 0;
+    RG_ASSERT(item);
     *buf = '\0';
     for (size_t i = 0; i < rg_conf_list_count(list, s) && used < len; i++) {
         char text[RG_CONF_TEXT_MAX];
@@ -371,35 +398,28 @@ static void format_items(const struct rg_conf_option *list, const struct rg_conf
     }
 }
 
-/* The row of a list's items that follows the list's own. */
-static const struct rg_conf_option *item_of(const struct rg_conf_option *list)
-{
-    const struct rg_conf_option *item = list + 1;
-    RG_ASSERT(item < rg_options_table.options + rg_options_table.count &&
-              strncmp(item->path, list->path, strlen(list->path)) == 0);
-    return item;
-}
-
+/* In all that is fixed. */
 static bool lists_equal(const struct rg_conf_option *list, const struct rg_settings *a, const struct rg_settings *b)
 {
     size_t count = rg_conf_list_count(list, a);
     bool equal = count == rg_conf_list_count(list, b);
-    for (size_t i = 0; equal && i < count; i++)
-        equal = rg_conf_equal(item_of(list), (const char *)a + i * list->stride, (const char *)b + i * list->stride);
+    for (const struct rg_conf_option *o = list; equal && (o = next_fixed(list, o));)
+        for (size_t i = 0; equal && i < count; i++)
+            equal = rg_conf_equal(o, (const char *)a + i * list->stride, (const char *)b + i * list->stride);
     return equal;
 }
 
+/* Whole items: what may change belongs to an item that is not there. */
 static void copy_list(const struct rg_conf_option *list, struct rg_settings *to, const struct rg_settings *from)
 {
-    for (size_t i = 0; i < list->max; i++)
-        rg_conf_copy(item_of(list), (char *)to + i * list->stride, (const char *)from + i * list->stride);
+    memcpy((char *)to + list->array, (const char *)from + list->array, list->max * list->stride);
     rg_conf_copy(list, to, from);
 }
 
 static void format_any(const struct rg_conf_option *o, const struct rg_settings *s, char *buf, size_t len)
 {
     if (o->type == RG_CONF_LIST)
-        format_items(o, item_of(o), s, buf, len);
+        format_items(o, s, buf, len);
     else
         rg_conf_format(o, s, buf, len);
 }
@@ -413,7 +433,8 @@ unsigned rg_options_keep_fixed(const struct rg_settings *running, struct rg_sett
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
         bool is_list = o->type == RG_CONF_LIST;
-        if (!o->fixed || (is_list ? lists_equal(o, running, next) : rg_conf_equal(o, running, next)))
+        if (!o->fixed || strchr(o->path, '[') ||
+            (is_list ? lists_equal(o, running, next) : rg_conf_equal(o, running, next)))
             continue;
         format_any(o, running, was, sizeof(was));
         format_any(o, next, wanted, sizeof(wanted));

@@ -8,7 +8,6 @@
 
 struct writer {
     FILE *out;
-    const struct rg_settings *settings;
     bool needs_comma;
 };
 
@@ -45,40 +44,6 @@ static void write_value(struct writer *w, const struct rg_conf_option *o, const 
         write_string(w->out, text);
 }
 
-/* One item of a list: a bare value, or a section of the rows below "list[]". */
-static void write_item(struct writer *w, size_t list, size_t index)
-{
-    const struct rg_conf_option *all = rg_options_table.options;
-    const char *target = (const char *)w->settings + index * all[list].stride;
-    size_t prefix = strlen(all[list].path) + strlen("[].");
-    if (all[list + 1].plural) {
-        write_value(w, &all[list + 1], target);
-        return;
-    }
-    fputc('{', w->out);
-    w->needs_comma = false;
-    for (size_t i = list + 1; i < rg_options_table.count; i++) {
-        if (strncmp(all[i].path, all[list].path, prefix - 3) != 0 || all[i].type == RG_CONF_REFUSED)
-            continue;
-        write_name(w, all[i].path + prefix, strlen(all[i].path + prefix));
-        write_value(w, &all[i], target);
-    }
-    fputc('}', w->out);
-}
-
-static void write_list(struct writer *w, size_t list)
-{
-    size_t count = rg_conf_list_count(&rg_options_table.options[list], w->settings);
-    fputc('[', w->out);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            fputc(',', w->out);
-        write_item(w, list, i);
-    }
-    fputc(']', w->out);
-    w->needs_comma = true;
-}
-
 /* Length of the section's name with its dot that both paths begin with. */
 static size_t common_section(const char *a, const char *b)
 {
@@ -113,23 +78,60 @@ static const char *change_section(struct writer *w, const char *last, const char
     return name;
 }
 
-void rg_options_write_json(const struct rg_settings *s, FILE *out)
+static void write_rows(struct writer *w, const char *prefix, const char *target);
+
+/* One item of a list: a bare value, or a section of the rows below "list[]". */
+static void write_item(struct writer *w, const struct rg_conf_option *list, const char *target)
 {
-    struct writer w = {out, s, false};
+    char prefix[RG_CONF_TEXT_MAX];
+    if (list[1].plural) {
+        write_value(w, &list[1], target);
+        return;
+    }
+    snprintf(prefix, sizeof(prefix), "%s[].", list->path);
+    write_rows(w, prefix, target);
+}
+
+static void write_list(struct writer *w, const struct rg_conf_option *list, const char *target)
+{
+    size_t count = rg_conf_list_count(list, target);
+    fputc('[', w->out);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            fputc(',', w->out);
+        write_item(w, list, target + i * list->stride);
+    }
+    fputc(']', w->out);
+    w->needs_comma = true;
+}
+
+/* An object of all rows whose path begins with the prefix, but for those of lists in them, which write_list visits. */
+static void write_rows(struct writer *w, const char *prefix, const char *target)
+{
+    size_t skip = strlen(prefix);
     const char *last = "";
-    fputc('{', out);
+    fputc('{', w->out);
+    w->needs_comma = false;
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
-        if (o->type == RG_CONF_REFUSED || strchr(o->path, '['))
+        if (o->type == RG_CONF_REFUSED || strncmp(o->path, prefix, skip) != 0 || strchr(o->path + skip, '['))
             continue;
-        const char *name = change_section(&w, last, o->path);
-        write_name(&w, name, strlen(name));
+        const char *name = change_section(w, last, o->path + skip);
+        write_name(w, name, strlen(name));
         if (o->type == RG_CONF_LIST)
-            write_list(&w, i);
+            write_list(w, o, target);
         else
-            write_value(&w, o, s);
-        last = o->path;
+            write_value(w, o, target);
+        last = o->path + skip;
     }
-    change_section(&w, last, "");
-    fputs("}\n", out);
+    change_section(w, last, "");
+    fputc('}', w->out);
+    w->needs_comma = true;
+}
+
+void rg_options_write_json(const struct rg_settings *s, FILE *out)
+{
+    struct writer w = {out, false};
+    write_rows(&w, "", (const char *)s);
+    fputc('\n', out);
 }

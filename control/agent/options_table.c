@@ -123,8 +123,13 @@ static const struct rg_conf_custom custom_expect = {
 #define MEMBER(m)                  .offset = offsetof(struct rg_settings, m), .size = sizeof(((struct rg_settings *)0)->m)
 #define STRIDE(m)                  sizeof(((struct rg_settings *)0)->m[0])
 #define RG_OPTION(p, t, m, d, ...) {.path = p, .type = RG_CONF_##t, MEMBER(m), .preset = d, __VA_ARGS__},
-#define RG_LIST(p, count_m, array_m, ...) \
-    {.path = p, .type = RG_CONF_LIST, MEMBER(count_m), .stride = STRIDE(array_m), __VA_ARGS__},
+#define RG_LIST(p, count_m, array_m, ...)            \
+    {.path = p,                                      \
+     .type = RG_CONF_LIST,                           \
+     MEMBER(count_m),                                \
+     .array = offsetof(struct rg_settings, array_m), \
+     .stride = STRIDE(array_m),                      \
+     __VA_ARGS__},
 #define RG_REFUSED(p, h) {.path = p, .type = RG_CONF_REFUSED, .help = h},
 
 static const struct rg_conf_option options[] = {

@@ -86,14 +86,27 @@ static void list_names(const struct rg_conf_table *table, const char *section, c
 
 /* --- presets --- */
 
+/* `rest`: the part of the path whose lists are still to be gone into. */
+static void preset(const struct rg_conf_table *table, const struct rg_conf_option *o, const char *rest, void *target)
+{
+    char wanted[RG_CONF_TEXT_MAX], hint[RG_CONF_TEXT_MAX], name[RG_CONF_TEXT_MAX];
+    const char *items = strstr(rest, "[]");
+    if (!items) {
+        RG_ASSERT(rg_conf_parse(o, rg_str_of(o->preset), target, wanted, hint));
+        return;
+    }
+    snprintf(name, sizeof(name), "%.*s", (int)(items - o->path), o->path);
+    const struct rg_conf_option *list = rg_conf_option_of(table, name);
+    RG_ASSERT(list);
+    for (size_t i = 0; i < list->max; i++)
+        preset(table, o, items + 2, (char *)target + i * list->stride);
+}
+
 void rg_conf_preset(const struct rg_conf_table *table, void *target)
 {
-    char wanted[RG_CONF_TEXT_MAX], hint[RG_CONF_TEXT_MAX];
-    for (size_t i = 0; i < table->count; i++) {
-        const struct rg_conf_option *o = &table->options[i];
-        if (o->preset && !strchr(o->path, '['))
-            RG_ASSERT(rg_conf_parse(o, rg_str_of(o->preset), target, wanted, hint));
-    }
+    for (size_t i = 0; i < table->count; i++)
+        if (table->options[i].preset)
+            preset(table, &table->options[i], table->options[i].path, target);
 }
 
 /* --- the walk --- */

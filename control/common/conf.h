@@ -54,12 +54,13 @@ struct rg_conf_option {
     uint64_t min, max;   /* INT, DURATION (ms), SIZE (bytes), LIST (items) */
     const struct rg_conf_word *words;
     const struct rg_conf_custom *custom;
+    size_t array;    /* LIST: offset of the first item */
     size_t stride;   /* LIST: from one item to the next */
     size_t on;       /* offset of a bool that is false when the value is "off"; 0: none */
     bool can_be_off; /* TARGET, FILE, ADDRESS: the word "off" leaves the member empty */
     bool plural;     /* the item of a list that is a value, not a section */
     bool required;   /* every item of a list must have it */
-    bool fixed;      /* kept until restart */
+    bool fixed;      /* kept until restart; of a list: together with the rows of its items that are */
     uint8_t use;     /* ADDRESS: enum rg_address_use */
     const char *help;
 };
@@ -72,7 +73,8 @@ struct rg_conf_table {
 /* Longest text that rg_conf_format makes, and longest value that a file may hold. */
 #define RG_CONF_TEXT_MAX 512
 
-/* Writes every default that the table declares. A default that does not parse is a programming error. */
+/* Writes every default that the table declares, also into all items that a list may have. A default that does not parse
+ * is a programming error. */
 void rg_conf_preset(const struct rg_conf_table *table, void *target);
 
 /* Decodes a tree into target, which holds the defaults. Errors go to errors; target is half-written when there are any.

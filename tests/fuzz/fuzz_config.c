@@ -47,7 +47,7 @@ static void check_limits(const struct rg_settings *s)
     RG_ASSERT(s->n_listeners >= 1 && s->n_listeners <= RG_LISTENERS_MAX);
     RG_ASSERT(s->n_trusted <= RG_TRUSTED_MAX);
     for (unsigned i = 0; i < s->n_listeners; i++)
-        RG_ASSERT(s->listeners[i].len > 0 && s->listeners[i].text[0] != '\0');
+        RG_ASSERT(s->listeners[i].address.len > 0 && s->listeners[i].address.text[0] != '\0');
     RG_ASSERT(s->replica.len > 0);
     RG_ASSERT(s->head_bytes >= 4096 && s->head_bytes <= 1 << 20);
     RG_ASSERT(s->field_bytes <= s->head_bytes && s->target_bytes <= s->head_bytes);

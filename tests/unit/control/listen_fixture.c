@@ -52,7 +52,7 @@ void parse(const char *text, struct rg_address *ret)
 
 void add(const char *text)
 {
-    parse(text, &settings.listeners[settings.n_listeners++]);
+    parse(text, &settings.listeners[settings.n_listeners++].address);
 }
 
 void add_unix(const char *name)

@@ -112,7 +112,7 @@ static void a_gateway_started_twice_is_told(void **state)
     static struct rg_listen_set second;
     add("127.0.0.1:0");
     assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
-    settings.listeners[0] = set.sockets[0].address;
+    settings.listeners[0].address = set.sockets[0].address;
     assert_int_equal(rg_listen_open(&second, &settings, false, why, sizeof(why)), -EADDRINUSE);
     rg_listen_close(&set); /* and can start when the first has ended */
     assert_int_equal(rg_listen_open(&second, &settings, false, why, sizeof(why)), 0);
@@ -143,14 +143,14 @@ static void unix_sockets_share_one_queue(void **state)
     close(served);
     close(client);
     rg_listen_unlink(&set);
-    assert_int_equal(access(settings.listeners[0].un.sun_path, F_OK), -1);
+    assert_int_equal(access(settings.listeners[0].address.un.sun_path, F_OK), -1);
 }
 
 static void a_stale_file_is_replaced(void **state)
 {
     (void)state;
     add_unix("a");
-    struct rg_address *a = &settings.listeners[0];
+    struct rg_address *a = &settings.listeners[0].address;
     int killed = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(killed, &a->sa, a->len), 0);
     assert_int_equal(listen(killed, 1), 0);
@@ -162,7 +162,7 @@ static void a_live_socket_is_left_alone(void **state)
 {
     (void)state;
     add_unix("a");
-    struct rg_address *a = &settings.listeners[0];
+    struct rg_address *a = &settings.listeners[0].address;
     int other = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(other, &a->sa, a->len), 0);
     assert_int_equal(listen(other, 1), 0);
@@ -177,10 +177,10 @@ static void other_files_are_left_alone(void **state)
 {
     (void)state;
     add_unix("a");
-    int file = open(settings.listeners[0].un.sun_path, O_CREAT | O_WRONLY, 0600);
+    int file = open(settings.listeners[0].address.un.sun_path, O_CREAT | O_WRONLY, 0600);
     close(file);
     assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -ENOTSOCK);
-    assert_int_equal(access(settings.listeners[0].un.sun_path, F_OK), 0);
+    assert_int_equal(access(settings.listeners[0].address.un.sun_path, F_OK), 0);
     assert_non_null(strstr(why, "not a socket"));
 }
 
@@ -189,7 +189,7 @@ static void a_missing_directory_is_named(void **state)
     (void)state;
     add_unix("no/such/a");
     assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), -ENOENT);
-    assert_non_null(strstr(why, settings.listeners[0].text));
+    assert_non_null(strstr(why, settings.listeners[0].address.text));
 }
 
 /* The file of a process that was started beside this one is not removed when this one ends. */
@@ -198,7 +198,7 @@ static void a_successors_file_stays(void **state)
     (void)state;
     add_unix("a");
     assert_int_equal(rg_listen_open(&set, &settings, false, why, sizeof(why)), 0);
-    const struct rg_address *a = &settings.listeners[0];
+    const struct rg_address *a = &settings.listeners[0].address;
     assert_int_equal(unlink(a->un.sun_path), 0);
     int next = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(next, &a->sa, a->len), 0);
@@ -306,11 +306,11 @@ static void sockets_are_matched_by_address_not_by_order(void **state)
     char text[64];
     int fds[2] = {listening("127.0.0.1:0", true), -1};
     add_unix("a");
-    fds[1] = listening(settings.listeners[0].text, false);
+    fds[1] = listening(settings.listeners[0].address.text, false);
     snprintf(text, sizeof(text), "127.0.0.1:%u", port_of(fds[0]));
     add(text);
     assert_int_equal(open_with(fds, 2, NULL, check_matched), 0);
-    assert_int_equal(access(settings.listeners[0].un.sun_path, F_OK), 0); /* the manager's file */
+    assert_int_equal(access(settings.listeners[0].address.un.sun_path, F_OK), 0); /* the manager's file */
     close(fds[0]);
     close(fds[1]);
 }

@@ -81,7 +81,7 @@ static uint64_t open_takes(int expected)
 static void a_port_that_comes_free_is_waited_for(void **state)
 {
     (void)state;
-    int fd = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
+    int fd = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++].address);
     pid_t child = hold(fd, 200);
     uint64_t took = open_takes(0);
     assert_in_range(took, 200, 1500);
@@ -92,8 +92,8 @@ static void all_listeners_together_wait_for_a_second(void **state)
 {
     (void)state;
     pid_t children[2];
-    int first = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
-    int second = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++]);
+    int first = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++].address);
+    int second = occupy("127.0.0.1:0", &settings.listeners[settings.n_listeners++].address);
     children[0] = hold(first, 700);
     children[1] = hold(second, 3000);
     assert_in_range(open_takes(-EADDRINUSE), 950, 1690); /* a second each would be 700 and 1000 */
@@ -109,7 +109,7 @@ static void a_socket_file_whose_owner_ends_is_waited_for(void **state)
     (void)state;
     add_unix("a");
     struct rg_address a;
-    pid_t child = hold(occupy(settings.listeners[0].text, &a), 200);
+    pid_t child = hold(occupy(settings.listeners[0].address.text, &a), 200);
     assert_in_range(open_takes(0), 200, 1500);
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
@@ -120,7 +120,7 @@ static void a_live_socket_is_not_flooded(void **state)
     (void)state;
     add_unix("a");
     struct rg_address a;
-    int other = occupy(settings.listeners[0].text, &a);
+    int other = occupy(settings.listeners[0].address.text, &a);
     assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
     assert_non_null(strstr(why, "`ss -lxp`"));
     assert_int_equal(fcntl(other, F_SETFL, O_NONBLOCK), 0);
@@ -136,7 +136,7 @@ static void a_full_queue_is_a_live_socket(void **state)
     (void)state;
     add_unix("a");
     struct rg_address a;
-    int other = occupy(settings.listeners[0].text, &a), clients[2];
+    int other = occupy(settings.listeners[0].address.text, &a), clients[2];
     for (int i = 0; i < 2; i++) /* a backlog of 1 takes two */
         clients[i] = connect_to(&a);
     assert_in_range(open_takes(-EADDRINUSE), 950, 2500);
@@ -150,7 +150,7 @@ static void listeners_that_overlap_are_told_at_once(void **state)
 {
     (void)state;
     char wanted[256];
-    int fd = occupy("127.0.0.1:0", &settings.listeners[1]);
+    int fd = occupy("127.0.0.1:0", &settings.listeners[1].address);
     uint16_t port = port_of(fd);
     close(fd);
     snprintf(wanted, sizeof(wanted), "[::]:%u", port);

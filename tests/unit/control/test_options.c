@@ -16,7 +16,7 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_int_equal(s.workers, CPU_COUNT(&set) < 64 ? CPU_COUNT(&set) : 64);
     assert_false(s.pin_workers);
     assert_int_equal(s.n_listeners, 1);
-    assert_string_equal(s.listeners[0].text, "[::]:80");
+    assert_string_equal(s.listeners[0].address.text, "[::]:80");
     assert_int_equal(s.steering, RG_STEERING_LOAD);
     assert_true(s.admin_enabled);
     assert_string_equal(s.admin.text, "127.0.0.1:9901");
@@ -101,9 +101,9 @@ static void every_option_reaches_its_member(void **state)
     assert_true(s->pin_workers);
     assert_int_equal(s->backlog, 7);
     assert_int_equal(s->n_listeners, 3);
-    assert_string_equal(s->listeners[0].text, "[::]:80");
-    assert_string_equal(s->listeners[1].text, "[::]:8081");
-    assert_string_equal(s->listeners[2].text, "unix:/run/in.sock");
+    assert_string_equal(s->listeners[0].address.text, "[::]:80");
+    assert_string_equal(s->listeners[1].address.text, "[::]:8081");
+    assert_string_equal(s->listeners[2].address.text, "unix:/run/in.sock");
     assert_int_equal(s->replica.sa.sa_family, AF_UNIX);
     assert_int_equal(s->replica_connections, 10);
     assert_int_equal(s->replica_idle, 5);

@@ -63,7 +63,7 @@ static void a_listener_of_another_address(void **state)
     struct rg_settings running = config_good("listeners: [{address: 80}, {address: 81}]\nadmin: {address: off}\n");
     struct rg_settings next = config_good("listeners: [{address: 80}, {address: 82}]\nadmin: {address: 9902}\n");
     assert_int_equal(rg_options_keep_fixed(&running, &next, NULL, NULL), 2); /* a report is not needed */
-    assert_string_equal(next.listeners[1].text, "[::]:81");
+    assert_string_equal(next.listeners[1].address.text, "[::]:81");
     assert_false(next.admin_enabled);
 }
 

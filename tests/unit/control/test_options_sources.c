@@ -37,8 +37,8 @@ static void flags_win_over_the_file(void **state)
     struct loaded l = config_load(file, strlen(file), &flags);
     assert_string_equal(l.errors, "");
     assert_int_equal(l.settings.n_listeners, 2);
-    assert_string_equal(l.settings.listeners[0].text, "[::]:81");
-    assert_string_equal(l.settings.listeners[1].text, "127.0.0.1:82");
+    assert_string_equal(l.settings.listeners[0].address.text, "[::]:81");
+    assert_string_equal(l.settings.listeners[1].address.text, "127.0.0.1:82");
     assert_string_equal(l.settings.replica.text, "127.0.0.1:83");
     assert_int_equal(l.settings.workers, 5);
     assert_false(l.settings.admin_enabled);
