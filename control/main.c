@@ -8,6 +8,7 @@
 
 #include "control/agent/access_trouble.h"
 #include "control/agent/gateway.h"
+#include "control/agent/listen_inherit.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"
 
@@ -65,6 +66,7 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
 int main(int argc, char **argv)
 {
     static struct rg_settings settings;
+    static struct rg_address v6_only[RG_LISTENERS_MAX];
     struct rg_flags flags;
     if (rg_flags_parse(argc, argv, &flags, stderr) < 0)
         return RG_EXIT_USAGE;
@@ -76,6 +78,8 @@ int main(int argc, char **argv)
         printf("ringgate %s\n", RG_VERSION);
         return EXIT_SUCCESS;
     }
+    flags.v6_only = v6_only;
+    flags.n_v6_only = rg_inherit_v6_only(v6_only, RG_LISTENERS_MAX);
     if (rg_options_load(&flags, &settings, stderr) < 0)
         return RG_EXIT_USAGE;
     if (flags.check_only) {

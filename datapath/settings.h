@@ -25,6 +25,7 @@ struct rg_address {
         struct sockaddr_un un;
     };
     socklen_t len;
+    bool v6_only;   /* of [::], by whoever made the socket: it takes no IPv4 */
     char text[128]; /* canonical, for messages: 127.0.0.1:80, [::]:80, unix:/path */
 };
 

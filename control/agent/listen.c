@@ -161,8 +161,8 @@ static int bind_socket(const struct rg_address *a, bool reuseport, char *why, si
         return fail(errno, "open a socket for", a, why, why_len);
     if (!is_unix(a)) {
         set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-        if (a->sa.sa_family == AF_INET6) /* [::] takes IPv4 too */
-            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+        if (a->sa.sa_family == AF_INET6) /* [::] takes IPv4 too, unless an inherited socket beside it doesn't */
+            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->v6_only);
         if (reuseport)
             set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         tune_tcp(fd, a);

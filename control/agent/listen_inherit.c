@@ -30,12 +30,39 @@ static bool is_stream_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-void rg_inherit_collect(struct rg_inherited *ret)
+/* How many descriptors were passed to this process. */
+static long passed(void)
 {
     long pid, n;
+    return number_of("LISTEN_PID", &pid) && number_of("LISTEN_FDS", &n) && pid == (long)getpid() ? n : 0;
+}
+
+static bool is_v6_only(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value != 0;
+}
+
+uint16_t rg_inherit_v6_only(struct rg_address *ret, uint16_t max)
+{
+    long n = passed();
+    uint16_t found = 0;
+    for (int fd = FIRST_FD; fd < FIRST_FD + n && fd < FIRST_FD + RG_INHERIT_MAX && found < max; fd++) {
+        struct rg_address bound = {.len = sizeof(bound.un), .v6_only = true};
+        if (is_stream_socket(fd) && getsockname(fd, &bound.sa, &bound.len) == 0 && bound.sa.sa_family == AF_INET6 &&
+            IN6_IS_ADDR_UNSPECIFIED(&bound.in6.sin6_addr) && is_v6_only(fd))
+            ret[found++] = bound;
+    }
+    return found;
+}
+
+void rg_inherit_collect(struct rg_inherited *ret)
+{
+    long n = passed();
     ret->n = 0;
     ret->names[0] = '\0';
-    if (!number_of("LISTEN_PID", &pid) || !number_of("LISTEN_FDS", &n) || pid != (long)getpid())
+    if (n == 0)
         return;
     const char *names = getenv("LISTEN_FDNAMES");
     if (names)

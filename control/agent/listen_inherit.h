@@ -15,6 +15,10 @@ struct rg_inherited {
     char names[4096];        /* LISTEN_FDNAMES, for messages */
 };
 
+/* The addresses of those inherited sockets of [::] that take no IPv4, at most max. Changes nothing, so that flags and
+ * file can be checked first. */
+uint16_t rg_inherit_v6_only(struct rg_address *ret, uint16_t max);
+
 /* Takes the descriptors that were passed to this process, sets them close-on-exec and non-blocking, and clears the
  * variables. */
 void rg_inherit_collect(struct rg_inherited *ret);

@@ -206,6 +206,15 @@ static void check_listeners(struct load *l)
     }
 }
 
+/* What only the sockets that are there already can tell. */
+static void learn_v6_only(struct load *l)
+{
+    struct rg_settings *s = &l->settings;
+    for (unsigned i = 0; i < s->n_listeners; i++)
+        for (unsigned j = 0; j < l->flags->n_v6_only; j++)
+            s->listeners[i].v6_only |= rg_address_equal(&s->listeners[i], &l->flags->v6_only[j]);
+}
+
 /* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
 static void name_listener(const struct load *l, unsigned i, char *buf, size_t len)
 {
@@ -294,6 +303,7 @@ static void check(struct load *l)
 {
     check_replica(l);
     check_listeners(l);
+    learn_v6_only(l);
     check_admin(l);
     check_loop(l);
     check_within_head(l, "limits.field_bytes", &l->settings.field_bytes);

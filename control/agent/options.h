@@ -19,6 +19,9 @@ struct rg_flags {
     const char *listen[RG_LISTENERS_MAX];
     uint16_t n_listen;
     const char *replica, *workers, *admin, *control, *token_file, *state_dir; /* NULL: not given */
+    /* No flags, but given with the start like them: inherited sockets of [::] that take no IPv4. */
+    const struct rg_address *v6_only;
+    uint16_t n_v6_only;
 };
 
 /* Views into argv. Negative errno after the errors were written to err (one line each, naming flag, value and remedy).

@@ -278,7 +278,7 @@ struct endpoint {
     struct in6_addr ip;
     uint32_t zone;
     in_port_t port;
-    bool is_ip;
+    bool is_ip, v6_only;
 };
 
 static struct endpoint endpoint_of(const struct rg_address *a)
@@ -288,6 +288,7 @@ static struct endpoint endpoint_of(const struct rg_address *a)
         e.ip = a->in6.sin6_addr;
         e.zone = a->in6.sin6_scope_id;
         e.port = a->in6.sin6_port;
+        e.v6_only = a->v6_only;
     } else if (e.is_ip) {
         e.ip.s6_addr[10] = e.ip.s6_addr[11] = 0xff;
         memcpy(&e.ip.s6_addr[12], &a->in.sin_addr, sizeof(a->in.sin_addr));
@@ -312,13 +313,13 @@ static bool is_loopback(const struct endpoint *e)
     return IN6_IS_ADDR_LOOPBACK(&e->ip) || (is_v4(e) && e->ip.s6_addr[12] == 127);
 }
 
-/* A socket bound to a takes what comes for b. [::] takes IPv4 too. */
+/* A socket bound to a takes what comes for b. [::] takes IPv4 too, unless it was made without that. */
 static bool covers(const struct endpoint *a, const struct endpoint *b)
 {
     if (a->port != b->port)
         return false;
     if (is_any(a))
-        return !is_v4(a) || is_v4(b);
+        return is_v4(a) == is_v4(b) || !(is_v4(a) || a->v6_only);
     return a->zone == b->zone && memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
 }
 

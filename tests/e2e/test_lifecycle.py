@@ -123,6 +123,28 @@ def test_inherited_unix_socket(programs, tmp_path):
     assert os.path.exists(path), "the file of a socket that somebody else owns was removed"
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("workers,reuseport", [(1, False), (2, True)])
+def test_inherited_socket_of_ipv6_alone_leaves_ipv4_to_the_replica(programs, workers, reuseport):
+    """systemd's BindIPv6Only=ipv6-only: the same port on 127.0.0.1 is the replica's, at the start and at each reload."""
+    origin = programs.raw_origin()
+    owned = socket.socket(socket.AF_INET6)
+    owned.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    owned.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuseport)
+    owned.bind(("::", int(origin.address.rpartition(":")[2])))
+    owned.listen(100)
+    gateway = programs.gateway(origin.address, listen=[f"[::]:{owned.getsockname()[1]}"], workers=workers, inherit=[owned])
+    for _ in range(10):
+        assert get(gateway.address).status == 200
+    assert len(origin.requests) == 10
+    gateway.reconfigure({"limits": {"headers": 50}})
+    assert gateway.admin("POST", "/reload")[0] == 200
+    gateway.reconfigure({"replica": {"address": f"[::1]:{owned.getsockname()[1]}"}})
+    assert "where the gateway itself listens" in gateway.admin("POST", "/reload")[1]
+    gateway.stop()
+    owned.close()
+
+
 def test_inherited_socket_that_matches_nothing_is_said(programs):
     owned = owned_listener()
     origin = programs.raw_origin()

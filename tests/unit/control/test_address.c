@@ -186,6 +186,29 @@ static void addresses_that_meet(void **state)
     }
 }
 
+/* An inherited socket of [::] may be of IPv6 alone; what its port means to IPv4 is somebody else's then. */
+static void ipv6_alone_leaves_ipv4_to_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *other;
+        bool meets;
+    } rows[] = {{"127.0.0.1:80", false}, {"0.0.0.0:80", false}, {"[::ffff:127.0.0.1]:80", false},
+                {"[::1]:80", true},      {"[::]:80", true},     {"[::1]:81", false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rg_address any, other;
+        struct rg_address_error why;
+        print_message("%s\n", rows[i].other);
+        assert_true(rg_address_parse(RG_STR("[::]:80"), RG_ADDRESS_LISTEN, &any, &why));
+        assert_false(any.v6_only);
+        any.v6_only = true;
+        assert_true(rg_address_parse(rg_str_of(rows[i].other), RG_ADDRESS_LISTEN, &other, &why));
+        assert_int_equal(rg_address_overlaps(&any, &other), rows[i].meets);
+        assert_int_equal(rg_address_overlaps(&other, &any), rows[i].meets);
+        assert_int_equal(rg_address_reaches(&any, &other), rows[i].meets);
+    }
+}
+
 static void socket_paths_end_at_107_bytes(void **state)
 {
     (void)state;
@@ -302,6 +325,7 @@ int main(void)
         cmocka_unit_test(socket_addresses_are_right),
         cmocka_unit_test(what_is_refused_says_why),
         cmocka_unit_test(addresses_that_meet),
+        cmocka_unit_test(ipv6_alone_leaves_ipv4_to_others),
         cmocka_unit_test(socket_paths_end_at_107_bytes),
         cmocka_unit_test(nul_bytes_do_not_end_a_host),
         cmocka_unit_test(addresses_compare_by_what_they_mean),
