@@ -210,9 +210,11 @@ static void check_listeners(struct load *l)
 static void learn_v6_only(struct load *l)
 {
     struct rg_settings *s = &l->settings;
-    for (unsigned i = 0; i < s->n_listeners; i++)
+    for (unsigned i = 0; i < s->n_listeners; i++) {
+        struct rg_address *a = &s->listeners[i].address;
         for (unsigned j = 0; j < l->flags->n_v6_only; j++)
-            s->listeners[i].v6_only |= rg_address_equal(&s->listeners[i], &l->flags->v6_only[j]);
+            a->v6_only |= rg_address_equal(a, &l->flags->v6_only[j]);
+    }
 }
 
 /* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
