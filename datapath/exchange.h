@@ -25,6 +25,7 @@ struct rg_splice {
     struct rg_pump *pump; /* NULL: none does */
     struct rg_socket *from, *to;
     struct rg_pipe pipe;
+    bool unfit; /* the exchange takes no pipe any more */
 };
 
 struct rg_exchange {

@@ -29,7 +29,8 @@ bool rg_exchange_is_for_pipe(const struct rg_worker *w, const struct rg_pump *p)
 bool rg_exchange_begin_splice(struct rg_worker *w, struct rg_exchange *x, struct rg_pump *p, struct rg_socket *from,
                               struct rg_socket *to)
 {
-    if (!rg_exchange_is_for_pipe(w, p) || x->splice.pump || to->slow || !is_sound(from) || !is_sound(to))
+    if (!rg_exchange_is_for_pipe(w, p) || x->splice.pump || x->splice.unfit || to->slow || !is_sound(from) ||
+        !is_sound(to))
         return false;
     if (from->in.bytes > 0 || rg_socket_has_output(to) || rg_socket_in_flight(from, RG_OP_RECV) ||
         rg_socket_in_flight(to, RG_OP_SEND))
@@ -61,14 +62,23 @@ static void count_moved(struct rg_worker *w, const struct rg_exchange *x, uint64
     rg_metric_add(w->metrics, RG_M_BYTES_SPLICED, n);
 }
 
-/* From the sender into the pipe, which is empty. false: it can't go on this way. */
+/*
+ * From the sender into the pipe, which is empty. false: it can't go on this way.
+ *
+ * Ready, but nothing to be had: urgent data (MSG_OOB) lies there, before which a splice stops every time. A receive
+ * steps over it.
+ */
 static bool fill(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_splice *s = &x->splice;
     uint64_t most = s->pump->left < s->pipe.capacity ? s->pump->left : s->pipe.capacity;
     int64_t n = rg_sys_splice(s->from->fd, s->pipe.in, most);
-    if (n == -EAGAIN || n == -EINTR)
+    if (n == -EINTR)
         return true;
+    if (n == -EAGAIN) {
+        s->unfit = true;
+        return false;
+    }
     if (n == 0) {
         s->from->eof = true;
         return false;

@@ -221,3 +221,46 @@ def test_drain_lets_a_transfer_end(programs):
         r = c.response()
         assert len(r.body) == 32 * MB and is_pattern(r.body[:MB]) and r.body.endswith(b"%015x\n" % (32 * MB - CELL))
     assert gateway.process.wait() == 0
+
+
+def wait_spliced(gateway, n):
+    env.wait_until(lambda: spliced(gateway) >= n, 10, f"{n} spliced bytes", 0.02)
+
+
+def test_urgent_data_in_a_request(programs):
+    """A splice stops before an urgent byte, though the socket is ready: the gateway must neither spin nor stand still."""
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, workers=1)
+    body = pattern(4 * MB)
+    with Client(gateway.address) as c:
+        c.send(req(f"Content-Length: {len(body)}", body=body[:MB], target="/sink"))
+        wait_spliced(gateway, MB // 2)
+        c.sock.send(b"!", socket.MSG_OOB)
+        c.send(body[MB:2 * MB])
+        env.wait_until(lambda: gateway.metrics().get("ringgate_replica_sent_bytes_total") >= 2 * MB, 10, "2 MiB sent on")
+        c.send(body[2 * MB:])
+        r = c.response()
+        assert r.status == 200 and b'"pattern": true' in r.body and str(len(body)).encode() in r.body
+        assert get(c, f"/bytes/{MB}").status == 200
+
+
+def test_urgent_data_in_a_response(programs):
+    at_the_mark = threading.Event()
+    body = pattern(4 * MB)
+
+    def urgent(connection, _request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:MB])
+        at_the_mark.wait()
+        connection.sock.send(b"!", socket.MSG_OOB)
+        connection.send(body[MB:])
+    origin = programs.raw_origin(urgent)
+    gateway = programs.gateway(origin.address, workers=1)
+    with Client(gateway.address) as c:
+        c.send(req(method="GET"))
+        responses = []
+        reader = threading.Thread(target=lambda: responses.append(c.response()))
+        reader.start()
+        wait_spliced(gateway, MB // 2)
+        at_the_mark.set()
+        reader.join()
+    assert [(r.status, r.body == body) for r in responses] == [(200, True)]
