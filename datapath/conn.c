@@ -40,7 +40,7 @@ static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state st
     c->state = (uint8_t)state;
     c->since_ms = w->now_ms;
     if (state == RG_CONN_IDLE) {
-        c->head_us = w->now_us;
+        c->client.head_us = w->now_us;
         rg_list_append(&w->idle, &c->idle);
     } else if (state == RG_CONN_HEAD) {
         rg_list_append(&w->heads, &c->idle);
@@ -103,14 +103,17 @@ void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
     struct rg_conn *c = !w->stopping && admit(w) ? rg_pool_get(&w->conns) : NULL;
     if (!c)
         goto refused;
-    *c = (struct rg_conn){.listener_port = listener_port};
+    *c = (struct rg_conn){.client = {.listener_port = listener_port}};
     if (!rg_socket_init(w, &c->sock, fd, RG_SLOT_CLIENT, c)) {
         rg_pool_put(&w->conns, c);
         goto refused;
     }
     struct in6_addr addr;
-    rg_sys_accepted(fd, &c->peer, &c->peer_port, &addr);
+    rg_sys_accepted(fd, &c->peer, &c->client.peer_port, &addr);
     c->peer.trusted = w->settings->n_trusted > 0 && is_trusted(w->settings, &addr);
+    c->client.peer = &c->peer;
+    c->client.in = &c->sock.in;
+    c->client.out = &c->sock.out;
     c->sock.connected = true;
     rg_timer_init(&c->timer);
     rg_list_init(&c->idle);
@@ -153,7 +156,7 @@ static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method
         return;
     }
     become(w, c, RG_CONN_EXCHANGE);
-    rg_exchange_refuse(w, c, method, reason);
+    rg_exchange_refuse(w, &c->client, method, reason);
 }
 
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended. */
@@ -168,7 +171,7 @@ static void process(struct rg_worker *w, struct rg_conn *c)
         return;
     if (c->state == RG_CONN_IDLE) {
         become(w, c, RG_CONN_HEAD);
-        c->head_us = w->now_us;
+        c->client.head_us = w->now_us;
     }
     do {
         struct rg_str front = rg_input_front(&c->sock.in);
@@ -176,7 +179,7 @@ static void process(struct rg_worker *w, struct rg_conn *c)
     } while (n == 0 && gather_more(w, c, &no_memory));
     if (n > 0) {
         become(w, c, RG_CONN_EXCHANGE);
-        rg_exchange_begin(w, c, &req, (uint32_t)n);
+        rg_exchange_begin(w, &c->client, &req, (uint32_t)n);
     } else if (n < 0) {
         refuse(w, c, (enum rg_method)req.method_id, reason);
     } else if (no_memory) {
@@ -205,7 +208,7 @@ static void linger(struct rg_worker *w, struct rg_conn *c, uint16_t ms)
 
 void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after)
 {
-    c->exchange = NULL;
+    c->client.exchange = NULL;
     c->resume = (struct rg_h1_resume){0};
     if (c->sock.broken || c->sock.unsendable)
         after = RG_AFTER_CLOSE;
@@ -246,7 +249,7 @@ static void discard(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event
 
 static void free_conn(struct rg_worker *w, struct rg_conn *c)
 {
-    RG_ASSERT(c->state == RG_CONN_CLOSING && !c->exchange && !rg_timer_is_running(&c->timer));
+    RG_ASSERT(c->state == RG_CONN_CLOSING && !c->client.exchange && !rg_timer_is_running(&c->timer));
     rg_list_remove(&c->all);
     w->n_clients--;
     __atomic_sub_fetch(&open_clients, 1, __ATOMIC_RELAXED);
@@ -270,7 +273,7 @@ void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_co
         return;
     switch ((enum rg_conn_state)c->state) {
     case RG_CONN_EXCHANGE:
-        rg_exchange_client_event(w, c->exchange, event);
+        rg_exchange_client_event(w, c->client.exchange, event);
         break;
     case RG_CONN_IDLE:
     case RG_CONN_HEAD:
@@ -314,7 +317,7 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
             refuse(w, c, RG_METHOD_OTHER, RG_REASON_HEAD_TIMEOUT);
         break;
     case RG_CONN_EXCHANGE:
-        rg_exchange_check_time(w, c->exchange);
+        rg_exchange_check_time(w, c->client.exchange);
         break;
     case RG_CONN_LINGER:
         if (is_due(w, c, c->since_ms, c->linger_ms))
@@ -337,7 +340,7 @@ static struct rg_conn *least_missed(struct rg_worker *w)
     }
     if (!rg_list_empty(&w->idle)) {
         struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
-        if (c->head_us != w->now_us)
+        if (c->client.head_us != w->now_us)
             return c;
     }
     return NULL;
@@ -373,7 +376,7 @@ void rg_conn_break_all(struct rg_worker *w)
         next = i->next;
         struct rg_conn *c = RG_CONTAINER(i, struct rg_conn, all);
         if (c->state == RG_CONN_EXCHANGE)
-            rg_exchange_break(w, c->exchange, RG_REASON_DRAIN_DEADLINE);
+            rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
         else if (c->state != RG_CONN_CLOSING)
             close_conn(w, c, false);
     }

@@ -21,16 +21,24 @@ enum rg_conn_state {
     RG_CONN_CLOSING
 };
 
+/* What an exchange knows of its client: client.h. */
+struct rg_client {
+    struct rg_exchange *exchange;
+    struct rg_input *in;   /* what comes of a request body */
+    struct rg_output *out; /* what goes of a response */
+    const struct rg_peer_text *peer;
+    uint64_t head_us; /* first byte of the request; of a connection that is idle: since when, told turn from turn */
+    uint16_t peer_port, listener_port;
+};
+
 struct rg_conn {
     struct rg_socket sock;
+    struct rg_client client;
     struct rg_timer timer;
     struct rg_list all;  /* worker->clients */
     struct rg_list idle; /* worker->idle, worker->heads or worker->lingering, in the states of these names */
-    struct rg_exchange *exchange;
     struct rg_h1_resume resume;
-    uint64_t since_ms; /* when the present state began */
-    uint64_t head_us;  /* first byte of the present request; while idle: since when, told turn from turn */
-    uint16_t peer_port, listener_port;
+    uint64_t since_ms;     /* when the present state began */
     uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
     uint32_t linger_bytes; /* ... and what was thrown away so far */
     uint8_t state;

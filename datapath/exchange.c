@@ -35,7 +35,7 @@ void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_run_tunnel(w, x);
         return;
     }
-    if (x->step == RG_STEP_FLUSH && x->conn->sock.out.bytes == 0) {
+    if (x->step == RG_STEP_FLUSH && rg_client_is_flushed(x->client)) {
         rg_exchange_finish(w, x);
         return;
     }
@@ -167,7 +167,7 @@ static void client_ended(struct rg_worker *w, struct rg_exchange *x)
 {
     if (x->step == RG_STEP_TUNNEL) {
         rg_exchange_run(w, x);
-    } else if (!x->request.done && x->step != RG_STEP_FLUSH && x->conn->sock.in.bytes == 0) {
+    } else if (!x->request.done && x->step != RG_STEP_FLUSH && x->client->in->bytes == 0) {
         rg_exchange_fail(w, x, RG_REASON_CLIENT_GONE);
     } else {
         x->keep = false;

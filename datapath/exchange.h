@@ -8,7 +8,7 @@
 #ifndef RG_EXCHANGE_H
 #define RG_EXCHANGE_H
 
-#include "datapath/conn.h"
+#include "datapath/client.h"
 #include "datapath/pipes.h"
 #include "datapath/pump.h"
 #include "datapath/upstream.h"
@@ -29,7 +29,7 @@ struct rg_splice {
 };
 
 struct rg_exchange {
-    struct rg_conn *conn;
+    struct rg_client *client;
     struct rg_upstream_conn *up;
     struct rg_list waiting; /* upstream->waiting */
     uint8_t step;
@@ -70,10 +70,10 @@ struct rg_exchange {
     char traceparent[RG_TRACEPARENT_LEN];
 };
 
-/* A complete head of head_len bytes stands at the front of the connection's input. */
-void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len);
+/* A complete head of head_len bytes stands at the front of the client's input. */
+void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len);
 /* A head that can't be served; method: if it got so far, for an answer to HEAD has no body. */
-void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method, enum rg_reason reason);
+void rg_exchange_refuse(struct rg_worker *w, struct rg_client *c, enum rg_method method, enum rg_reason reason);
 
 /* Something happened on the client's or the replica's side; the machine runs. */
 void rg_exchange_client_event(struct rg_worker *w, struct rg_exchange *x, enum rg_socket_event event);

@@ -5,14 +5,14 @@
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 
-static struct rg_exchange *create(struct rg_worker *w, struct rg_conn *c)
+static struct rg_exchange *create(struct rg_worker *w, struct rg_client *c)
 {
     struct rg_exchange *x = rg_pool_get(&w->exchanges);
     if (!x)
         return NULL;
     /* The strings at the end need no clearing. */
     memset(x, 0, offsetof(struct rg_exchange, request_id));
-    x->conn = c;
+    x->client = c;
     x->unsent = x->up_unsent = -1;
     x->client_in_ms = x->client_out_ms = x->up_ms = x->checked_ms = w->now_ms;
     rg_list_init(&x->waiting);
@@ -21,11 +21,11 @@ static struct rg_exchange *create(struct rg_worker *w, struct rg_conn *c)
     return x;
 }
 
-void rg_exchange_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method, enum rg_reason reason)
+void rg_exchange_refuse(struct rg_worker *w, struct rg_client *c, enum rg_method method, enum rg_reason reason)
 {
     struct rg_exchange *x = create(w, c);
     if (!x) {
-        rg_conn_exchange_ended(w, c, RG_AFTER_CLOSE);
+        rg_client_exchange_ended(w, c, RG_AFTER_CLOSE);
         return;
     }
     x->minor = 1;
@@ -48,7 +48,7 @@ static struct rg_str normal_path(const struct rg_h1_request *req, char *scratch,
 static bool write_request(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
                           const struct rg_framing *framing, const struct rg_forward *f, uint32_t head_len)
 {
-    struct rg_str front = rg_input_front(&x->conn->sock.in);
+    struct rg_str front = rg_input_front(x->client->in);
     RG_ASSERT(front.ptr && front.len >= head_len);
     uint32_t room = head_len + RG_WRITE_SLACK;
     for (;;) {
@@ -105,12 +105,12 @@ static void answer_as_last_hop(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_answer(w, x, 200, RG_STR_NONE, RG_STR_NONE);
 }
 
-void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h1_request *req, uint32_t head_len)
+void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
     struct rg_exchange *x = create(w, c);
     if (!x) {
-        rg_conn_exchange_ended(w, c, RG_AFTER_CLOSE);
+        rg_client_exchange_ended(w, c, RG_AFTER_CLOSE);
         return;
     }
     x->method = req->method_id;
@@ -119,7 +119,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
     struct rg_framing_options opt = {.body_bytes = w->settings->body_bytes};
     enum rg_reason reason = rg_h1_frame_request(req, &opt, &framing);
     struct rg_forward f = {
-        .peer = &c->peer, .scheme = RG_STR("http"), .listener_port = c->listener_port, .replica_host = w->replica_host};
+        .peer = c->peer, .scheme = RG_STR("http"), .listener_port = c->listener_port, .replica_host = w->replica_host};
     f.path = normal_path(req, path_scratch, &reason);
     rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memcpy(x->request_id, f.request_id, f.request_id_len);
@@ -140,9 +140,9 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_conn *c, const struct rg_h
     bool own = framing.ends_here || is_own_health(w, req, f.path);
     bool down = !own && rg_replica_is_down(w->replica);
     bool written = own || down || write_request(w, x, req, &framing, &f, head_len);
-    rg_input_use(&c->sock.in, head_len); /* the views of req end here */
+    rg_input_use(c->in, head_len); /* the views of req end here */
     if (x->body_in_head > 0) {
-        rg_input_use(&c->sock.in, x->body_in_head);
+        rg_input_use(c->in, x->body_in_head);
         x->request.bytes = x->body_in_head;
         x->request.done = true;
     }

@@ -24,7 +24,7 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
         return RG_AFTER_CLOSE;
     if (x->keep && x->request.done && !w->stopping)
         return RG_AFTER_KEEP;
-    if (!x->request.done || x->conn->sock.in.bytes > 0)
+    if (!x->request.done || x->client->in->bytes > 0)
         return RG_AFTER_LINGER;
     /* A client that wanted to go on may have sent its next request before it read that the connection ends. */
     return x->client_persistent && !w->stopping ? RG_AFTER_ANNOUNCED : RG_AFTER_CLOSE;
@@ -32,7 +32,7 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
 
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_conn *c = x->conn;
+    struct rg_client *c = x->client;
     rg_exchange_record(w, x);
     enum rg_conn_after after = what_follows(w, x);
     rg_exchange_let_go_of_replica(w, x, false);
@@ -42,17 +42,17 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     rg_buf_unref(x->request_buf);
     rg_pool_put(&w->exchanges, x);
     rg_metric_sub(w->metrics, RG_M_EXCHANGES_OPEN, 1);
-    rg_conn_exchange_ended(w, c, after);
+    rg_client_exchange_ended(w, c, after);
 }
 
 static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_own_response *r)
 {
     uint32_t cap;
-    char *out = rg_output_room(&x->conn->sock.out, &w->bufs, (uint32_t)r->body.len + RG_WRITE_SLACK, &cap);
+    char *out = rg_output_room(x->client->out, &w->bufs, (uint32_t)r->body.len + RG_WRITE_SLACK, &cap);
     if (!out)
         return false;
     int32_t n = rg_h1_write_own_response(out, cap, r, rg_worker_date(w));
-    rg_output_commit(&x->conn->sock.out, n > 0 ? (uint32_t)n : 0);
+    rg_output_commit(x->client->out, n > 0 ? (uint32_t)n : 0);
     return n > 0;
 }
 
@@ -77,7 +77,7 @@ void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t sta
         return;
     }
     x->response.bytes = r.head_only ? 0 : body.len; /* for the record; no pump has run */
-    rg_socket_send_later(w, &x->conn->sock);
+    rg_client_send_later(w, x->client);
     x->client_out_ms = w->now_ms;
     rg_exchange_check_soon(w, x);
     rg_exchange_run(w, x);
@@ -104,14 +104,13 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
         rg_metric_refused(w->metrics, reason);
     }
     rg_exchange_let_go_of_replica(w, x, false);
-    bool answerable = rg_reason_info(reason)->status != 0 && !x->responding && x->conn->sock.state == RG_SOCKET_OPEN &&
-                      !x->conn->sock.broken && !x->conn->sock.unsendable;
+    bool answerable = rg_reason_info(reason)->status != 0 && !x->responding && rg_client_is_there(x->client);
     if (answerable) {
         answer_refusal(w, x, reason);
         return;
     }
     /* Where the length is told by the end of the connection, an orderly end would make the message look whole. */
     x->broken_off = true;
-    x->reset = x->responding && x->ends_with_connection && (!x->response.done || x->conn->sock.out.bytes > 0);
+    x->reset = x->responding && x->ends_with_connection && (!x->response.done || x->client->out->bytes > 0);
     rg_exchange_finish(w, x);
 }

@@ -22,7 +22,7 @@ void rg_exchange_note_request(struct rg_worker *w, struct rg_exchange *x, const 
     x->logged = is_sampled(w);
     if (!x->logged)
         return;
-    x->request_buf = rg_buf_ref(x->conn->sock.in.head);
+    x->request_buf = rg_buf_ref(x->client->in->head);
     x->log_method = req->method;
     x->log_target = req->target;
     x->log_host = host;
@@ -50,11 +50,11 @@ void rg_exchange_note_refused_head(struct rg_worker *w, struct rg_exchange *x)
     x->logged = is_sampled(w);
     x->request_id_len = rg_forward_new_id(x->request_id, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memset(x->traceparent, 0, sizeof x->traceparent);
-    struct rg_buf *b = x->conn->sock.in.head;
+    struct rg_buf *b = x->client->in->head;
     if (!x->logged || !b)
         return;
     x->request_buf = rg_buf_ref(b);
-    x->log_target = first_line(rg_input_front(&x->conn->sock.in));
+    x->log_target = first_line(rg_input_front(x->client->in));
 }
 
 static void count(struct rg_worker *w, const struct rg_exchange *x, uint64_t duration_us)
@@ -71,7 +71,7 @@ static void count(struct rg_worker *w, const struct rg_exchange *x, uint64_t dur
 
 void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
 {
-    const struct rg_conn *c = x->conn;
+    const struct rg_client *c = x->client;
     uint64_t duration_us = w->now_us - c->head_us;
     count(w, x, duration_us);
     if (!x->logged)
@@ -91,7 +91,7 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .reused = x->sent_us && !x->connected_us,
         .complete = x->responding && !x->broken_off,
         .retried = x->retried,
-        .peer = c->peer.ip_len ? (struct rg_str){c->peer.ip, c->peer.ip_len} : RG_STR("unix"),
+        .peer = c->peer->ip_len ? (struct rg_str){c->peer->ip, c->peer->ip_len} : RG_STR("unix"),
         .method = x->log_method,
         .target = x->log_target,
         .host = x->log_host,

@@ -13,7 +13,7 @@
 static bool write_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
                            const struct rg_framing *framing, const struct rg_response_options *opt, uint32_t head_len)
 {
-    struct rg_output *out = &x->conn->sock.out;
+    struct rg_output *out = x->client->out;
     uint32_t need = head_len + RG_WRITE_SLACK;
     for (;;) {
         uint32_t cap;
@@ -45,7 +45,7 @@ static bool pass_interim(struct rg_worker *w, struct rg_exchange *x, const struc
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
         return false;
     }
-    rg_socket_send_later(w, &x->conn->sock);
+    rg_client_send_later(w, x->client);
     return true;
 }
 
@@ -65,7 +65,7 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
     x->response = (struct rg_pump){.raw = true};
     rg_metric_add(w->metrics, RG_M_TUNNELS, 1);
     rg_metric_add(w->metrics, RG_M_TUNNELS_OPEN, 1);
-    rg_socket_send_later(w, &x->conn->sock);
+    rg_client_send_later(w, x->client);
     return true;
 }
 
@@ -96,7 +96,7 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
     x->responding = true;
     rg_buf_unref(x->head); /* nothing is sent again from here on */
     x->head = NULL;
-    rg_socket_send_later(w, &x->conn->sock);
+    rg_client_send_later(w, x->client);
     return true;
 }
 
@@ -146,10 +146,10 @@ bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
     struct rg_socket *up = &x->up->sock;
     if (x->request.done || up->unsendable || up->broken)
         return true;
-    enum rg_pump_result r = rg_pump_run(&x->request, &x->conn->sock.in, &up->out, &w->bufs);
+    enum rg_pump_result r = rg_pump_run(&x->request, x->client->in, &up->out, &w->bufs);
     if (up->out.bytes > 0)
         rg_socket_send_later(w, up);
-    bool ended = x->conn->sock.eof && !x->request.raw && !x->request.done;
+    bool ended = rg_client_has_ended(x->client) && !x->request.raw && !x->request.done;
     if (r == RG_PUMP_BAD)
         rg_exchange_fail(w, x, (enum rg_reason)x->request.reason);
     else if (r == RG_PUMP_NO_BUF)
@@ -163,17 +163,17 @@ bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
 
 bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *client = &x->conn->sock;
+    struct rg_output *out = x->client->out;
     if (!x->responding || x->response.done)
         return true;
-    enum rg_pump_result r = rg_pump_run(&x->response, &x->up->sock.in, &client->out, &w->bufs);
+    enum rg_pump_result r = rg_pump_run(&x->response, &x->up->sock.in, out, &w->bufs);
     /* The input was used up before the end came: nothing more will follow. */
     if (r == RG_PUMP_OK && !x->response.done && x->up->sock.broken)
         r = RG_PUMP_BAD;
     else if (r == RG_PUMP_OK && !x->response.done && x->up->sock.eof)
-        r = rg_pump_eof(&x->response, &client->out, &w->bufs);
-    if (client->out.bytes > 0)
-        rg_socket_send_later(w, client);
+        r = rg_pump_eof(&x->response, out, &w->bufs);
+    if (out->bytes > 0)
+        rg_client_send_later(w, x->client);
     if (r == RG_PUMP_BAD)
         rg_exchange_fail(w, x,
                          x->up->sock.eof || x->up->sock.broken ? RG_REASON_REPLICA_CLOSED : RG_REASON_REPLICA_FRAMING);
@@ -207,7 +207,7 @@ static enum rg_recv_mode body_mode(const struct rg_worker *w, const struct rg_pu
 /* A receive that goes on by itself costs nothing to keep for a body that is nearly there and finds its way. */
 static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
 {
-    const struct rg_socket *client = &x->conn->sock;
+    const struct rg_socket *client = rg_client_sock(x->client);
     bool long_way =
         (x->request.kind == RG_BODY_LENGTH && x->request.left > RG_BUF_BULK) || rg_exchange_is_for_pipe(w, &x->request);
     return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->sock.out.bytes <= RG_PUMP_LOW;
@@ -215,18 +215,18 @@ static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
 
 void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *client = &x->conn->sock;
+    struct rg_socket *client = rg_client_sock(x->client);
     enum rg_recv_mode mode = RG_RECV_MULTI;
     if (x->splice.pump == &x->request)
         return;
     if (x->request.done)
-        x->conn->uploads = x->request.bytes > RG_BUF_BULK;
+        rg_client_conn(x->client)->uploads = x->request.bytes > RG_BUF_BULK;
     if (x->step == RG_STEP_TUNNEL)
         mode = body_mode(w, &x->request, client, &x->up->sock);
     else if (x->request.done || x->step == RG_STEP_FLUSH)
-        mode = client->in.bytes < PIPELINED_MAX ? rg_conn_waiting_mode(x->conn) : RG_RECV_NONE;
+        mode = client->in.bytes < PIPELINED_MAX ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else if (x->step == RG_STEP_CONNECT)
-        mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(x->conn) : RG_RECV_NONE;
+        mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else
         mode = keep_multi(w, x) ? RG_RECV_MULTI : body_mode(w, &x->request, client, &x->up->sock);
     if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, &x->up->sock))
@@ -241,8 +241,8 @@ void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x
     if (x->splice.pump == &x->response)
         return;
     if (x->responding)
-        mode = body_mode(w, &x->response, up, &x->conn->sock);
-    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->response, up, &x->conn->sock))
+        mode = body_mode(w, &x->response, up, rg_client_sock(x->client));
+    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->response, up, rg_client_sock(x->client)))
         return;
     rg_socket_want(w, up, mode);
 }
@@ -263,7 +263,7 @@ static bool tunnel_side_ended(struct rg_worker *w, struct rg_pump *p, struct rg_
 
 void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *client = &x->conn->sock, *up = &x->up->sock;
+    struct rg_socket *client = rg_client_sock(x->client), *up = &x->up->sock;
     if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
         return;
     bool up_told = tunnel_side_ended(w, &x->request, client, up);

@@ -57,7 +57,7 @@ void rg_exchange_end_splice(struct rg_worker *w, struct rg_exchange *x)
 
 static void count_moved(struct rg_worker *w, const struct rg_exchange *x, uint64_t n)
 {
-    bool up = x->splice.to != &x->conn->sock;
+    bool up = x->splice.to != rg_client_sock(x->client);
     rg_metric_add(w->metrics, up ? RG_M_BYTES_TO_REPLICA : RG_M_BYTES_TO_CLIENTS, n);
     rg_metric_add(w->metrics, RG_M_BYTES_SPLICED, n);
 }
@@ -88,7 +88,7 @@ static bool fill(struct rg_worker *w, struct rg_exchange *x)
         s->from->error = (int)-n;
         return false;
     }
-    bool down = s->from != &x->conn->sock;
+    bool down = s->from != rg_client_sock(x->client);
     rg_metric_add(w->metrics, down ? RG_M_BYTES_FROM_REPLICA : RG_M_BYTES_FROM_CLIENTS, (uint64_t)n);
     s->to->piped = (uint32_t)n;
     s->to->sent_ms = w->now_ms;
@@ -124,7 +124,7 @@ bool rg_exchange_run_splice(struct rg_worker *w, struct rg_exchange *x)
         return true;
     bool goes_on = (s->to->piped > 0 || fill(w, x)) && empty(w, x);
     if (!goes_on) {
-        struct rg_socket *client = &x->conn->sock;
+        struct rg_socket *client = rg_client_sock(x->client);
         rg_exchange_end_splice(w, x);
         if (!client->broken && !client->unsendable)
             return true; /* the relay knows what the end of a side means */

@@ -17,7 +17,7 @@ void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x)
         uint64_t due_ms = x->half_closed_ms + RG_HALF_CLOSE_MS;
         within_ms = due_ms > w->now_ms + within_ms ? within_ms : due_ms > w->now_ms ? due_ms - w->now_ms : 0;
     }
-    rg_conn_check_within(w, x->conn, (uint32_t)within_ms);
+    rg_client_check_within(w, x->client, (uint32_t)within_ms);
 }
 
 static bool longer_than(const struct rg_worker *w, uint64_t since_ms, uint32_t limit_ms)
@@ -40,10 +40,9 @@ static bool queue_drains(const struct rg_socket *s, int64_t *unsent)
 
 static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 {
-    const struct rg_socket *client = &x->conn->sock;
-    if (queue_drains(client, &x->unsent))
+    if (queue_drains(rg_client_sock(x->client), &x->unsent))
         x->client_out_ms = w->now_ms;
-    return longer_than(w, later(x->client_out_ms, client->sent_ms), w->settings->body_idle_ms);
+    return longer_than(w, later(x->client_out_ms, rg_client_sent_ms(x->client)), w->settings->body_idle_ms);
 }
 
 static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
@@ -80,11 +79,12 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
 static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
 {
     const struct rg_settings *s = w->settings;
-    if (rg_socket_has_output(&x->conn->sock))
+    if (rg_client_has_output(x->client))
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     if (x->responding) /* likewise: it was not asked before the client had taken what was there */
-        return longer_than(w, later(x->up_ms, x->conn->sock.sent_ms), s->body_idle_ms) ? RG_REASON_REPLICA_BODY_TIMEOUT
-                                                                                       : RG_REASON_NONE;
+        return longer_than(w, later(x->up_ms, rg_client_sent_ms(x->client)), s->body_idle_ms)
+                   ? RG_REASON_REPLICA_BODY_TIMEOUT
+                   : RG_REASON_NONE;
     /* What the kernel still holds of the request has not reached the replica. */
     if (x->request.bytes > 0 && queue_drains(&x->up->sock, &x->up_unsent))
         x->request_done_ms = w->now_ms;
@@ -100,7 +100,7 @@ static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, ui
         if (reason != RG_REASON_NONE)
             return reason;
         /* While a request is still coming, only a response that has begun has limits of its own. */
-        return rg_socket_has_output(&x->conn->sock) ? response_limit(w, x) : RG_REASON_NONE;
+        return rg_client_has_output(x->client) ? response_limit(w, x) : RG_REASON_NONE;
     }
     if (x->request_done_ms == 0)
         x->request_done_ms = w->now_ms;
@@ -109,8 +109,8 @@ static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, ui
 
 static enum rg_reason tunnel_limit(struct rg_worker *w, struct rg_exchange *x)
 {
-    uint64_t last = later(later(x->client_in_ms, x->up_ms), x->conn->sock.sent_ms);
-    if (rg_socket_has_output(&x->conn->sock))
+    uint64_t last = later(later(x->client_in_ms, x->up_ms), rg_client_sent_ms(x->client));
+    if (rg_client_has_output(x->client))
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     return longer_than(w, last, w->settings->tunnel_idle_ms) ? RG_REASON_IDLE_TIMEOUT : RG_REASON_NONE;
 }
