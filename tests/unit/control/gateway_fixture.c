@@ -87,3 +87,11 @@ FILE *report(void)
     assert_non_null(out);
     return out;
 }
+
+int reload(void)
+{
+    FILE *out = report();
+    int r = rg_gateway_reload(&gateway, out);
+    fclose(out);
+    return r;
+}

@@ -20,6 +20,7 @@ void write_config(const char *more); /* workers, listeners and admin, and this *
 void start_gateway(void);            /* as main does it, up to the control loop */
 struct fake_worker *fake(uint16_t id);
 FILE *report(void); /* a stream into text, for the test to close */
+int reload(void);   /* rg_gateway_reload with its report in text */
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
