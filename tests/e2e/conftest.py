@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+pytest.register_assert_rewrite("lib.bare_origin")  # before the modules that name it as their plug-in import it
+
 from lib import env
 from lib.gateway import Gateway
 from lib.origin import Origin
