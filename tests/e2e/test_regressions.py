@@ -62,6 +62,25 @@ def test_bytes_that_came_before_the_request_left_are_not_its_answer(programs):
     assert gateway.metrics().get("ringgate_replica_surplus_total") >= 1
 
 
+# ---- threads ----
+
+def test_descriptor_numbers_that_go_from_thread_to_thread(programs):
+    """ThreadSanitizer does not see what the ring opens and closes: it took a number used again by another thread for a race."""
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, {"replica": {"idle_connections": 0}}, workers=2)
+
+    def use(path):
+        for _ in range(30):
+            assert get(gateway.address, path).status == 200
+    threads = [threading.Thread(target=use, args=(f"/bytes/{size}",)) for size in (10, 10, 400_000, 400_000)]
+    for t in threads:
+        t.start()
+    for _ in range(30):
+        gateway.metrics()
+    for t in threads:
+        t.join()
+
+
 # ---- memory ----
 
 def test_pipelining_byte_by_byte_holds_little(programs):
