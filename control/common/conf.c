@@ -212,12 +212,48 @@ static void refuse_key(struct walk *w, const struct place *section, const struct
     rg_conf_errors_add(w->errors, n->key_mark, p->shown, "an unknown key", wanted, hint);
 }
 
+/* What fits many names of a section is no hint at which is meant: numbers, and what is measured in them. */
+static bool tells_its_name(const struct rg_conf_option *o)
+{
+    return o->type == RG_CONF_ENUM || o->type == RG_CONF_TARGET || o->type == RG_CONF_FILE ||
+           o->type == RG_CONF_ADDRESS || o->type == RG_CONF_CUSTOM;
+}
+
+/* Many write the value that they mean where its section belongs: "replica: 127.0.0.1:8080". */
+static void hint_member(const struct walk *w, const struct place *p, const struct rg_conf_node *n, char *hint,
+                        size_t len)
+{
+    char wanted[RG_CONF_TEXT_MAX], ignored[RG_CONF_TEXT_MAX], text[RG_CONF_TEXT_MAX / 2];
+    *hint = '\0';
+    if (n->kind != RG_CONF_NODE_SCALAR || is_null(n) || memchr(n->text.ptr, '\0', n->text.len))
+        return;
+    for (size_t i = 0; i < w->table->count; i++) {
+        const struct rg_conf_option *o = &w->table->options[i];
+        const char *name = below(o, p->row);
+        if (!name || strpbrk(name, ".[") || !tells_its_name(o))
+            continue;
+        rg_conf_wanted(o, wanted, sizeof(wanted));
+        if (!rg_conf_parse(o, n->text, p->target, wanted, ignored))
+            continue;
+        rg_conf_quote(n->text, text, sizeof(text));
+        snprintf(hint, len, "did you mean {%s: %s}?", name, text);
+        return;
+    }
+}
+
+static void refuse_no_section(struct walk *w, const struct place *p, const struct rg_conf_node *n)
+{
+    char wanted[NAMES_MAX], hint[RG_CONF_TEXT_MAX];
+    list_names(w->table, p->row, "a section with ", wanted, sizeof(wanted));
+    hint_member(w, p, n, hint, sizeof(hint));
+    refuse_node(w, p, n, wanted, hint);
+}
+
 static void decode_map(struct walk *w, const struct place *p, const struct rg_conf_node *n);
 
 static void decode_item(struct walk *w, const struct place *p, const struct rg_conf_node *n)
 {
     const struct rg_conf_option *value = rg_conf_option_of(w->table, p->row);
-    char wanted[NAMES_MAX];
     if (n->kind == RG_CONF_NODE_BAD)
         return;
     if (value) {
@@ -228,8 +264,7 @@ static void decode_item(struct walk *w, const struct place *p, const struct rg_c
         decode_map(w, p, n);
         return;
     }
-    list_names(w->table, p->row, "a section with ", wanted, sizeof(wanted));
-    refuse_node(w, p, n, wanted, NULL);
+    refuse_no_section(w, p, n);
 }
 
 static void decode_list(struct walk *w, const struct place *p, const struct rg_conf_option *o,
@@ -264,13 +299,10 @@ static void decode_list(struct walk *w, const struct place *p, const struct rg_c
 
 static void decode_section(struct walk *w, const struct place *p, const struct rg_conf_node *n)
 {
-    char wanted[NAMES_MAX];
-    if (n->kind == RG_CONF_NODE_MAP) {
+    if (n->kind == RG_CONF_NODE_MAP)
         decode_map(w, p, n);
-    } else if (!is_null(n) && n->kind != RG_CONF_NODE_BAD) { /* a section may be empty */
-        list_names(w->table, p->row, "a section with ", wanted, sizeof(wanted));
-        refuse_node(w, p, n, wanted, NULL);
-    }
+    else if (!is_null(n) && n->kind != RG_CONF_NODE_BAD) /* a section may be empty */
+        refuse_no_section(w, p, n);
 }
 
 static void decode_child(struct walk *w, const struct place *section, const struct rg_conf_node *n)

@@ -262,16 +262,25 @@ static const struct {
     {"listeners:", "1:11: listeners: got nothing, wanted a list of 1 to 16 items"},
     {"listeners: []", "1:12: listeners: got a list of 0, wanted a list of 1 to 16 items"},
     {"listeners: {address: 80}", "1:12: listeners: got a section, wanted a list of 1 to 16 items"},
-    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address"},
+    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address; did you mean {address: 80}?"},
+    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address"},
     {"listeners: [{}]",
      "1:13: listeners[0].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"},
     /* sections */
     {"limits: 5",
      "1:9: limits: got 5, wanted a section with connections, head_bytes, headers, field_bytes, target_bytes, "
      "body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses"},
+    {"log: debug", "1:6: log: got \"debug\", wanted a section with level; did you mean {level: \"debug\"}?"},
+    {"steering: hash", "1:11: steering: got \"hash\", wanted a section with mode; did you mean {mode: \"hash\"}?"},
+    {"access_log: /a.log", "1:13: access_log: got \"/a.log\", wanted a section with format, path, sample, ring_bytes; "
+                           "did you mean {path: \"/a.log\"}?"},
     {"log: [level]", "1:6: log: got a list, wanted a section with level"},
     {"replica: {health: off}",
-     "1:19: replica.health: got \"off\", wanted a section with path, interval, timeout, expect, rise, fall"},
+     "1:19: replica.health: got \"off\", wanted a section with path, interval, timeout, expect, rise, fall; "
+     "did you mean {path: \"off\"}?"},
+    {"replica: {health: 204}",
+     "1:19: replica.health: got 204, wanted a section with path, interval, timeout, expect, rise, fall; "
+     "did you mean {expect: 204}?"},
     /* keys */
     {"log: {levle: info}", "1:7: log.levle: got an unknown key, wanted level; did you mean level?"},
     {"log: {colour: true}", "1:7: log.colour: got an unknown key, wanted level"},
