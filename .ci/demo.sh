@@ -104,6 +104,15 @@ heed_interrupts()
     fi
 }
 
+# What runs have left that were killed without a chance to clean up.
+sweep_run_dirs()
+{
+    local dir
+    for dir in build/run.*; do
+        [[ -d /proc/${dir##*.} ]] || rm -rf "$dir" 2>/dev/null || true # root's may stay
+    done
+}
+
 cmd_run()
 {
     local origin_port port admin host=""
@@ -115,7 +124,9 @@ cmd_run()
     fi
     trap stop_all EXIT
     trap 'exit 0' INT TERM HUP
-    RUN_DIR=$(mktemp -d build/run.XXXXXX)
+    sweep_run_dirs
+    RUN_DIR=build/run.$$
+    mkdir -p "$RUN_DIR"
 
     start build/release/bin/ringgate-origin --quiet --listen 127.0.0.1:0 --port-file "$RUN_DIR/port"
     wait_for "the demo replica" test -s "$RUN_DIR/port"
@@ -159,7 +170,7 @@ print_what_to_try()
 
   gateway   http://$1      replica   http://$3      admin   http://$2
 
-  curl -i http://$1/api/v2/status      through the gateway to the demo replica
+  curl -i http://$1/api/v2/status      through the gateway to the demo replica (CBOR: add --output - to see it)
   curl -i http://$1/health             the gateway itself
   curl -s http://$2/metrics      and /ready, /config, /workers
 

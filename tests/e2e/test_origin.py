@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lib import env
-from lib.bare_origin import BareOrigin, Connection, pattern
+from lib.bare_origin import Connection, pattern
 
 pytest_plugins = ["lib.bare_origin"]
 
@@ -246,9 +246,9 @@ def test_silent_close(start):
         assert connection.rest() == b""
 
 
-def test_unix_listener_and_its_file(tmp_path):
+def test_unix_listener_and_its_file(start, tmp_path):
     path = tmp_path / "o.sock"
-    origin = BareOrigin(tmp_path, "--threads", "2", listen="unix:%s" % path)
+    origin = start("--threads", "2", listen="unix:%s" % path)
     for _ in range(8):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(10)

@@ -54,6 +54,8 @@ class BareOrigin:
         return self.json("/stats")
 
     def stop(self):
+        if self.process.returncode is not None:
+            return
         self.process.terminate()
         errors = self.process.communicate(timeout=20)[1].decode()
         assert self.process.returncode == 0, errors  # also what a sanitizer has found
