@@ -7,8 +7,8 @@
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libyaml-dev libcbor-dev
                 libcmocka-dev)
 PACKAGES_RUN=(curl)
-PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx apache2-bin
-               wrk valgrind)
+PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx libnginx-mod-stream
+               haproxy apache2-bin wrk valgrind)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk gnuplot-nox)
@@ -27,6 +27,8 @@ declare -A WITHOUT=(
     [iproute2]="the comparison can only run in the system's network (--congestion system)"
     [gnuplot-nox]="the report has no plots"
     [nginx]="tests in front of nginx are skipped"
+    [libnginx-mod-stream]="tests behind nginx's PROXY header are skipped"
+    [haproxy]="tests behind HAProxy are skipped"
     [apache2-bin]="tests in front of Apache are skipped"
     [wrk]="tests under wrk's load are skipped"
     [valgrind]="instructions of the HTTP code are not counted"

@@ -1,6 +1,7 @@
 /* See conn.h. In the order of a connection's life: accepted, reading heads, between requests, lingering, gone. */
 #include "datapath/conn.h"
 
+#include "datapath/conn_proxy.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
@@ -19,19 +20,6 @@ static void publish_open(struct rg_worker *w)
 {
     rg_metric_set(w->metrics, RG_M_CONNECTIONS_OPEN, w->n_clients);
     __atomic_store_n(&w->steer->open, w->n_clients, __ATOMIC_RELAXED);
-}
-
-static bool is_trusted(const struct rg_settings *s, const struct in6_addr *addr)
-{
-    for (unsigned i = 0; i < s->n_trusted; i++) {
-        const struct rg_prefix *p = &s->trusted[i];
-        unsigned whole = p->bits / 8, rest = p->bits % 8;
-        if (memcmp(addr, &p->addr, whole) != 0)
-            continue;
-        if (rest == 0 || ((addr->s6_addr[whole] ^ p->addr.s6_addr[whole]) & (0xff00u >> rest & 0xffu)) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state state)
@@ -72,10 +60,35 @@ static bool admit(struct rg_worker *w)
     return rg_conn_shed(w);
 }
 
+static uint32_t idle_limit_ms(const struct rg_worker *w, const struct rg_conn *c)
+{
+    const struct rg_settings *s = w->settings;
+    if (w->draining)
+        return s->drain_idle_ms;
+    return c->proxy_stage == RG_PROXY_STAGE_MUST ? s->client_head_ms : s->client_idle_ms;
+}
+
 static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
 {
     rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
-    rg_conn_check_within(w, c, w->draining ? w->settings->drain_idle_ms : w->settings->client_idle_ms);
+    rg_conn_check_within(w, c, idle_limit_ms(w, c));
+}
+
+/* Nobody is answered here: whether the peer speaks HTTP, and whose client it is, is not known yet. */
+static RG_COLD void refuse_proxy(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
+{
+    rg_metric_refused(w->metrics, reason);
+    close_conn(w, c, false);
+}
+
+/* false: the connection has ended. */
+static RG_COLD bool begin_proxy_stage(struct rg_worker *w, struct rg_conn *c, const struct in6_addr *peer)
+{
+    enum rg_reason reason = RG_REASON_NONE;
+    c->proxy_stage = (uint8_t)rg_proxy_stage_begin(w, c, peer, &reason);
+    if (reason != RG_REASON_NONE)
+        refuse_proxy(w, c, reason);
+    return reason == RG_REASON_NONE;
 }
 
 static void count_accepted(struct rg_worker *w)
@@ -96,21 +109,21 @@ void rg_conn_turn_away(struct rg_worker *w, int fd)
     turn_away(w, fd);
 }
 
-void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
+void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
 {
     count_accepted(w);
     /* After a stop nobody would end it any more. */
     struct rg_conn *c = !w->stopping && admit(w) ? rg_pool_get(&w->conns) : NULL;
     if (!c)
         goto refused;
-    *c = (struct rg_conn){.client = {.listener_port = listener_port}};
+    *c = (struct rg_conn){.client = {.listener_port = l->port}, .listener = l->index};
     if (!rg_socket_init(w, &c->sock, fd, RG_SLOT_CLIENT, c)) {
         rg_pool_put(&w->conns, c);
         goto refused;
     }
     struct in6_addr addr;
     rg_sys_accepted(fd, &c->peer, &c->client.peer_port, &addr);
-    c->peer.trusted = w->settings->n_trusted > 0 && is_trusted(w->settings, &addr);
+    c->peer.trusted = rg_prefixes_hold(w->settings->trusted, w->settings->n_trusted, &addr);
     c->client.peer = &c->peer;
     c->client.in = &c->sock.in;
     c->client.out = &c->sock.out;
@@ -122,6 +135,8 @@ void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port)
     __atomic_add_fetch(&open_clients, 1, __ATOMIC_RELAXED);
     publish_open(w);
     become(w, c, RG_CONN_IDLE);
+    if (w->settings->listeners[l->index].proxy_mode != RG_PROXY_MODE_OFF && !begin_proxy_stage(w, c, &addr))
+        return;
     wait_for_request(w, c);
     return;
 
@@ -159,6 +174,31 @@ static void refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method method
     rg_exchange_refuse(w, &c->client, method, reason);
 }
 
+/* false: there is nothing yet that is the client's, or the connection has ended. */
+static RG_COLD bool pass_proxy_stage(struct rg_worker *w, struct rg_conn *c)
+{
+    enum rg_reason reason = RG_REASON_NONE;
+    switch (rg_proxy_stage_run(w, c, &reason)) {
+    case RG_PROXY_STEP_MORE:
+        head_incomplete(w, c);
+        return false;
+    case RG_PROXY_STEP_REFUSED:
+        refuse_proxy(w, c, reason);
+        return false;
+    case RG_PROXY_STEP_OVER:
+        break;
+    }
+    /* The first byte of a request is still to come, or it is here now: its time begins. */
+    become(w, c, RG_CONN_IDLE);
+    if (c->sock.in.bytes > 0)
+        return true;
+    if (c->sock.eof)
+        close_conn(w, c, false);
+    else
+        wait_for_request(w, c);
+    return false;
+}
+
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended. */
 static void process(struct rg_worker *w, struct rg_conn *c)
 {
@@ -172,6 +212,11 @@ static void process(struct rg_worker *w, struct rg_conn *c)
     if (c->state == RG_CONN_IDLE) {
         become(w, c, RG_CONN_HEAD);
         c->client.head_us = w->now_us;
+    }
+    if (RG_UNLIKELY(c->proxy_stage)) {
+        if (!pass_proxy_stage(w, c))
+            return;
+        become(w, c, RG_CONN_HEAD);
     }
     do {
         struct rg_str front = rg_input_front(&c->sock.in);
@@ -308,13 +353,16 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
     switch ((enum rg_conn_state)c->state) {
     case RG_CONN_IDLE: {
         uint64_t since = w->draining && w->drain_since_ms > c->since_ms ? w->drain_since_ms : c->since_ms;
-        if (is_due(w, c, since, w->draining ? s->drain_idle_ms : s->client_idle_ms))
-            close_conn(w, c, false);
+        if (!is_due(w, c, since, idle_limit_ms(w, c)))
+            break;
+        if (c->proxy_stage == RG_PROXY_STAGE_MUST && !w->draining)
+            rg_metric_refused(w->metrics, RG_REASON_PROXY_TIMEOUT);
+        close_conn(w, c, false);
         break;
     }
     case RG_CONN_HEAD:
         if (is_due(w, c, c->since_ms, s->client_head_ms))
-            refuse(w, c, RG_METHOD_OTHER, RG_REASON_HEAD_TIMEOUT);
+            refuse(w, c, RG_METHOD_OTHER, c->proxy_stage ? RG_REASON_PROXY_TIMEOUT : RG_REASON_HEAD_TIMEOUT);
         break;
     case RG_CONN_EXCHANGE:
         rg_exchange_check_time(w, c->client.exchange);

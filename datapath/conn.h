@@ -12,6 +12,7 @@
 #include "datapath/socket.h"
 
 struct rg_exchange;
+struct rg_listener;
 
 enum rg_conn_state {
     RG_CONN_IDLE,     /* between requests */
@@ -28,7 +29,8 @@ struct rg_client {
     struct rg_output *out; /* what goes of a response */
     const struct rg_peer_text *peer;
     uint64_t head_us; /* first byte of the request; of a connection that is idle: since when, told turn from turn */
-    uint16_t peer_port, listener_port;
+    uint16_t peer_port, listener_port; /* listener_port: that it connected to, perhaps of a proxy in front */
+    bool secure;                       /* it uses TLS, with us or with a proxy in front */
 };
 
 struct rg_conn {
@@ -42,7 +44,9 @@ struct rg_conn {
     uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
     uint32_t linger_bytes; /* ... and what was thrown away so far */
     uint8_t state;
-    bool uploads; /* its last request had a large body: so will the next one, perhaps */
+    uint8_t listener;    /* index in settings and worker */
+    uint8_t proxy_stage; /* enum rg_proxy_stage: something comes before the client's bytes */
+    bool uploads;        /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
 };
 
@@ -56,7 +60,7 @@ static inline enum rg_recv_mode rg_conn_waiting_mode(const struct rg_conn *c)
 }
 
 /* Takes over fd in every case. */
-void rg_conn_accept(struct rg_worker *w, int fd, uint16_t listener_port);
+void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l);
 void rg_conn_turn_away(struct rg_worker *w, int fd); /* closes one that can't be served, and counts it */
 void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done);
 void rg_conn_timer(struct rg_worker *w, struct rg_conn *c);

@@ -118,8 +118,10 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
     struct rg_framing framing = {0};
     struct rg_framing_options opt = {.body_bytes = w->settings->body_bytes};
     enum rg_reason reason = rg_h1_frame_request(req, &opt, &framing);
-    struct rg_forward f = {
-        .peer = c->peer, .scheme = RG_STR("http"), .listener_port = c->listener_port, .replica_host = w->replica_host};
+    struct rg_forward f = {.peer = c->peer,
+                           .scheme = c->secure ? RG_STR("https") : RG_STR("http"),
+                           .listener_port = c->listener_port,
+                           .replica_host = w->replica_host};
     f.path = normal_path(req, path_scratch, &reason);
     rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memcpy(x->request_id, f.request_id, f.request_id_len);

@@ -42,7 +42,7 @@ static void take_queue(struct rg_worker *w, struct rg_listener *l)
         if (fd < 0)
             return;
         if (rg_worker_may_hold(w, fd))
-            rg_conn_accept(w, fd, l->port);
+            rg_conn_accept(w, fd, l);
         else
             rg_conn_turn_away(w, fd);
     }
@@ -141,7 +141,7 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
 
 static void serve(struct rg_worker *w, struct rg_listener *l, int fd)
 {
-    rg_conn_accept(w, fd, l->port);
+    rg_conn_accept(w, fd, l);
     if (l->state == RG_LISTENER_REFUSING)
         rg_timer_start(&w->wheel, &l->timer, w->now_ms + QUIET_MS);
 }

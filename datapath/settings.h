@@ -34,6 +34,10 @@ struct rg_prefix { /* an address range; IPv4 is kept as ::ffff:a.b.c.d */
     uint8_t bits;
 };
 
+/* n may be 0. */
+bool rg_prefixes_hold(const struct rg_prefix *prefixes, unsigned n, const struct in6_addr *addr);
+
+enum rg_proxy_mode { RG_PROXY_MODE_OFF, RG_PROXY_MODE_ACCEPT, RG_PROXY_MODE_REQUIRE };
 enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
 enum rg_replica_protocol { RG_REPLICA_HTTP1 };
 enum rg_access_format { RG_ACCESS_JSON };
@@ -50,6 +54,9 @@ struct rg_health_settings {
 
 struct rg_listener_settings {
     struct rg_address address; /* fixed for the life of the process; the rest may change on reload */
+    uint8_t proxy_mode;        /* enum rg_proxy_mode */
+    uint16_t n_proxy_trusted;
+    struct rg_prefix proxy_trusted[RG_TRUSTED_MAX]; /* whose PROXY headers are believed */
 };
 
 struct rg_settings {

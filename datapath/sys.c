@@ -108,22 +108,16 @@ void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct i
     if (getpeername(fd, &a.sa, &a.len) != 0)
         return;
     if (a.sa.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &a.in.sin_addr, peer->ip, sizeof peer->ip);
         *port = ntohs(a.in.sin_port);
         addr->s6_addr[10] = addr->s6_addr[11] = 0xff;
         memcpy(&addr->s6_addr[12], &a.in.sin_addr, 4);
     } else if (a.sa.sa_family == AF_INET6) {
         *addr = a.in6.sin6_addr;
         *port = ntohs(a.in6.sin6_port);
-        peer->is_ipv6 = !IN6_IS_ADDR_V4MAPPED(addr);
-        if (peer->is_ipv6)
-            inet_ntop(AF_INET6, addr, peer->ip, sizeof peer->ip);
-        else
-            inet_ntop(AF_INET, &addr->s6_addr[12], peer->ip, sizeof peer->ip);
     } else {
         return;
     }
-    peer->ip_len = (uint8_t)strlen(peer->ip);
+    rg_peer_text_set(peer, addr);
     if (is_loopback6(addr))
         tune_loopback(fd);
 }

@@ -57,25 +57,13 @@ void rg_upstream_configure(struct rg_worker *w)
 
 /* ---- acquire ---- */
 
-/* Surplus bytes end it when they are received (idle_event). Before that nobody has looked for them: a receive that is
- * armed in this turn leaves at its end, together with a request, and one that is in line for a block later still. */
-static bool is_sound(struct rg_worker *w, const struct rg_upstream_conn *uc, bool probe)
-{
-    bool unheard = uc->armed_us == w->now_us || !rg_socket_in_flight(&uc->sock, RG_OP_RECV);
-    if (!(probe || unheard) || rg_sys_is_quiet(uc->sock.fd))
-        return true;
-    if (unheard && rg_sys_has_bytes(uc->sock.fd))
-        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
-    return false;
-}
-
 static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool probe)
 {
     struct rg_upstream *u = &w->upstream;
     while (!rg_list_empty(&u->idle)) {
         struct rg_upstream_conn *uc = RG_CONTAINER(u->idle.next, struct rg_upstream_conn, idle);
         leave_idle(w, uc);
-        if (is_sound(w, uc, probe))
+        if (!probe || rg_sys_is_quiet(uc->sock.fd))
             return uc;
         end(w, uc);
     }
@@ -186,13 +174,6 @@ static enum rg_recv_mode idle_mode(const struct rg_upstream_conn *uc)
     return uc->small ? RG_RECV_MULTI : RG_RECV_ONCE;
 }
 
-static void receive_idle(struct rg_worker *w, struct rg_upstream_conn *uc)
-{
-    if (!rg_socket_in_flight(&uc->sock, RG_OP_RECV))
-        uc->armed_us = w->now_us;
-    rg_socket_want(w, &uc->sock, idle_mode(uc));
-}
-
 void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool keep)
 {
     struct rg_upstream *u = &w->upstream;
@@ -209,7 +190,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool 
     uc->sock.urgent = false;
     rg_list_prepend(&u->idle, &uc->idle);
     u->idle_count++;
-    receive_idle(w, uc);
+    rg_socket_want(w, &uc->sock, idle_mode(uc));
     publish(w);
     rg_upstream_serve_waiting(w);
 }
@@ -248,7 +229,7 @@ static void idle_event(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg
     if (uc->sock.in.bytes > 0 || event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
         end(w, uc);
     else
-        receive_idle(w, uc);
+        rg_socket_want(w, &uc->sock, idle_mode(uc));
 }
 
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, const struct rg_completion *c)

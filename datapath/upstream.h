@@ -19,7 +19,6 @@ struct rg_upstream_conn {
     struct rg_list idle;          /* upstream->idle */
     struct rg_list all;           /* upstream->all */
     uint64_t idle_since_ms;
-    uint64_t armed_us;   /* the turn in which its receive was armed, while idle */
     uint64_t connect_us; /* when the connect began */
     uint32_t requests;   /* sent on it, this one included */
     uint32_t generation; /* of the address it leads to */

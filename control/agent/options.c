@@ -236,6 +236,25 @@ static void refuse_place(struct load *l, const char *path, const char *flag, con
     rg_conf_errors_add(&l->errors, by_flag ? no_mark : mark_of(l, path), by_flag ? flag : path, got, wanted, remedy);
 }
 
+/* Whoever may name clients must be named himself. */
+static void check_proxy_protocol(struct load *l)
+{
+    for (unsigned i = 0; i < l->settings.n_listeners; i++) {
+        const struct rg_listener_settings *s = &l->settings.listeners[i];
+        char path[80], parent[64];
+        if (s->proxy_mode == RG_PROXY_MODE_OFF || s->n_proxy_trusted > 0 || s->address.sa.sa_family == AF_UNIX)
+            continue;
+        snprintf(parent, sizeof(parent), "listeners[%u].proxy_protocol", i);
+        snprintf(path, sizeof(path), "%s.trusted", parent);
+        const struct rg_conf_node *n = rg_conf_tree_find(l->tree, path);
+        if (n && n->kind != RG_CONF_NODE_SEQ)
+            continue; /* was refused already */
+        rg_conf_errors_add(&l->errors, mark_of(l, n ? path : parent), path, "nothing",
+                           "addresses or prefixes of the proxies in front",
+                           "a client that may send a PROXY header has any address it likes");
+    }
+}
+
 /* The admin endpoint must not sit where clients connect: it has no authentication. */
 static void check_admin(struct load *l)
 {
@@ -306,6 +325,7 @@ static void check(struct load *l)
     check_replica(l);
     check_listeners(l);
     learn_v6_only(l);
+    check_proxy_protocol(l);
     check_admin(l);
     check_loop(l);
     check_within_head(l, "limits.field_bytes", &l->settings.field_bytes);

@@ -22,6 +22,13 @@ static const struct rg_conf_word words_steering[] = {
     {0},
 };
 
+static const struct rg_conf_word words_proxy[] = {
+    {"off", RG_PROXY_MODE_OFF, NULL},
+    {"accept", RG_PROXY_MODE_ACCEPT, NULL},
+    {"require", RG_PROXY_MODE_REQUIRE, NULL},
+    {0},
+};
+
 static const struct rg_conf_word words_format[] = {{"json", RG_ACCESS_JSON, NULL}, {0}};
 
 static const struct rg_conf_word words_log_level[] = {

@@ -1,16 +1,28 @@
 /*
- * The identity of a request: x-request-id (UUIDv7, RFC 9562) and traceparent (W3C Trace Context, level 1), taken from
- * the request where it may be believed, else made. Hot: no allocation, no system call but when a worker seeds.
+ * Who asks: the text of a client's address. And the identity of a request: x-request-id (UUIDv7, RFC 9562) and
+ * traceparent (W3C Trace Context, level 1), taken from the request where it may be believed, else made. Hot: no
+ * allocation, no system call but when a worker seeds.
  *
  * Thread: any; a struct rg_rand belongs to one worker.
  */
 #include "datapath/http/h1_write.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "datapath/base/assert.h"
+
+void rg_peer_text_set(struct rg_peer_text *peer, const struct in6_addr *addr)
+{
+    peer->is_ipv6 = !IN6_IS_ADDR_V4MAPPED(addr);
+    if (peer->is_ipv6)
+        inet_ntop(AF_INET6, addr, peer->ip, sizeof peer->ip);
+    else
+        inet_ntop(AF_INET, &addr->s6_addr[12], peer->ip, sizeof peer->ip);
+    peer->ip_len = (uint8_t)strlen(peer->ip);
+}
 
 /* ---- Random numbers: xoshiro256** ---- */
 

@@ -8,6 +8,8 @@
 #ifndef RG_HTTP_H1_WRITE_H
 #define RG_HTTP_H1_WRITE_H
 
+#include <netinet/in.h>
+
 #include "datapath/http/h1_framing.h"
 
 #define RG_REQUEST_ID_LEN  36  /* UUIDv7, RFC 9562 */
@@ -21,6 +23,9 @@ struct rg_peer_text {
     bool is_ipv6;
     bool trusted; /* its forwarding fields are kept and extended */
 };
+
+/* Text and kind of an address; IPv4 as ::ffff:a.b.c.d. `trusted` stays. */
+void rg_peer_text_set(struct rg_peer_text *peer, const struct in6_addr *addr);
 
 struct rg_forward {
     const struct rg_peer_text *peer;

@@ -1,7 +1,5 @@
 """Malformed and treacherous origins: 502 before the first byte, a broken message after it, and never another client's bytes."""
 
-import threading
-
 import pytest
 
 from lib import env
@@ -216,36 +214,6 @@ def test_surplus_never_reaches_the_next_request(lane, data, body, method):
     env.wait_until(lambda: x.ended, 2, "the end of the upstream connection with surplus bytes")
     assert x.requests[-1].target == "/attack"
     assert lane.gateway.metrics().get("ringgate_replica_surplus_total") == surplus + 1
-
-
-# Bodies of which the gateway takes no byte too many: through a pipe, and in a block that is full with the last byte.
-@pytest.mark.parametrize("sizes,splice_bytes", [([1 << 20], 1), ([65536 - n for n in range(8, 72, 8)], 0)])
-def test_surplus_never_reaches_who_waits_in_line(programs, sizes, splice_bytes):
-    """The connection is given to the next request in the turn in which the body ends: nobody has received the surplus."""
-    in_line = threading.Event()
-    body = {}
-
-    def script(connection, request):
-        if request.target != "/attack":
-            return reply(b"honest")
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body["bytes"]))
-        in_line.wait(env.scaled(10))
-        return body["bytes"] + reply(b"poison")
-    origin = programs.raw_origin(script)
-    gateway = programs.gateway(origin.address, {"replica": {"connections": 1}, "limits": {"splice_bytes": splice_bytes}})
-    for size in sizes:
-        body["bytes"] = b"a" * size
-        in_line.clear()
-        with Client(gateway.address) as c, Client(gateway.address) as waiting:
-            c.send(req(method="GET"))
-            c.head()
-            waiting.send(req(method="GET", target="/honest"))
-            gateway.wait_metric(2, "ringgate_exchanges_open")
-            in_line.set()
-            c._exactly(size, lambda piece: None)
-            r = waiting.response()
-            assert (r.status, r.body) == (200, b"honest"), f"size {size}"
-    assert gateway.metrics().get("ringgate_replica_surplus_total") == len(sizes)
 
 
 def test_bytes_before_any_request_are_never_an_answer(lane):

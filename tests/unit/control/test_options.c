@@ -262,8 +262,9 @@ static const struct {
     {"listeners:", "1:11: listeners: got nothing, wanted a list of 1 to 16 items"},
     {"listeners: []", "1:12: listeners: got a list of 0, wanted a list of 1 to 16 items"},
     {"listeners: {address: 80}", "1:12: listeners: got a section, wanted a list of 1 to 16 items"},
-    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address; did you mean {address: 80}?"},
-    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address"},
+    {"listeners: [80]",
+     "1:13: listeners[0]: got 80, wanted a section with address, proxy_protocol; did you mean {address: 80}?"},
+    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address, proxy_protocol"},
     {"listeners: [{}]",
      "1:13: listeners[0].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"},
     /* sections */
@@ -301,10 +302,6 @@ static const struct {
     {"listeners: [{address: 80, tls: {certificates: []}}]",
      "1:27: listeners[0].tls: got an option that is not supported by this version, wanted it left out; terminate TLS "
      "in front of the gateway"},
-    {"listeners: [{address: 80, proxy_protocol: {mode: accept}}]",
-     "1:27: listeners[0].proxy_protocol: got an option that is not supported by this version, wanted it left out; name "
-     "the "
-     "proxies in trusted_proxies and let them set X-Forwarded-For"},
     {"replica: {protocol: h2c}", "1:21: replica.protocol: got \"h2c\", wanted a value that this version supports; this "
                                  "version does not speak HTTP/2 to the replica yet"},
     /* what options mean together */
@@ -349,7 +346,8 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
         "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
         "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
-        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted address; did you mean address?\n"
+        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, proxy_protocol; did you mean "
+        "address?\n"
         "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
         "unix:/path\n"
         "t.yaml:10:14: listeners[2].address: got \"[::]:80\" a second time, wanted each address once\n"
