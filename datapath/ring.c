@@ -342,8 +342,6 @@ bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret)
             rg_buf_unref(buf);
             buf = NULL;
         }
-        if (RG_UNLIKELY(cqe->res == -ENOBUFS && ring->at_limit && id >> 56 == RG_OP_RECV))
-            rg_metric_add(ring->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
         *ret = (struct rg_completion){.owner = s->owner,
                                       .kind = (enum rg_slot_kind)s->kind_or_next,
                                       .op = (enum rg_op)(id >> 56),

@@ -216,8 +216,10 @@ static void turn(struct rg_worker *w)
         read_mail(w);
     rg_ring_provide(w->ring, w->n_starved);
     rg_socket_flush_all(w);
-    if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring)))
+    if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring))) {
+        rg_metric_add(w->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
         rg_conn_shed_heads(w);
+    }
 }
 
 static bool listeners_closed(const struct rg_worker *w)
