@@ -39,7 +39,7 @@ TREES = {
     ),
     # The parts in which threads meet, and the end-to-end tests in which all of them run at once.
     "tsan": Tree(
-        select=r"access_ring|replica|metric|log|worker|^bpf|^sim|^e2e\.(http|http_fields|http_upgrade|drain|admin|config|replica)$",
+        select=r"access_ring|replica|metric|log|worker|^bpf|^e2e\.(http|http_fields|http_upgrade|drain|admin|config|replica)$",
         environment=["TSAN_OPTIONS=second_deadlock_stack=1"],
     ),
     # In every other tree the corpus is replayed.
@@ -49,6 +49,16 @@ TREES = {
 HOUSE_TESTS = {
     "house.layers": ["python3", "tests/house/check_layers.py"],
     "house.links": ["python3", "tests/house/check_links.py"],
+}
+
+# Seconds, about, by name or by tree: the longest come first, so that none is left alone at the end.
+COSTS = {
+    "fuzz": 60,
+    "e2e.attacks_slow": 70,
+    "e2e.replica": 80,
+    "e2e.load": 65,
+    "unit.sim_teardown_test": 50,
+    "e2e.drain": 40,
 }
 
 # Names that refer to other tests or fixtures of the same tree.
@@ -86,8 +96,9 @@ def properties_of(test, preset):
     for name in REFERENCES:
         if name in properties:
             properties[name] = [f"{preset}/{value}" for value in properties[name]]
-    if preset == "fuzz":
-        properties["COST"] = 1000  # the longest first
+    # In halves of a CPU, as ./dev counts them.
+    properties["PROCESSORS"] = 1 if "waits" in properties.get("LABELS", []) else 2
+    properties["COST"] = COSTS.get(test["name"], COSTS.get(preset, 0))
     properties["ENVIRONMENT"] = TREES[preset].environment + properties.get("ENVIRONMENT", [])
     return properties
 
