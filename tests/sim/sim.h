@@ -29,6 +29,10 @@ struct sim_script {
     unsigned blocks;       /* memory for so many received blocks, the provided ones included; 0: enough */
     unsigned naps;         /* so often time passes when nothing is left to happen, until the worker's next timer */
     unsigned no_sockets;   /* before so many naps no descriptor is left for a connection to the replica */
+    unsigned sockets;      /* so many connections to the replica may be open at once; 0: any number */
+    unsigned leaves_at;    /* the replica ends the connection instead of answering this request, and somebody else takes
+                              the descriptor; 0: never */
+    unsigned drain_at;     /* before this step the worker is told to drain; 0: never */
     unsigned prefix;       /* steps before choices begin */
     unsigned depth;        /* choices */
     bool stop_at_choices;  /* the worker is told to stop when choices begin */

@@ -59,10 +59,10 @@ static void options_of(struct sim_options *o, unsigned i, bool faults)
     const struct sim_op *op = &sim.ops[i];
     switch (op->op) {
     case RG_OP_ACCEPT:
-        if (sim.clients_left > 0)
-            may(o, i, SIM_FIRST_FD, false);
         if (op->cancelled)
             may(o, i, -ECANCELED, true);
+        if (sim.clients_left > 0)
+            may(o, i, SIM_FIRST_FD, false);
         break;
     case RG_OP_RECV:
         recv_options(o, i);

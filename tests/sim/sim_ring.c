@@ -160,8 +160,8 @@ static void sent(struct sim_op *op, int32_t n)
 {
     struct sim_fd *f = sim_fd_of(op->fd);
     if (f->kind == FD_UPSTREAM && (uint32_t)n == op->len) {
-        f->data = sim.script.replica;
-        sim.result.requests_at_replica++;
+        f->left = ++sim.result.requests_at_replica == sim.script.leaves_at;
+        f->data = f->left ? "" : sim.script.replica;
     }
     if (f->kind == FD_CLIENT && f->got == 0 && n > 0)
         sim.result.responses_at_clients++;
@@ -223,6 +223,8 @@ void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms)
     bool choosing = sim_is_choosing();
     if (choosing && sim.script.stop_at_choices)
         stop_worker();
+    if (sim.result.steps == sim.script.drain_at)
+        rg_worker_drain(sim.worker);
     sim_all_options(&o, choosing);
     if (o.n == 0 && timeout_ms == 0)
         return;

@@ -76,9 +76,19 @@ static int fd_open(enum sim_fd_kind kind, const char *data)
     return sim_fd_open_from(1, kind, data);
 }
 
+static bool has_socket(void)
+{
+    unsigned most = sim.script.sockets, open = 0;
+    for (unsigned i = 0; i < SIM_FDS_MAX; i++)
+        open += sim.fds[i].kind == FD_UPSTREAM;
+    if (sim.script.leaves_at > 0 && sim.result.requests_at_replica >= sim.script.leaves_at)
+        most--;
+    return sim.naps >= sim.script.no_sockets && (sim.script.sockets == 0 || open < most);
+}
+
 int sim_open_upstream(void)
 {
-    return sim.naps < sim.script.no_sockets ? -EMFILE : fd_open(FD_UPSTREAM, "");
+    return has_socket() ? fd_open(FD_UPSTREAM, "") : -EMFILE;
 }
 
 int sim_renumber(int fd)
@@ -113,7 +123,7 @@ bool sim_has_block(void)
 
 bool sim_replica_ends(const struct sim_fd *f)
 {
-    return f->kind == FD_UPSTREAM && sim.script.replica_closes && f->got > 0;
+    return f->kind == FD_UPSTREAM && (f->left || (sim.script.replica_closes && f->got > 0));
 }
 
 /* ---- choices ---- */

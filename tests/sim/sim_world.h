@@ -30,7 +30,7 @@ struct sim_op {
 struct sim_fd {
     enum sim_fd_kind kind;
     const char *data; /* what the peer has sent and we have not received */
-    bool ended;       /* EOF was delivered */
+    bool left;        /* the peer ended the connection instead of an answer */
     uint32_t got;     /* bytes the peer took; of a pipe: bytes in it */
 };
 

@@ -227,6 +227,44 @@ static void a_client_on_a_reserved_descriptor_moves_to_a_lower_one(void **state)
     every_order_of(script, 2);
 }
 
+/*
+ * Whoever is in the queue when a drain begins is served, also when the accept was just being cancelled: it is armed
+ * again at once, not when the listener next looks at the time.
+ */
+static void a_drain_finds_the_accept_being_cancelled(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = GET,
+                                .replica = OK_LENGTH,
+                                .clients = 3,
+                                .prefix = 1000,
+                                .descriptors = SIM_FIRST_FD + 20,
+                                .freed_late = true};
+    for (script.drain_at = 1; script.drain_at < 40; script.drain_at++) {
+        struct sim_choices choices = {0};
+        struct sim_result r = play(&script, &choices);
+        assert_int_equal(r.accepted, 3);
+        assert_int_equal(r.responses_at_clients, 3);
+    }
+    script.clients = 2;
+    for (script.drain_at = 1; script.drain_at < 12; script.drain_at++)
+        play_all(script, 1);
+}
+
+/* A request that must not use a kept connection again, for which no descriptor is left: the one kept longest gives its
+ * own. */
+static void a_kept_connection_gives_its_descriptor(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = GET, .replica = OK_LENGTH, .clients = 3, .prefix = 1000, .sockets = 2, .leaves_at = 3};
+    struct sim_choices choices = {0};
+    struct sim_result r = play(&script, &choices);
+    assert_int_equal(r.requests_at_replica, 4);
+    assert_int_equal(r.responses_at_clients, 3);
+    every_order_of(script, 1);
+}
+
 /* Descriptors that came free elsewhere serve all who wait for one at the next tick, not one a second. */
 static void those_who_wait_for_a_descriptor_are_served_together(void **state)
 {
@@ -299,7 +337,9 @@ int main(void)
         cmocka_unit_test(refused),
         cmocka_unit_test(a_client_on_a_reserved_descriptor),
         cmocka_unit_test(a_client_on_a_reserved_descriptor_moves_to_a_lower_one),
+        cmocka_unit_test(a_drain_finds_the_accept_being_cancelled),
         cmocka_unit_test(a_replica_connection_on_a_reserved_descriptor),
+        cmocka_unit_test(a_kept_connection_gives_its_descriptor),
         cmocka_unit_test(those_who_wait_for_a_descriptor_are_served_together),
         cmocka_unit_test(receives_wait_in_line_for_blocks),
         cmocka_unit_test(heads_are_shed_for_those_in_line),
