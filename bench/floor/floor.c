@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, DESCRIPTORS = 65536, GO_ON = -1 };
+/* Two descriptors a client: more than a shell's hard limit may allow, which root can raise. */
+enum { WORKERS_MAX = 64, DESCRIPTORS = 65536 };
 
 static const char HELP[] =
     "Usage: ringgate-floor --listen ADDR --replica ADDR [options]\n"
@@ -38,7 +38,7 @@ static const char HELP[] =
 
 struct options {
     const char *listen_text, *replica_text, *congestion;
-    struct rg_floor_address listen, replica;
+    struct rg_bench_address listen, replica;
     uint64_t response_bytes;
     unsigned workers;
 };
@@ -54,33 +54,19 @@ struct floor {
 
 /* ---- Flags ---- */
 
-static int usage_error(const char *option, const char *got, const char *wanted)
-{
-    fprintf(stderr, "ringgate-floor: %s: got '%s', wanted %s; --help says more\n", option, got ? got : "", wanted);
-    return 2;
-}
-
-/* GO_ON, or the exit status. */
+/* RG_GO_ON, or the exit status. */
 static int check_options(struct options *o)
 {
-    if (!o->listen_text || !rg_floor_address_parse(o->listen_text, &o->listen) || o->listen.any.sa_family == AF_UNIX)
-        return usage_error("--listen", o->listen_text, "PORT, 127.0.0.1:PORT or [::1]:PORT");
-    if (!o->replica_text || !rg_floor_address_parse(o->replica_text, &o->replica))
-        return usage_error("--replica", o->replica_text, "PORT, 127.0.0.1:PORT, [::1]:PORT or unix:/path");
+    if (!o->listen_text || !rg_bench_address_parse(o->listen_text, 1, &o->listen) || o->listen.any.sa_family == AF_UNIX)
+        return rg_bench_wrong("--listen", o->listen_text, "PORT, 127.0.0.1:PORT or [::1]:PORT");
+    if (!o->replica_text || !rg_bench_address_parse(o->replica_text, 1, &o->replica))
+        return rg_bench_wrong("--replica", o->replica_text, "PORT, 127.0.0.1:PORT, [::1]:PORT or unix:/path");
     if (strcmp(o->congestion, "system") == 0)
         o->congestion = NULL;
-    return GO_ON;
+    return RG_GO_ON;
 }
 
-static bool parse_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
-{
-    char *end;
-    errno = 0;
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *ret >= min && *ret <= max;
-}
-
-/* GO_ON, or the exit status. */
+/* RG_GO_ON, or the exit status. */
 static int parse_flags(struct options *o, int argc, char **argv)
 {
     static const struct option flags[] = {
@@ -92,9 +78,8 @@ static int parse_flags(struct options *o, int argc, char **argv)
         {"response-bytes", required_argument, NULL, 'b'},
         {NULL, 0, NULL, 0},
     };
-    uint64_t n;
-    int opt;
-    while ((opt = getopt_long(argc, argv, "h", flags, NULL)) != -1) {
+    int opt, status = RG_GO_ON;
+    while (status == RG_GO_ON && (opt = getopt_long(argc, argv, "h", flags, NULL)) != -1) {
         switch (opt) {
         case 'l':
             o->listen_text = optarg;
@@ -106,47 +91,26 @@ static int parse_flags(struct options *o, int argc, char **argv)
             o->congestion = optarg;
             break;
         case 'w':
-            if (!parse_count(optarg, 1, WORKERS_MAX, &n))
-                return usage_error("--workers", optarg, "1 to 64");
-            o->workers = (unsigned)n;
+            status = rg_bench_take_unsigned("--workers", optarg, 1, WORKERS_MAX, &o->workers);
             break;
         case 'b':
-            if (!parse_count(optarg, 0, UINT64_C(1) << 40, &o->response_bytes))
-                return usage_error("--response-bytes", optarg, "0 to 1099511627776");
+            status = rg_bench_take_count("--response-bytes", optarg, 0, UINT64_C(1) << 40, &o->response_bytes);
             break;
         case 'h':
             fputs(HELP, stdout);
             return 0;
         default:
-            return 2;
+            return RG_EXIT_USAGE;
         }
     }
+    if (status != RG_GO_ON)
+        return status;
     if (optind < argc)
-        return usage_error("argument", argv[optind], "options only");
+        return rg_bench_wrong("argument", argv[optind], "options only");
     return check_options(o);
 }
 
 /* ---- Start and end ---- */
-
-static void block_signals(sigset_t *ret)
-{
-    sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
-    pthread_sigmask(SIG_BLOCK, ret, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-/* Two descriptors a client: more than a shell's hard limit may allow, which root can raise. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit, wanted = {DESCRIPTORS, DESCRIPTORS};
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (limit.rlim_max >= DESCRIPTORS || setrlimit(RLIMIT_NOFILE, &wanted) < 0)
-        setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 static int check_congestion(const char *name)
 {
@@ -233,10 +197,10 @@ int main(int argc, char **argv)
     static struct floor f = {.opt = {.congestion = "cubic", .workers = 2}};
     sigset_t signals;
     int sig, status = parse_flags(&f.opt, argc, argv);
-    if (status != GO_ON)
+    if (status != RG_GO_ON)
         return status;
-    block_signals(&signals);
-    raise_descriptor_limit();
+    rg_bench_block_signals((const int[]){SIGTERM, SIGINT, 0}, &signals);
+    rg_bench_raise_descriptors(DESCRIPTORS);
     f.wake = eventfd(0, EFD_CLOEXEC);
     if (f.wake < 0) {
         fprintf(stderr, "ringgate-floor: eventfd: %s\n", strerror(errno));

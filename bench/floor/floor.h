@@ -10,35 +10,18 @@
 #ifndef RG_BENCH_FLOOR_H
 #define RG_BENCH_FLOOR_H
 
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-struct rg_floor_address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-    };
-    socklen_t len;
-};
-
-/* HOST:PORT, [HOST]:PORT, PORT (of 127.0.0.1) or unix:/path. false: none of them. Hosts are numbers, not names. */
-bool rg_floor_address_parse(const char *text, struct rg_floor_address *ret);
+#include "bench/common/start.h"
 
 /* A socket with the options of the gateway's; congestion NULL: the system's. Negative errno. */
 int rg_floor_socket(sa_family_t family, const char *congestion);
 /* One of a group that shares the port. Negative errno. */
-int rg_floor_listen(const struct rg_floor_address *at, const char *congestion);
+int rg_floor_listen(const struct rg_bench_address *at, const char *congestion);
 
 struct rg_floor_worker;
 
 /* Constant while workers live. */
 struct rg_floor_settings {
-    const struct rg_floor_address *replica;
+    const struct rg_bench_address *replica;
     const char *congestion;  /* NULL: the system's */
     uint64_t response_bytes; /* of every response, head and body; 0: unknown, a client keeps its connection */
 };

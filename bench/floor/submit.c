@@ -57,7 +57,7 @@ void rg_relay_close(struct rg_floor_worker *w, int fd)
 
 void rg_relay_connect(struct rg_floor_worker *w, struct side *s)
 {
-    const struct rg_floor_address *replica = w->settings->replica;
+    const struct rg_bench_address *replica = w->settings->replica;
     struct io_uring_sqe *sqe = get_sqe(w);
     io_uring_prep_connect(sqe, s->fd, &replica->any, replica->len);
     launch(sqe, OP_CONNECT, s);

@@ -111,14 +111,14 @@ static void switch_to_bulk(struct rg_worker *w, struct rg_client *c)
 static bool needs_nodelay(const struct rg_worker *w)
 {
     const struct rg_load_options *o = options_of(w);
-    return o->address.ss_family != AF_UNIX && !(o->per_connection && w->run->request.length <= ONE_SEGMENT);
+    return o->address.any.sa_family != AF_UNIX && !(o->per_connection && w->run->request.length <= ONE_SEGMENT);
 }
 
 static int make_socket(const struct rg_worker *w)
 {
     static const int one = 1, window = SLOW_WINDOW;
     const struct rg_load_options *o = options_of(w);
-    int fd = socket(o->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(o->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     if (needs_nodelay(w))
@@ -143,7 +143,7 @@ static void start_connect(struct rg_worker *w, struct rg_client *c)
         return fail(w, c, RG_ERROR_CONNECT, strerrordesc_np(-fd));
     c->fd = fd;
     struct io_uring_sqe *sqe = rg_worker_sqe(w);
-    io_uring_prep_connect(sqe, fd, (const struct sockaddr *)&o->address, o->address_length);
+    io_uring_prep_connect(sqe, fd, &o->address.any, o->address.len);
     io_uring_sqe_set_data64(sqe, user_data(w, c, RG_OPERATION_CONNECT));
 }
 

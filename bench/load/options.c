@@ -3,20 +3,15 @@
  */
 #include "bench/load/options.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static const char HELP[] =
@@ -113,12 +108,6 @@ static const struct option FLAGS[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int wrong(const char *flag, const char *value, const char *wanted)
-{
-    fprintf(stderr, "ringgate-load: %s: got '%s', wanted %s\n", flag, value, wanted);
-    return RG_EXIT_USAGE;
-}
-
 static int clash(const char *text)
 {
     fprintf(stderr, "ringgate-load: %s\n", text);
@@ -126,28 +115,6 @@ static int clash(const char *text)
 }
 
 /* ---- values ---- */
-
-static int take_count(const char *flag, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
-{
-    char wanted[96], *end;
-    errno = 0;
-    uint64_t n = strtoull(text, &end, 10);
-    if (isdigit((unsigned char)text[0]) && !*end && !errno && n >= min && n <= max) {
-        *ret = n;
-        return RG_GO_ON;
-    }
-    snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
-             (unsigned long long)max);
-    return wrong(flag, text, wanted);
-}
-
-static int take_unsigned(const char *flag, const char *text, unsigned max, unsigned *ret)
-{
-    uint64_t n = 0;
-    int rc = take_count(flag, text, 1, max, &n);
-    *ret = (unsigned)n;
-    return rc;
-}
 
 static bool parse_decimal(const char *text, double *ret)
 {
@@ -160,7 +127,7 @@ static int take_seconds(const char *flag, const char *text, bool zero, uint64_t 
 {
     double s;
     if (!parse_decimal(text, &s) || s > 86400 || (zero ? s < 0 : s < 0.001))
-        return wrong(flag, text, zero ? "seconds from 0 to 86400" : "seconds from 0.001 to 86400");
+        return rg_bench_wrong(flag, text, zero ? "seconds from 0 to 86400" : "seconds from 0.001 to 86400");
     *ret = (uint64_t)llround(s * 1e9);
     return RG_GO_ON;
 }
@@ -169,7 +136,7 @@ static int take_think(const char *text, uint64_t *ret)
 {
     double ms;
     if (!parse_decimal(text, &ms) || ms > 3600e3)
-        return wrong("--think", text, "milliseconds from 0 to 3600000");
+        return rg_bench_wrong("--think", text, "milliseconds from 0 to 3600000");
     *ret = (uint64_t)llround(ms * 1e6);
     return RG_GO_ON;
 }
@@ -177,7 +144,7 @@ static int take_think(const char *text, uint64_t *ret)
 static int take_rate(const char *text, double *ret)
 {
     if (!parse_decimal(text, ret) || *ret < 0.1 || *ret > 1e8)
-        return wrong("--rate", text, "requests per second from 0.1 to 100000000");
+        return rg_bench_wrong("--rate", text, "requests per second from 0.1 to 100000000");
     return RG_GO_ON;
 }
 
@@ -188,57 +155,19 @@ static int take_skew(struct rg_load_options *o, const char *text)
     unsigned long k = strtoul(text, &colon, 10);
     if (!isdigit((unsigned char)text[0]) || *colon != ':' || k < 1 || k > RG_LOAD_CONNECTIONS_MAX ||
         !parse_decimal(colon + 1, &percent) || percent <= 0 || percent >= 100)
-        return wrong("--skew", text, "connections and percent of the requests (above 0, below 100), as in 4:90");
+        return rg_bench_wrong("--skew", text,
+                              "connections and percent of the requests (above 0, below 100), as in 4:90");
     o->skew_connections = (unsigned)k;
     o->skew_share = percent / 100;
     return RG_GO_ON;
 }
 
-static bool parse_unix(struct rg_load_options *o, const char *path)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    size_t n = strlen(path);
-    if (n == 0 || n >= sizeof un.sun_path)
-        return false;
-    memcpy(un.sun_path, path, n);
-    memcpy(&o->address, &un, sizeof un);
-    o->address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
-    return true;
-}
-
-static bool parse_inet(struct rg_load_options *o, const char *text)
-{
-    char host[INET6_ADDRSTRLEN + 2], *end;
-    const char *colon = strrchr(text, ':');
-    size_t n = colon ? (size_t)(colon - text) : 0;
-    if (n == 0 || n >= sizeof host || !isdigit((unsigned char)colon[1]))
-        return false;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end || port < 1 || port > 65535)
-        return false;
-    memcpy(host, text, n);
-    host[n] = '\0';
-    struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    if (inet_pton(AF_INET, host, &in4.sin_addr) == 1) {
-        memcpy(&o->address, &in4, sizeof in4);
-        o->address_length = sizeof in4;
-        return true;
-    }
-    if (host[0] != '[' || host[n - 1] != ']')
-        return false;
-    host[n - 1] = '\0';
-    memcpy(&o->address, &in6, sizeof in6);
-    o->address_length = sizeof in6;
-    return inet_pton(AF_INET6, host + 1, &((struct sockaddr_in6 *)(void *)&o->address)->sin6_addr) == 1;
-}
-
 static int take_connect(struct rg_load_options *o, const char *text)
 {
     o->target = text;
-    if (strncmp(text, "unix:", 5) == 0 ? parse_unix(o, text + 5) : parse_inet(o, text))
+    if (strchr(text, ':') && rg_bench_address_parse(text, 1, &o->address))
         return RG_GO_ON;
-    return wrong("--connect", text, "an address and a port, as in 127.0.0.1:80 or [::1]:80, or unix:/path");
+    return rg_bench_wrong("--connect", text, "an address and a port, as in 127.0.0.1:80 or [::1]:80, or unix:/path");
 }
 
 /* No byte that would end the line or the target: what is sent must be one request. */
@@ -261,12 +190,12 @@ static int take_header(struct rg_load_options *o, const char *text)
     const char *colon = strchr(text, ':');
     size_t n = colon ? (size_t)(colon - text) : 0;
     if (n == 0 || strcspn(text, " \t") < n || !is_printable(text, true))
-        return wrong("--header", text, "a field as 'Name: value', printable");
+        return rg_bench_wrong("--header", text, "a field as 'Name: value', printable");
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strlen(ours[i].name) == n && strncasecmp(text, ours[i].name, n) == 0)
-            return wrong("--header", text, ours[i].instead);
+            return rg_bench_wrong("--header", text, ours[i].instead);
     if (o->n_headers == RG_LOAD_HEADERS_MAX)
-        return wrong("--header", text, "32 fields at most");
+        return rg_bench_wrong("--header", text, "32 fields at most");
     o->headers[o->n_headers++] = text;
     return RG_GO_ON;
 }
@@ -274,7 +203,7 @@ static int take_header(struct rg_load_options *o, const char *text)
 static int take_method(struct rg_load_options *o, const char *text)
 {
     if (!*text || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != strlen(text) || strcmp(text, "CONNECT") == 0)
-        return wrong("--method", text, "a method in capital letters, not CONNECT");
+        return rg_bench_wrong("--method", text, "a method in capital letters, not CONNECT");
     o->method = text;
     return RG_GO_ON;
 }
@@ -282,7 +211,8 @@ static int take_method(struct rg_load_options *o, const char *text)
 static int take_text(const char *flag, const char *text, const char *first, const char **ret)
 {
     if (!*text || !is_printable(text, false) || (first && !strchr(first, *text)))
-        return wrong(flag, text, first ? "a target that begins with / and has no space" : "a value without spaces");
+        return rg_bench_wrong(flag, text,
+                              first ? "a target that begins with / and has no space" : "a value without spaces");
     *ret = text;
     return RG_GO_ON;
 }
@@ -295,11 +225,11 @@ static int take(struct rg_load_options *o, int flag, const char *v)
     case F_PATH:
         return take_text("--path", v, "/", &o->path);
     case F_CONNECTIONS:
-        return take_unsigned("--connections", v, RG_LOAD_CONNECTIONS_MAX, &o->connections);
+        return rg_bench_take_unsigned("--connections", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->connections);
     case F_ACTIVE:
-        return take_unsigned("--active", v, RG_LOAD_CONNECTIONS_MAX, &o->active);
+        return rg_bench_take_unsigned("--active", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->active);
     case F_THREADS:
-        return take_unsigned("--threads", v, RG_LOAD_THREADS_MAX, &o->threads);
+        return rg_bench_take_unsigned("--threads", v, 1, RG_LOAD_THREADS_MAX, &o->threads);
     case F_RATE:
         return take_rate(v, &o->rate);
     case F_DURATION:
@@ -317,16 +247,16 @@ static int take(struct rg_load_options *o, int flag, const char *v)
         return take_method(o, v);
     case F_BODY_BYTES:
         o->has_body = true;
-        return take_count("--body-bytes", v, 0, RG_LOAD_BODY_MAX, &o->body_bytes);
+        return rg_bench_take_count("--body-bytes", v, 0, RG_LOAD_BODY_MAX, &o->body_bytes);
     case F_CHUNKED_UPLOAD:
         o->chunked_upload = true;
         return RG_GO_ON;
     case F_READ_RATE:
-        return take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
+        return rg_bench_take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
     case F_SKEW:
         return take_skew(o, v);
     case F_SEED:
-        return take_count("--seed", v, 0, UINT64_MAX, &o->seed);
+        return rg_bench_take_count("--seed", v, 0, UINT64_MAX, &o->seed);
     case F_HOST:
         return take_text("--host", v, NULL, &o->host);
     case F_HEADER:
@@ -358,15 +288,16 @@ static int check_congestion(const struct rg_load_options *o)
 {
     if (!o->congestion)
         return RG_GO_ON;
-    if (o->address.ss_family == AF_UNIX)
+    if (o->address.any.sa_family == AF_UNIX)
         return clash("--congestion is of no use with a UNIX socket; leave it out");
-    int fd = socket(o->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(o->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return clash("no socket for --congestion could be made");
     int rc = setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion, (socklen_t)strlen(o->congestion));
     close(fd);
     return rc == 0 ? RG_GO_ON
-                   : wrong("--congestion", o->congestion, "one of /proc/sys/net/ipv4/tcp_available_congestion_control");
+                   : rg_bench_wrong("--congestion", o->congestion,
+                                    "one of /proc/sys/net/ipv4/tcp_available_congestion_control");
 }
 
 static int check_descriptors(const struct rg_load_options *o)
@@ -407,7 +338,7 @@ static int check_together(struct rg_load_options *o)
     if (!o->method)
         o->method = o->has_body ? "POST" : "GET";
     if (!o->host)
-        o->host = o->address.ss_family == AF_UNIX ? "localhost" : o->target;
+        o->host = o->address.any.sa_family == AF_UNIX ? "localhost" : o->target;
     int rc = check_congestion(o);
     return rc == RG_GO_ON ? check_descriptors(o) : rc;
 }
@@ -430,6 +361,6 @@ int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv)
             return rc;
     }
     if (optind < argc)
-        return wrong("command line", argv[optind], "flags only; --help lists them");
+        return rg_bench_wrong("command line", argv[optind], "flags only; --help lists them");
     return check_together(o);
 }

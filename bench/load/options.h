@@ -4,22 +4,18 @@
 #ifndef RG_LOAD_OPTIONS_H
 #define RG_LOAD_OPTIONS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/socket.h>
+#include "bench/common/start.h"
 
 enum {
     RG_LOAD_HEADERS_MAX = 32,
     RG_LOAD_CONNECTIONS_MAX = 1000 * 1000,
     RG_LOAD_THREADS_MAX = 64,
     RG_LOAD_BODY_MAX = 1 << 28, /* a request is kept in memory, once for all connections */
-    RG_EXIT_USAGE = 2,
 };
 
 struct rg_load_options {
     const char *target; /* as given */
-    struct sockaddr_storage address;
-    socklen_t address_length;
+    struct rg_bench_address address;
     const char *path, *method, *host, *congestion;
     const char *headers[RG_LOAD_HEADERS_MAX];
     unsigned n_headers;
@@ -34,8 +30,6 @@ struct rg_load_options {
     bool has_body, chunked_upload, per_connection, quiet;
     const char *hgrm, *json;
 };
-
-enum { RG_GO_ON = -1 };
 
 /* RG_GO_ON, or the exit status, with the reason on standard error. */
 int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv);

@@ -5,37 +5,30 @@
 #include "bench/origin/origin.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, HOST_SIZE = 256 };
+enum { BACKLOG = 4096 };
 
-static int open_unix(const char *path)
+/* The descriptor, or a negative errno: it is closed then. */
+static int bind_and_listen(int fd, const struct rg_bench_address *at)
 {
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct stat st;
-    size_t n = strlen(path);
+    if (bind(fd, &at->any, at->len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int err = -errno;
+    close(fd);
+    return err;
+}
 
-    if (n == 0 || n >= sizeof(un.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(un.sun_path, path, n + 1);
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path); /* left by an origin that was killed */
+static int open_unix(const struct rg_bench_address *at)
+{
+    struct stat st;
+    if (lstat(at->un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(at->un.sun_path); /* left by an origin that was killed */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 || listen(fd, BACKLOG) < 0) {
-        int err = -errno;
-        close(fd);
-        return err;
-    }
-    return fd;
+    return fd < 0 ? -errno : bind_and_listen(fd, at);
 }
 
 /*
@@ -49,86 +42,42 @@ static void set_tcp_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
 }
 
-static int open_tcp(const struct addrinfo *ai, bool shared)
+static int open_tcp(const struct rg_bench_address *at, bool shared)
 {
     int one = 1;
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (shared)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
     set_tcp_options(fd);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-        int err = -errno;
-        close(fd);
-        return err;
-    }
-    return fd;
+    return bind_and_listen(fd, at);
 }
 
-static uint16_t bound_port(int fd)
+static uint16_t port_of(const struct rg_bench_address *at)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-    } a = {0};
-    socklen_t n = sizeof(a);
-    if (getsockname(fd, &a.any, &n) < 0)
-        return 0;
-    return ntohs(a.any.sa_family == AF_INET6 ? a.in6.sin6_port : a.in.sin_port);
+    return ntohs(at->any.sa_family == AF_INET6 ? at->in6.sin6_port : at->in.sin_port);
 }
 
-static const char LOOPBACK[] = "127.0.0.1"; /* of a port alone */
-
-/* PORT, HOST:PORT or [HOST]:PORT. */
-static bool split_address(const char *address, char host[HOST_SIZE], const char **ret_port)
+/* The others join the port that 0 became. */
+static int open_tcp_all(struct rg_server *s, unsigned n, struct rg_bench_address *at)
 {
-    const char *colon = strrchr(address, ':');
-    if (!colon) {
-        memcpy(host, LOOPBACK, sizeof(LOOPBACK));
-        *ret_port = address;
-        return true;
-    }
-    size_t n = (size_t)(colon - address);
-    if (n >= 2 && address[0] == '[' && address[n - 1] == ']')
-        address++, n -= 2;
-    if (n >= HOST_SIZE)
-        return false;
-    memcpy(host, address, n);
-    host[n] = '\0';
-    *ret_port = colon + 1;
-    return true;
-}
-
-static int open_tcp_all(struct rg_server *s, unsigned n, const char *address, uint16_t *ret_port)
-{
-    char host[HOST_SIZE], port[8];
-    const char *port_text;
-    struct addrinfo *ai, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-
-    if (!split_address(address, host, &port_text))
-        return -EINVAL;
-    snprintf(port, sizeof(port), "%s", port_text);
-    int err = 0;
-    for (unsigned i = 0; i < s->n_threads && err == 0; i++) {
-        if (getaddrinfo(host[0] ? host : NULL, port, &hints, &ai) != 0)
-            return -EINVAL;
-        int fd = open_tcp(ai, s->n_threads > 1);
-        freeaddrinfo(ai);
+    for (unsigned i = 0; i < s->n_threads; i++) {
+        int fd = open_tcp(at, s->n_threads > 1);
         if (fd < 0)
             return fd;
         s->threads[i].listeners[n] = (struct rg_source){RG_SOURCE_LISTENER, fd};
-        *ret_port = bound_port(fd);
-        snprintf(port, sizeof(port), "%u", *ret_port); /* the others join the port that 0 became */
+        socklen_t len = sizeof(at->in6);
+        if (getsockname(fd, &at->any, &len) < 0)
+            return -errno;
     }
-    return err;
+    return 0;
 }
 
-static int open_unix_all(struct rg_server *s, unsigned n, const char *path)
+static int open_unix_all(struct rg_server *s, unsigned n, const struct rg_bench_address *at)
 {
-    int fd = open_unix(path);
+    int fd = open_unix(at);
     if (fd < 0)
         return fd;
     for (unsigned i = 0; i < s->n_threads; i++) {
@@ -140,29 +89,28 @@ static int open_unix_all(struct rg_server *s, unsigned n, const char *path)
     return 0;
 }
 
+static void tell_tcp(const char *text, uint16_t port)
+{
+    const char *colon = strrchr(text, ':');
+    printf("listening on http://%.*s:%u\n", colon ? (int)(colon - text) : -1, colon ? text : "127.0.0.1", port);
+}
+
 int rg_listen_open(struct rg_server *s, unsigned n, FILE *port_file)
 {
-    const char *address = s->listen[n];
-    bool is_unix = strncmp(address, "unix:", 5) == 0;
-    uint16_t port = 0;
-    int err = is_unix ? open_unix_all(s, n, address + 5) : open_tcp_all(s, n, address, &port);
+    const char *text = s->listen[n].text;
+    struct rg_bench_address *at = &s->listen[n].address;
+    bool is_unix = at->any.sa_family == AF_UNIX;
+    int err = is_unix ? open_unix_all(s, n, at) : open_tcp_all(s, n, at);
     if (err < 0) {
-        fprintf(stderr, "ringgate-origin: cannot listen on %s: %s\n", address, strerror(-err));
+        fprintf(stderr, "ringgate-origin: cannot listen on %s: %s\n", text, strerror(-err));
         return err;
     }
-    if (is_unix) {
-        if (!s->quiet)
-            printf("listening on %s\n", address);
-        return 0;
-    }
-    if (!s->quiet) {
-        const char *colon = strrchr(address, ':');
-        int host_n = colon ? (int)(colon - address) : 0;
-        printf("listening on http://%.*s:%u\n", host_n ? host_n : (int)sizeof(LOOPBACK) - 1,
-               host_n ? address : LOOPBACK, port);
-    }
-    if (port_file)
-        fprintf(port_file, "%u\n", port);
+    if (!s->quiet && is_unix)
+        printf("listening on %s\n", text);
+    else if (!s->quiet)
+        tell_tcp(text, port_of(at));
+    if (port_file && !is_unix)
+        fprintf(port_file, "%u\n", port_of(at));
     return 0;
 }
 
@@ -172,7 +120,8 @@ void rg_listen_close(struct rg_server *s)
         for (unsigned i = 0; i < s->n_threads; i++)
             if (s->threads[i].listeners[n].fd >= 0)
                 close(s->threads[i].listeners[n].fd);
-        if (strncmp(s->listen[n], "unix:", 5) == 0 && s->threads[0].listeners[n].fd >= 0)
-            unlink(s->listen[n] + 5);
+        const struct rg_bench_address *at = &s->listen[n].address;
+        if (at->any.sa_family == AF_UNIX && s->threads[0].listeners[n].fd >= 0)
+            unlink(at->un.sun_path);
     }
 }

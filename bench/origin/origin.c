@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const char HELP[] =
@@ -66,17 +65,6 @@ static const char HELP[] =
     "Signals: TERM, INT end it; USR1 turns healthy to unhealthy and back; USR2 the same with down.\n"
     "A client that closes its sending side while its answer waits (delay, drip, slow, never) counts as gone.\n";
 
-static int usage_error(const char *option, const char *value)
-{
-    fprintf(stderr, "ringgate-origin: %s: got '%s'; --help says what is wanted\n", option, value);
-    return 2;
-}
-
-static bool parse_count(const char *text, uint64_t max, uint64_t *ret)
-{
-    return rg_view_number((struct rg_view){text, strlen(text)}, max, ret);
-}
-
 static bool parse_health(struct rg_server *s, const char *name)
 {
     for (int i = 0; i < RG_HEALTH_COUNT; i++)
@@ -87,9 +75,19 @@ static bool parse_health(struct rg_server *s, const char *name)
     return false;
 }
 
-enum { GO_ON = -1 };
+static int add_listen(struct rg_server *s, const char *text)
+{
+    struct rg_listen_address *at = &s->listen[s->n_listen];
+    if (s->n_listen == RG_LISTEN_MAX)
+        return rg_bench_wrong("--listen", text, "at most 16 addresses");
+    if (!rg_bench_address_parse(text, 0, &at->address))
+        return rg_bench_wrong("--listen", text, "PORT, 127.0.0.1:PORT, [::1]:PORT or unix:/path");
+    at->text = text;
+    s->n_listen++;
+    return RG_GO_ON;
+}
 
-/* GO_ON, or the exit status. */
+/* RG_GO_ON, or the exit status. */
 static int parse_flags(struct rg_server *s, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -104,37 +102,30 @@ static int parse_flags(struct rg_server *s, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    uint64_t n;
-    int opt;
-    while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    int opt, status = RG_GO_ON;
+    while (status == RG_GO_ON && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (opt) {
         case 'l':
-            if (s->n_listen == RG_LISTEN_MAX)
-                return usage_error("--listen (too many)", optarg);
-            s->listen[s->n_listen++] = optarg;
+            status = add_listen(s, optarg);
             break;
         case 't':
-            if (!parse_count(optarg, RG_THREADS_MAX, &n) || n == 0)
-                return usage_error("--threads", optarg);
-            s->n_threads = (unsigned)n;
+            status = rg_bench_take_unsigned("--threads", optarg, 1, RG_THREADS_MAX, &s->n_threads);
             break;
         case 'p':
             s->port_file = optarg;
             break;
         case 'i':
-            if (!parse_count(optarg, UINT32_MAX, &s->idle_close_ms))
-                return usage_error("--idle-close", optarg);
+            status = rg_bench_take_count("--idle-close", optarg, 0, UINT32_MAX, &s->idle_close_ms);
             break;
         case 'm':
-            if (!parse_count(optarg, UINT32_MAX, &s->max_requests))
-                return usage_error("--max-requests", optarg);
+            status = rg_bench_take_count("--max-requests", optarg, 0, UINT32_MAX, &s->max_requests);
             break;
         case 's':
             s->silent_close = true;
             break;
         case 'H':
             if (!parse_health(s, optarg))
-                return usage_error("--health", optarg);
+                return rg_bench_wrong("--health", optarg, "a state that --help lists");
             break;
         case 'q':
             s->quiet = true;
@@ -143,14 +134,14 @@ static int parse_flags(struct rg_server *s, int argc, char **argv)
             fputs(HELP, stdout);
             return 0;
         default:
-            return 2;
+            return RG_EXIT_USAGE;
         }
     }
+    if (status != RG_GO_ON)
+        return status;
     if (optind < argc)
-        return usage_error("argument", argv[optind]);
-    if (s->n_listen == 0)
-        s->listen[s->n_listen++] = "127.0.0.1:0";
-    return GO_ON;
+        return rg_bench_wrong("argument", argv[optind], "options only");
+    return s->n_listen > 0 ? RG_GO_ON : add_listen(s, "127.0.0.1:0");
 }
 
 /* Nothing is open yet in them. NULL when out of memory. */
@@ -205,15 +196,6 @@ out:
     return err;
 }
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static void toggle(struct rg_server *s, int other)
 {
     s->health = s->health == RG_HEALTHY ? other : RG_HEALTHY;
@@ -237,17 +219,6 @@ static void wait_for_end(struct rg_server *s, const sigset_t *set)
         else
             return;
     }
-}
-
-static void block_signals(sigset_t *ret)
-{
-    sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
-    sigaddset(ret, SIGUSR1);
-    sigaddset(ret, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, ret, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 static int start_threads(struct rg_server *s, unsigned *ret_started)
@@ -299,9 +270,9 @@ int main(int argc, char **argv)
     struct rg_server server = {.n_threads = 1, .next_seq = 1, .next_connection = 1};
     sigset_t signals;
     int status = parse_flags(&server, argc, argv);
-    if (status != GO_ON)
+    if (status != RG_GO_ON)
         return status;
-    block_signals(&signals);
-    raise_descriptor_limit();
+    rg_bench_block_signals((const int[]){SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0}, &signals);
+    rg_bench_raise_descriptors(0);
     return serve(&server, &signals) < 0 ? 1 : 0;
 }

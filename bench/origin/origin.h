@@ -19,6 +19,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "bench/common/start.h"
+
 enum {
     RG_LISTEN_MAX = 16,        /* --listen, at most */
     RG_THREADS_MAX = 64,       /* --threads, at most */
@@ -266,8 +268,13 @@ struct rg_thread {
     struct rg_tally tally;
 };
 
+struct rg_listen_address {
+    const char *text; /* as given */
+    struct rg_bench_address address;
+};
+
 struct rg_server {
-    const char *listen[RG_LISTEN_MAX];
+    struct rg_listen_address listen[RG_LISTEN_MAX];
     unsigned n_listen, n_threads;
     uint64_t idle_close_ms, max_requests;
     bool silent_close, quiet;

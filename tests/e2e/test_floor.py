@@ -352,8 +352,8 @@ def test_it_ends_on_a_signal_with_connections_open(programs, tmp_path, echo):
     (["--listen", "unix:/tmp/x", "--replica", "80"], "--listen: got 'unix:/tmp/x'"),
     (["--listen", "0", "--replica", "80"], "--listen: got '0'"),
     (["--listen", "8080", "--replica", "example.com:80"], "--replica: got 'example.com:80'"),
-    (["--listen", "8080", "--replica", "81", "--workers", "0"], "--workers: got '0', wanted 1 to 64"),
-    (["--listen", "8080", "--replica", "81", "--response-bytes", "1k"], "--response-bytes: got '1k', wanted 0 to"),
+    (["--listen", "8080", "--replica", "81", "--workers", "0"], "--workers: got '0', wanted a whole number from 1 to 64;"),
+    (["--listen", "8080", "--replica", "81", "--response-bytes", "1k"], "--response-bytes: got '1k', wanted a whole number from 0 to"),
     (["--listen", "8080", "--replica", "81", "more"], "argument: got 'more'"),
 ])
 def test_wrong_flags_are_told(flags, says):

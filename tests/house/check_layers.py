@@ -29,6 +29,7 @@ MAY_LINK = {
     "rg_steer": {"rg_flags"},
     "rg_conf": {"rg_base"},
     "rg_options": {"rg_conf", "rg_base"},
+    "rg_bench": {"rg_flags"},
     "rg_control": {"rg_conf", "rg_options", "rg_datapath", "rg_steer"},
 }
 
