@@ -12,7 +12,7 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, get
-from lib.raw_origin import reply
+from lib.raw_origin import Held
 
 
 def records(path):
@@ -216,8 +216,8 @@ def test_replica_found_down_by_requests_says_why(programs):
 
 def test_more_connections_to_the_replica_serve_those_who_wait_at_once(programs):
     """All of them are in use for seconds: only the reload can let the others go on."""
-    release = threading.Event()
-    origin = programs.raw_origin(lambda c, q: (q.target == "/wait" and release.wait(env.scaled(30)), reply(b"ok"))[1])
+    held = Held("/wait", seconds=30)
+    origin = programs.raw_origin(held)
     gateway = programs.gateway(origin.address, {"replica": {"connections": 2}, "timeouts": {"connect": "30s"}})
     clients = [Client(gateway.address) for _ in range(12)]
     try:
@@ -233,7 +233,7 @@ def test_more_connections_to_the_replica_serve_those_who_wait_at_once(programs):
         # One a second was what the tick let through.
         assert time.monotonic() - start < env.at_most(0.2)
     finally:
-        release.set()
+        held.release()
         for c in clients:
             assert c.response().status == 200
             c.close()

@@ -10,7 +10,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, elapsed, is_open_to
 from lib.load import Loader
-from lib.raw_origin import Answer
+from lib.raw_origin import Answer, stall_in_the_middle
 
 ROUNDS = 20 if not env.SANITIZER else 6
 
@@ -119,11 +119,7 @@ def test_connections_without_a_request_do_not_hold_it_up(programs):
 
 
 def test_deadline_is_kept(programs):
-    def script(connection, _request):
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
-        connection.wait_gone()
-        return Answer(b"", "close")
-    origin = programs.raw_origin(script)
+    origin = programs.raw_origin(stall_in_the_middle)
     gateway = programs.gateway(origin.address, {"timeouts": {"drain": env.ms(700)}}, workers=2)
     with Client(gateway.address) as c:
         c.send(req(method="GET"))

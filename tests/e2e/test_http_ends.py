@@ -1,7 +1,6 @@
 """The last hop of a message (Max-Forwards), and the end of a connection that a client does not know of yet."""
 
 import signal
-import threading
 import time
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from lib import env
 from lib.attack import Lane, req
 from lib.client import Client
-from lib.raw_origin import reply
+from lib.raw_origin import Held
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +81,8 @@ def test_pipelined_request_after_the_announced_end_does_not_cost_the_response(pr
     lose what of the last response it has not read.
     """
     size = 200_000
-    release = threading.Event()
-    origin = programs.raw_origin(lambda c, q: (release.wait(env.scaled(20)), reply(b"t" * size))[1])
+    held = Held(target=None, answer=b"t" * size)
+    origin = programs.raw_origin(held)
     gateway = programs.gateway(origin.address, {"timeouts": {"drain": "30s"}})
 
     def has_ended():
@@ -96,7 +95,7 @@ def test_pipelined_request_after_the_announced_end_does_not_cost_the_response(pr
         origin.wait_requests(1)
         gateway.process.signal(signal.SIGTERM)
         gateway.wait_metric(1, "ringgate_draining")
-        release.set()
+        held.release()
         env.wait_until(has_ended, 5, "the exchange to end")
         c.send(req(method="GET", target="/next"))
         time.sleep(0.05)

@@ -12,7 +12,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, get
 from lib.gateway import nofile_limit
-from lib.raw_origin import reply
+from lib.raw_origin import Held, reply
 
 HERE = __file__.rsplit("/", 1)[0]
 
@@ -70,13 +70,8 @@ def test_short_of_descriptors(programs, workers):
 
 def test_short_of_descriptors_with_busy_clients(programs):
     """Nothing is idle: new clients must wait or be turned away, those that run are finished, and it recovers."""
-    release = threading.Event()
-
-    def script(_connection, request):
-        if request.target == "/attack":
-            release.wait(env.scaled(10))
-        return reply()
-    origin = programs.raw_origin(script)
+    held = Held("/attack", seconds=10)
+    origin = programs.raw_origin(held)
     gateway = programs.gateway(origin.address, preexec=nofile_limit(60))
     clients = []
     for _ in range(100):
@@ -89,7 +84,7 @@ def test_short_of_descriptors_with_busy_clients(programs):
     time.sleep(0.3)
     share = gateway.process.cpu_share(1.0)
     assert share < 0.5, f"{share:.2f} of a CPU is burnt while descriptors are short"
-    release.set()
+    held.release()
     statuses = []
     for c in clients:
         try:
@@ -147,13 +142,8 @@ def test_what_comes_after_a_refusal_has_a_limit(programs):
 
 def test_limit_of_connections(programs):
     """At limits.connections idle ones make room; with none idle the new one is closed at once, and counted."""
-    release = threading.Event()
-
-    def script(_connection, request):
-        if request.target == "/wait":
-            release.wait(env.scaled(10))
-        return reply()
-    origin = programs.raw_origin(script)
+    held = Held("/wait", seconds=10)
+    origin = programs.raw_origin(held)
     gateway = programs.gateway(origin.address, {"limits": {"connections": 10}})
     settle(gateway)
     busy = [Client(gateway.address) for _ in range(10)]
@@ -167,7 +157,7 @@ def test_limit_of_connections(programs):
         except Incomplete:
             pass
     assert gateway.metrics().get("ringgate_connections_refused_total") >= 1
-    release.set()
+    held.release()
     for c in busy:
         assert c.response().status == 200
     # Now they are idle: a new client gets the place of the oldest.

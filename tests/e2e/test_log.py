@@ -3,7 +3,6 @@
 import re
 import resource
 import signal
-import threading
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, get
 from lib.gateway import nofile_limit
-from lib.raw_origin import reply
+from lib.raw_origin import Held
 
 CHECKED = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(100), "fall": 1}}}
 
@@ -198,8 +197,8 @@ def test_few_descriptors_are_told_at_the_start(programs):
 
 
 def test_want_of_descriptors_is_told_once_a_while(programs):
-    release = threading.Event()
-    origin = programs.raw_origin(lambda c, q: (q.target == "/wait" and release.wait(env.scaled(20)), reply(b"ok"))[1])
+    held = Held("/wait")
+    origin = programs.raw_origin(held)
     gateway = programs.gateway(origin.address, {"timeouts": {"connect": "20s"}}, preexec=nofile_limit(60))
     clients = []
     try:
@@ -214,7 +213,7 @@ def test_want_of_descriptors_is_told_once_a_while(programs):
         assert len(find(gateway, "descriptors ran out")) == 1, "a line each tick tells nothing new"
         assert gateway.metrics().get("ringgate_descriptors_exhausted_total") > number(line, "times")
     finally:
-        release.set()
+        held.release()
         for c in clients:
             c.close()
 

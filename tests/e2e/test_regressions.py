@@ -11,7 +11,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, chunked, get
 from lib.gateway import nofile_limit
-from lib.raw_origin import Answer, reply
+from lib.raw_origin import Answer, Held, reply
 
 
 def stall(gateway, ms):
@@ -85,8 +85,8 @@ def test_descriptor_numbers_that_go_from_thread_to_thread(programs):
 
 def test_pipelining_byte_by_byte_holds_little(programs):
     """Each byte held a block of 8 KiB while a request before it was being served."""
-    release = threading.Event()
-    origin = programs.raw_origin(lambda c, q: (release.wait(env.scaled(20)), reply(b"ok"))[1])
+    slow = Held(target=None)
+    origin = programs.raw_origin(slow)
     gateway = programs.gateway(origin.address)
     before = gateway.metrics().get("ringgate_buffer_bytes")
     with Client(gateway.address) as c:
@@ -100,7 +100,7 @@ def test_pipelining_byte_by_byte_holds_little(programs):
         env.wait_until(lambda: received() >= base + 1500, 5, "the bytes to be received")
         time.sleep(1.1 * env.SLOW)  # the gauge is set once a second
         held = gateway.metrics().get("ringgate_buffer_bytes") - before
-        release.set()
+        slow.release()
         assert held <= 1 << 20, f"1500 bytes hold {held} bytes of buffers"
 
 
@@ -154,8 +154,8 @@ def test_slow_replica_that_takes_an_upload_is_waited_for(programs):
 
 def test_drain_waits_for_descriptors(programs):
     """Connections that could not be accepted for want of descriptors were reset when the drain closed the listener."""
-    release = threading.Event()
-    origin = programs.raw_origin(lambda c, q: (q.target == "/wait" and release.wait(env.scaled(20)), reply(b"ok"))[1])
+    slow = Held("/wait")
+    origin = programs.raw_origin(slow)
     gateway = programs.gateway(origin.address, {"timeouts": {"drain": "20s", "connect": "20s"}, "limits": {"connections": 1000}},
                                preexec=nofile_limit(60))
     clients = []
@@ -167,11 +167,11 @@ def test_drain_waits_for_descriptors(programs):
             time.sleep(0.02)
         gateway.process.signal(signal.SIGTERM)
         time.sleep(0.6)
-        release.set()
+        slow.release()
         statuses = [c.response().status for c in clients]  # Incomplete: reset without an answer
         assert set(statuses) == {200}, statuses
     finally:
-        release.set()
+        slow.release()
         for c in clients:
             c.close()
 
@@ -198,13 +198,8 @@ def test_new_address_of_the_replica_while_a_connect_is_under_way(programs, tmp_p
 
 def test_pipelined_bytes_do_not_keep_the_replicas_answers_out(programs):
     """Clients that wait for answers held all blocks with their next requests: no answer could be received any more."""
-    release = threading.Event()
-
-    def script(_connection, request):
-        if request.target == "/wait":
-            release.wait(env.scaled(20))
-        return reply()
-    origin = programs.raw_origin(script)
+    slow = Held("/wait")
+    origin = programs.raw_origin(slow)
     gateway = programs.gateway(origin.address, {"limits": {"buffer_bytes": "1MiB"}})
     clients = [Client(gateway.address, timeout=10) for _ in range(30)]
     for c in clients:
@@ -218,7 +213,7 @@ def test_pipelined_bytes_do_not_keep_the_replicas_answers_out(programs):
             pass
         c.sock.settimeout(env.scaled(10))
     env.wait_until(lambda: gateway.metrics().get("ringgate_buffers_exhausted_total") > 0, 3, "want of buffers")
-    release.set()
+    slow.release()
     start = time.monotonic()
     statuses = [c.response().status for c in clients]
     assert statuses.count(200) >= 10 and set(statuses) <= {200, 503}, statuses

@@ -11,7 +11,7 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, elapsed, get
-from lib.raw_origin import Answer, reply
+from lib.raw_origin import Answer, reply, stall_in_the_middle
 
 HEALTH = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(200), "timeout": env.ms(500)}}}
 
@@ -457,11 +457,7 @@ def test_response_head_time_runs_from_the_end_of_the_request(programs):
 def test_body_timeout_of_the_replica(programs):
     from lib.client import Incomplete
 
-    def script(connection, _request):
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
-        connection.wait_gone()
-        return Answer(b"", "close")
-    origin = programs.raw_origin(script)
+    origin = programs.raw_origin(stall_in_the_middle)
     gateway = programs.gateway(origin.address, {"timeouts": {"body_idle": env.ms(400)}})
     with Client(gateway.address) as c:
         start = time.monotonic()

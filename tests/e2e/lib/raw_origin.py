@@ -60,6 +60,29 @@ def default_script(_connection, request):
     return reply(b"" if request.method == "HEAD" else b"ok")
 
 
+class Held:
+    """A script whose answers to one target (None: to all) wait until release(); at last they come so that a failing test ends."""
+
+    def __init__(self, target="/wait", answer=b"ok", seconds=20):
+        self.target, self.answer, self.seconds = target, answer, seconds
+        self.event = threading.Event()
+
+    def __call__(self, _connection, request):
+        if self.target in (None, request.target):
+            self.event.wait(scaled(self.seconds))
+        return reply(self.answer)
+
+    def release(self):
+        self.event.set()
+
+
+def stall_in_the_middle(connection, _request):
+    """A script that begins a body and never goes on."""
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+    connection.wait_gone()
+    return Answer(b"", "close")
+
+
 class Gone(Exception):
     """The other side ended the connection."""
 
