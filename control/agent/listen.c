@@ -243,7 +243,7 @@ static void remember_file(struct rg_listen_socket *l)
     }
 }
 
-/* UNIX sockets, and inherited ones without SO_REUSEPORT, have one queue: all workers accept from it. */
+/* UNIX sockets, and inherited ones that no other can be bound beside, have one queue: all workers accept from it. */
 static int share_first(struct rg_listen_socket *l, uint16_t workers, char *why, size_t why_len)
 {
     for (uint16_t w = 1; w < workers; w++) {
@@ -301,6 +301,34 @@ static int check_unused(const struct rg_listen_socket *l, struct patience *p, ch
     return 0;
 }
 
+/* Only the user who has bound the first socket of a group may bind others, and a low port takes a right that the
+ * service manager had. */
+static bool may_not_join(int error)
+{
+    return error == -EADDRINUSE || error == -EACCES || error == -EPERM;
+}
+
+static int open_rest_of_group(struct rg_listen_socket *l, const struct rg_settings *s, char *why, size_t why_len)
+{
+    for (uint16_t w = 0; w < s->workers; w++) {
+        if (l->fds[w] >= 0)
+            continue;
+        int fd = open_socket(&l->address, true, s->backlog, why, why_len);
+        if (l->inherited && may_not_join(fd)) {
+            rg_warn("no socket can be bound beside the inherited ones, workers share them, without steering "
+                    "address=%s error=\"%s\"; give one to each worker (systemd: ListenStream= as often)",
+                    l->address.text, strerror(-fd));
+            return share_first(l, s->workers, why, why_len);
+        }
+        if (fd < 0)
+            return fd;
+        l->fds[w] = fd;
+        learn_address(fd, &l->address);
+    }
+    l->steerable = true;
+    return 0;
+}
+
 static int open_tcp(struct rg_listen_socket *l, const struct rg_settings *s, struct patience *p, char *why,
                     size_t why_len)
 {
@@ -311,19 +339,7 @@ static int open_tcp(struct rg_listen_socket *l, const struct rg_settings *s, str
         rg_warn("no IPv6 on this machine, listening on IPv4 only address=%s", l->address.text);
         r = check_unused(l, p, why, why_len);
     }
-    if (r < 0)
-        return r;
-    for (uint16_t w = 0; w < s->workers; w++) {
-        if (l->fds[w] >= 0)
-            continue;
-        int fd = open_socket(&l->address, true, s->backlog, why, why_len);
-        if (fd < 0)
-            return fd;
-        l->fds[w] = fd;
-        learn_address(fd, &l->address);
-    }
-    l->steerable = true;
-    return 0;
+    return r < 0 ? r : open_rest_of_group(l, s, why, why_len);
 }
 
 static int open_listener(struct rg_listen_socket *l, const struct rg_settings *s, struct patience *p, char *why,

@@ -153,10 +153,13 @@ def test_inherited_socket_that_matches_nothing_is_said(programs):
     assert "odd" in gateway.log() and f"127.0.0.1:{owned.getsockname()[1]}" in gateway.log()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_restart_on_an_owned_socket_refuses_nobody(programs, workers):
-    """The socket stays while the process is replaced: connects wait in its queue, none is refused, lost or reset."""
-    owned = owned_listener()
+@pytest.mark.parametrize("workers,reuseport", [(1, False), (2, False), (2, True)])
+def test_restart_on_an_owned_socket_refuses_nobody(programs, workers, reuseport):
+    """
+    The socket stays while the process is replaced: connects wait in its queue, none is refused, lost or reset. With
+    SO_REUSEPORT the other workers have sockets of their own beside it, which go with the process.
+    """
+    owned = owned_listener(reuseport)
     origin = programs.origin()
     listen = [f"127.0.0.1:{owned.getsockname()[1]}"]
     gateway = programs.gateway(origin.address, listen=listen, workers=workers, inherit=[owned])
@@ -171,6 +174,26 @@ def test_restart_on_an_owned_socket_refuses_nobody(programs, workers):
     finally:
         loader.kill()
     assert result["failed"] == 0 and result["refused"] == 0, result
+
+
+def become_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_port_of_another_user_is_shared(programs):
+    """systemd's ReusePort=yes with User=: nobody else may bind a socket beside root's, so all workers accept from that one."""
+    owned = owned_listener(reuseport=True)
+    origin = programs.raw_origin()
+    address = f"127.0.0.1:{owned.getsockname()[1]}"
+    gateway = programs.gateway(listen=[address], inherit=[owned], preexec=become_nobody,
+                               flags=["--workers", "2", "--listen", address, "--replica", origin.address, "--admin", "{admin}"])
+    for _ in range(40):
+        assert get(gateway.address).status == 200
+    assert "share" in gateway.log() and address in gateway.log()
+    assert gateway.metrics().get("ringgate_steering_active") == 0
 
 
 def test_successor_starts_before_the_old_one_ends(programs):
