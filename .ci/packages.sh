@@ -4,7 +4,7 @@
 # Only what is missing is installed. Debian 12 is too old for some libraries: those are unpacked from Debian 13's packages
 # under build/deps, by a private APT configuration that leaves the system alone.
 
-PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libyaml-dev libcbor-dev
+PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libssl-dev libyaml-dev libcbor-dev
                 libcmocka-dev)
 PACKAGES_RUN=(curl)
 PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx libnginx-mod-stream

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/agent/access_trouble.h"
+#include "control/agent/certificates.h"
 #include "control/agent/gateway.h"
 #include "control/agent/listen_inherit.h"
 #include "control/common/address.h"
@@ -18,7 +19,7 @@ static int start(struct rg_gateway *g, const struct rg_flags *flags, const struc
         rg_error("can't set up the control thread: no memory or no descriptor");
         return RG_EXIT_FAILED;
     }
-    if (rg_gateway_open_listeners(g) < 0)
+    if (rg_gateway_load_certificates(g) < 0 || rg_gateway_open_listeners(g) < 0)
         return RG_EXIT_USAGE;
     rg_gateway_load_steering(g);
     if (rg_gateway_start_workers(g) < 0)
@@ -36,6 +37,11 @@ static int run(const struct rg_flags *flags, const struct rg_settings *settings)
     return status;
 }
 
+static const char *name_of(const struct rg_flags *flags)
+{
+    return rg_options_has_file(flags) ? flags->config_path : "flags";
+}
+
 /* No error: whoever starts the gateway may have rights that the checker has not, and make the directory first. */
 static void warn_of_access_log(const struct rg_flags *flags, const struct rg_settings *s)
 {
@@ -43,9 +49,8 @@ static void warn_of_access_log(const struct rg_flags *flags, const struct rg_set
     int r = s->access_log ? rg_access_check(s->access_log_path) : 0;
     if (r == 0)
         return;
-    fprintf(stderr, "%s: warning: access_log.path: can't write %s: %s; %s\n",
-            rg_options_has_file(flags) ? flags->config_path : "flags", s->access_log_path, strerror(-r),
-            rg_access_remedy(s->access_log_path, -r, remedy));
+    fprintf(stderr, "%s: warning: access_log.path: can't write %s: %s; %s\n", name_of(flags), s->access_log_path,
+            strerror(-r), rg_access_remedy(s->access_log_path, -r, remedy));
 }
 
 /* No error: of two sockets that were inherited somebody else has made sure. */
@@ -57,8 +62,7 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
             if (!rg_address_overlaps(a, earlier))
                 continue;
             fprintf(stderr, "%s: warning: %s: got %s, which the listener %s takes already: leave one of the two out\n",
-                    rg_options_has_file(flags) ? flags->config_path : "flags",
-                    flags->n_listen > 0 ? "--listen" : "listeners", a->text, earlier->text);
+                    name_of(flags), flags->n_listen > 0 ? "--listen" : "listeners", a->text, earlier->text);
         }
     }
 }
@@ -67,6 +71,7 @@ int main(int argc, char **argv)
 {
     static struct rg_settings settings;
     static struct rg_address v6_only[RG_LISTENERS_MAX];
+    const struct rg_options_outside outside = {.inspect = rg_certificates_inspect};
     struct rg_flags flags;
     if (rg_flags_parse(argc, argv, &flags, stderr) < 0)
         return RG_EXIT_USAGE;
@@ -80,11 +85,12 @@ int main(int argc, char **argv)
     }
     flags.v6_only = v6_only;
     flags.n_v6_only = rg_inherit_v6_only(v6_only, RG_LISTENERS_MAX);
-    if (rg_options_load(&flags, &settings, stderr) < 0)
+    if (rg_options_load_with(&flags, &outside, &settings, stderr) < 0)
         return RG_EXIT_USAGE;
     if (flags.check_only) {
         warn_of_access_log(&flags, &settings);
         warn_of_listeners(&flags, &settings);
+        rg_certificates_warn(&settings, name_of(&flags), stderr);
         printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }

@@ -42,7 +42,7 @@ static inline bool rg_client_has_output(const struct rg_client *c)
 /* Everything of a response that is complete was taken. */
 static inline bool rg_client_is_flushed(const struct rg_client *c)
 {
-    return c->out->bytes == 0;
+    return !rg_client_has_output(c);
 }
 
 static inline bool rg_client_is_slow(const struct rg_client *c)

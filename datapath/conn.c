@@ -2,6 +2,7 @@
 #include "datapath/conn.h"
 
 #include "datapath/conn_proxy.h"
+#include "datapath/conn_tls.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
@@ -30,7 +31,7 @@ static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state st
     if (state == RG_CONN_IDLE) {
         c->client.head_us = w->now_us;
         rg_list_append(&w->idle, &c->idle);
-    } else if (state == RG_CONN_HEAD) {
+    } else if (state == RG_CONN_HEAD || state == RG_CONN_SHAKING) {
         rg_list_append(&w->heads, &c->idle);
     } else if (state == RG_CONN_LINGER) {
         rg_list_append(&w->lingering, &c->idle);
@@ -65,7 +66,8 @@ static uint32_t idle_limit_ms(const struct rg_worker *w, const struct rg_conn *c
     const struct rg_settings *s = w->settings;
     if (w->draining)
         return s->drain_idle_ms;
-    return c->proxy_stage == RG_PROXY_STAGE_MUST ? s->client_head_ms : s->client_idle_ms;
+    bool must_speak = c->proxy_stage == RG_PROXY_STAGE_MUST || (c->wants_tls && !c->sock.tls);
+    return must_speak ? s->client_head_ms : s->client_idle_ms;
 }
 
 static void wait_for_request(struct rg_worker *w, struct rg_conn *c)
@@ -109,6 +111,21 @@ void rg_conn_turn_away(struct rg_worker *w, int fd)
     turn_away(w, fd);
 }
 
+/* What has come already is the beginning of it. Only what is needed for now is received: nobody has shown that he has
+ * anything to say. */
+static RG_COLD void begin_tls(struct rg_worker *w, struct rg_conn *c)
+{
+    c->client.secure = true;
+    become(w, c, RG_CONN_SHAKING);
+    if (!rg_conn_tls_begin(w, c)) {
+        close_conn(w, c, false);
+        return;
+    }
+    rg_conn_check_within(w, c, w->settings->client_head_ms);
+    rg_socket_want(w, &c->sock, RG_RECV_ONCE);
+    rg_conn_event(w, c, rg_conn_tls_go_on(w, c));
+}
+
 void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
 {
     count_accepted(w);
@@ -135,9 +152,14 @@ void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
     __atomic_add_fetch(&open_clients, 1, __ATOMIC_RELAXED);
     publish_open(w);
     become(w, c, RG_CONN_IDLE);
-    if (w->settings->listeners[l->index].proxy_mode != RG_PROXY_MODE_OFF && !begin_proxy_stage(w, c, &addr))
+    const struct rg_listener_settings *s = &w->settings->listeners[l->index];
+    c->wants_tls = s->tls.n_certificates > 0;
+    if (s->proxy_mode != RG_PROXY_MODE_OFF && !begin_proxy_stage(w, c, &addr))
         return;
-    wait_for_request(w, c);
+    if (c->wants_tls && c->proxy_stage == RG_PROXY_STAGE_OVER)
+        begin_tls(w, c);
+    else
+        wait_for_request(w, c);
     return;
 
 refused:
@@ -190,10 +212,12 @@ static RG_COLD bool pass_proxy_stage(struct rg_worker *w, struct rg_conn *c)
     }
     /* The first byte of a request is still to come, or it is here now: its time begins. */
     become(w, c, RG_CONN_IDLE);
-    if (c->sock.in.bytes > 0)
+    if (c->sock.in.bytes > 0 && !c->wants_tls)
         return true;
-    if (c->sock.eof)
+    if (c->sock.in.bytes == 0 && c->sock.eof)
         close_conn(w, c, false);
+    else if (c->wants_tls)
+        begin_tls(w, c);
     else
         wait_for_request(w, c);
     return false;
@@ -217,6 +241,10 @@ static void process(struct rg_worker *w, struct rg_conn *c)
         if (!pass_proxy_stage(w, c))
             return;
         become(w, c, RG_CONN_HEAD);
+    }
+    if (RG_UNLIKELY(c->wants_tls && !c->sock.tls)) {
+        refuse(w, c, RG_METHOD_OTHER, RG_REASON_CLEAR_ON_TLS);
+        return;
     }
     do {
         struct rg_str front = rg_input_front(&c->sock.in);
@@ -292,9 +320,37 @@ static void discard(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event
         rg_socket_want(w, &c->sock, RG_RECV_MULTI);
 }
 
+/* The handshake is done, or turned out not to be wanted. */
+static void begin_http(struct rg_worker *w, struct rg_conn *c)
+{
+    become(w, c, RG_CONN_IDLE);
+    if (c->sock.in.bytes > 0)
+        process(w, c);
+    else if (c->sock.eof)
+        close_conn(w, c, false);
+    else
+        wait_for_request(w, c);
+}
+
+static void shaking_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event)
+{
+    if (event == RG_SOCKET_SECURE) {
+        rg_conn_tls_done(w, c);
+        begin_http(w, c); /* what ALPN has agreed on: rg_tls_agreed */
+    } else if (event == RG_SOCKET_DATA && !c->sock.tls) {
+        rg_conn_tls_failed(w, RG_TLS_FAIL_NOT_TLS);
+        begin_http(w, c);
+    } else if (event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE) {
+        rg_conn_tls_failed(w, rg_conn_tls_failure(c));
+        close_conn(w, c, false);
+    }
+}
+
 static void free_conn(struct rg_worker *w, struct rg_conn *c)
 {
     RG_ASSERT(c->state == RG_CONN_CLOSING && !c->client.exchange && !rg_timer_is_running(&c->timer));
+    if (c->over_tls)
+        rg_metric_sub(w->metrics, RG_M_TLS_OPEN, 1);
     rg_list_remove(&c->all);
     w->n_clients--;
     __atomic_sub_fetch(&open_clients, 1, __ATOMIC_RELAXED);
@@ -314,9 +370,17 @@ void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_co
         free_conn(w, c);
         return;
     }
+    rg_conn_event(w, c, event);
+}
+
+void rg_conn_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event)
+{
     if (event == RG_SOCKET_NOTHING)
         return;
     switch ((enum rg_conn_state)c->state) {
+    case RG_CONN_SHAKING:
+        shaking_event(w, c, event);
+        break;
     case RG_CONN_EXCHANGE:
         rg_exchange_client_event(w, c->client.exchange, event);
         break;
@@ -360,6 +424,12 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
         close_conn(w, c, false);
         break;
     }
+    case RG_CONN_SHAKING:
+        if (!is_due(w, c, c->since_ms, s->client_head_ms))
+            break;
+        rg_conn_tls_failed(w, RG_TLS_FAIL_TIMEOUT);
+        close_conn(w, c, false);
+        break;
     case RG_CONN_HEAD:
         if (is_due(w, c, c->since_ms, s->client_head_ms))
             refuse(w, c, RG_METHOD_OTHER, c->proxy_stage ? RG_REASON_PROXY_TIMEOUT : RG_REASON_HEAD_TIMEOUT);

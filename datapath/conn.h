@@ -16,6 +16,7 @@ struct rg_listener;
 
 enum rg_conn_state {
     RG_CONN_IDLE,     /* between requests */
+    RG_CONN_SHAKING,  /* before the first one: the TLS handshake */
     RG_CONN_HEAD,     /* some bytes of a request head are there */
     RG_CONN_EXCHANGE, /* a request is being served */
     RG_CONN_LINGER,   /* our side is ended, what the client still sends is thrown away */
@@ -38,7 +39,7 @@ struct rg_conn {
     struct rg_client client;
     struct rg_timer timer;
     struct rg_list all;  /* worker->clients */
-    struct rg_list idle; /* worker->idle, worker->heads or worker->lingering, in the states of these names */
+    struct rg_list idle; /* worker->idle, worker->heads (SHAKING too) or worker->lingering */
     struct rg_h1_resume resume;
     uint64_t since_ms;     /* when the present state began */
     uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
@@ -46,6 +47,8 @@ struct rg_conn {
     uint8_t state;
     uint8_t listener;    /* index in settings and worker */
     uint8_t proxy_stage; /* enum rg_proxy_stage: something comes before the client's bytes */
+    bool wants_tls;      /* its listener speaks TLS */
+    bool over_tls;       /* its handshake is done */
     bool uploads;        /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
 };
@@ -63,6 +66,7 @@ static inline enum rg_recv_mode rg_conn_waiting_mode(const struct rg_conn *c)
 void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l);
 void rg_conn_turn_away(struct rg_worker *w, int fd); /* closes one that can't be served, and counts it */
 void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done);
+void rg_conn_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event);
 void rg_conn_timer(struct rg_worker *w, struct rg_conn *c);
 
 enum rg_conn_after {

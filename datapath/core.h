@@ -13,6 +13,7 @@
 #include "datapath/pipes.h"
 #include "datapath/ring.h"
 #include "datapath/sys.h"
+#include "datapath/tls/tls.h"
 #include "datapath/upstream.h"
 #include "datapath/worker.h"
 
@@ -41,6 +42,7 @@ struct rg_worker {
 
     struct rg_bufs bufs;
     struct rg_pipes pipes;
+    struct rg_tls_env tls;
     struct rg_pool conns, exchanges, upstream_conns;
     struct rg_list clients;   /* all client connections */
     struct rg_list idle;      /* those between requests, the longest idle first */

@@ -111,6 +111,6 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
     }
     /* Where the length is told by the end of the connection, an orderly end would make the message look whole. */
     x->broken_off = true;
-    x->reset = x->responding && x->ends_with_connection && (!x->response.done || x->client->out->bytes > 0);
+    x->reset = x->responding && x->ends_with_connection && (!x->response.done || rg_client_has_output(x->client));
     rg_exchange_finish(w, x);
 }

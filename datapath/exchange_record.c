@@ -69,6 +69,14 @@ static void count(struct rg_worker *w, const struct rg_exchange *x, uint64_t dur
         rg_histogram_record(&w->metrics->histograms[RG_H_REQUEST_DURATION], duration_us);
 }
 
+static void note_tls(struct rg_access_record *r, const struct rg_tls *tls)
+{
+    r->tls = true;
+    r->tls_version = rg_tls_version_name(tls);
+    r->tls_cipher = rg_tls_cipher_name(tls);
+    r->tls_name = rg_tls_server_name(tls);
+}
+
 void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
 {
     const struct rg_client *c = x->client;
@@ -100,6 +108,9 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .request_id = {x->request_id, x->request_id_len},
         .traceparent = {x->traceparent, x->traceparent[0] ? RG_TRACEPARENT_LEN : 0},
     };
+    const struct rg_tls *tls = rg_client_sock(x->client)->tls;
+    if (RG_UNLIKELY(tls != NULL))
+        note_tls(&r, tls);
     bool put = rg_access_ring_put(w->access, &r);
     rg_metric_add(w->metrics, put ? RG_M_ACCESS_RECORDS : RG_M_ACCESS_DROPPED, 1);
 }

@@ -255,7 +255,7 @@ static bool tunnel_side_ended(struct rg_worker *w, struct rg_pump *p, struct rg_
         p->done = true;
         p->kind = RG_BODY_NONE;
     }
-    if (!p->done || to->out.bytes > 0)
+    if (!p->done || rg_socket_has_output(to))
         return false;
     rg_socket_shut_write(w, to);
     return true;

@@ -15,9 +15,10 @@
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 
+/* Bytes of TLS have to be looked at. */
 static bool is_sound(const struct rg_socket *s)
 {
-    return s->state == RG_SOCKET_OPEN && !s->broken && !s->eof && !s->unsendable;
+    return !s->tls && s->state == RG_SOCKET_OPEN && !s->broken && !s->eof && !s->unsendable;
 }
 
 bool rg_exchange_is_for_pipe(const struct rg_worker *w, const struct rg_pump *p)

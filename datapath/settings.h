@@ -13,9 +13,14 @@
 
 #include "datapath/base/str.h"
 
+struct rg_tls_store;
+
 #define RG_WORKERS_MAX   64
 #define RG_LISTENERS_MAX 16
 #define RG_TRUSTED_MAX   64
+
+#define RG_TLS_CERTIFICATES_MAX 8 /* of a listener */
+#define RG_ALPN_MAX             4
 
 struct rg_address {
     union {
@@ -43,6 +48,9 @@ enum rg_replica_protocol { RG_REPLICA_HTTP1 };
 enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
 
+enum rg_tls_version { RG_TLS_1_2, RG_TLS_1_3 };
+enum rg_alpn { RG_ALPN_HTTP11 };
+
 struct rg_health_settings {
     char path[256];
     uint32_t interval_ms, timeout_ms;
@@ -52,11 +60,25 @@ struct rg_health_settings {
     bool enabled; /* false: health.path is "off", the replica counts as healthy until connects fail */
 };
 
+struct rg_certificate_settings {
+    char cert[256], key[256]; /* files */
+};
+
+struct rg_tls_settings {
+    uint16_t n_certificates; /* 0: HTTP in the clear */
+    struct rg_certificate_settings certificates[RG_TLS_CERTIFICATES_MAX];
+    uint8_t min_version;       /* enum rg_tls_version */
+    char ciphers[512];         /* of TLS 1.2, as OpenSSL writes them; "": ours */
+    uint16_t n_alpn;           /* 0: all that the gateway speaks */
+    uint8_t alpn[RG_ALPN_MAX]; /* enum rg_alpn, the preferred first */
+};
+
 struct rg_listener_settings {
     struct rg_address address; /* fixed for the life of the process; the rest may change on reload */
     uint8_t proxy_mode;        /* enum rg_proxy_mode */
     uint16_t n_proxy_trusted;
     struct rg_prefix proxy_trusted[RG_TRUSTED_MAX]; /* whose PROXY headers are believed */
+    struct rg_tls_settings tls;
 };
 
 struct rg_settings {
@@ -68,6 +90,7 @@ struct rg_settings {
     bool pin_workers;
     uint16_t n_listeners;
     struct rg_listener_settings listeners[RG_LISTENERS_MAX];
+    struct rg_tls_store *tls; /* what their files held; NULL: none speaks TLS. May change at any time */
     uint32_t backlog;
     uint8_t steering; /* enum rg_steering_mode */
     struct rg_address admin;

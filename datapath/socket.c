@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "datapath/core.h"
+#include "datapath/socket_tls.h"
 
 #define BULK_FAST (RG_BUF_BULK / 4) /* a bulk receive that brings this much is followed by another */
 #define SLOW_MS   200               /* a peer that takes nothing for so long is slow */
@@ -106,15 +107,23 @@ void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
     rg_list_append(&w->dirty, &s->dirty);
 }
 
-static void send_now(struct rg_worker *w, struct rg_socket *s)
+static void submit_send(struct rg_worker *w, struct rg_socket *s, const struct rg_output *out)
 {
-    if (s->state != RG_SOCKET_OPEN || s->broken || s->unsendable || !s->connected || s->out.bytes == 0 ||
-        rg_socket_in_flight(s, RG_OP_SEND))
-        return;
     struct iovec iov[RG_OUT_SEGMENTS];
-    unsigned n = rg_output_iov(&s->out, iov);
+    unsigned n = rg_output_iov(out, iov);
     launch(s, RG_OP_SEND);
     rg_ring_send(w->ring, s->slot, s->fd, iov, n);
+}
+
+static void send_now(struct rg_worker *w, struct rg_socket *s)
+{
+    if (s->state != RG_SOCKET_OPEN || s->broken || s->unsendable || !s->connected || rg_socket_in_flight(s, RG_OP_SEND))
+        return;
+    const struct rg_output *out = &s->out;
+    if (RG_UNLIKELY(s->tls != NULL))
+        out = rg_socket_tls_seal(w, s);
+    if (out->bytes > 0)
+        submit_send(w, s, out);
 }
 
 void rg_socket_poll_in(struct rg_worker *w, struct rg_socket *s)
@@ -131,13 +140,20 @@ void rg_socket_poll_out(struct rg_worker *w, struct rg_socket *s)
     rg_ring_poll(w->ring, s->slot, s->fd, RG_OP_POLL_OUT);
 }
 
+static void launch_shutdown(struct rg_worker *w, struct rg_socket *s)
+{
+    launch(s, RG_OP_SHUTDOWN);
+    rg_ring_shutdown(w->ring, s->slot, s->fd, SHUT_WR);
+}
+
 void rg_socket_shut_write(struct rg_worker *w, struct rg_socket *s)
 {
     if (s->state != RG_SOCKET_OPEN || s->broken || s->shut)
         return;
     s->shut = true;
-    launch(s, RG_OP_SHUTDOWN);
-    rg_ring_shutdown(w->ring, s->slot, s->fd, SHUT_WR);
+    if (RG_UNLIKELY(s->tls != NULL) && rg_socket_tls_shut(w, s))
+        return;
+    launch_shutdown(w, s);
 }
 
 /* An operation that waits for the peer and was not asked to end yet; RG_OP_COUNT: none. */
@@ -167,10 +183,21 @@ static void close_step(struct rg_worker *w, struct rg_socket *s)
     rg_ring_close(w->ring, s->slot, s->fd);
 }
 
+/* It is sent at once or not at all: a peer that takes nothing keeps no socket, the cancel follows. */
+static RG_COLD void say_farewell(struct rg_worker *w, struct rg_socket *s)
+{
+    const struct rg_output *words = rg_socket_tls_farewell(s);
+    rg_list_remove(&s->tls->waiting);
+    if (words)
+        submit_send(w, s, words);
+}
+
 void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset)
 {
     if (s->state != RG_SOCKET_OPEN)
         return;
+    if (RG_UNLIKELY(s->tls != NULL) && !reset && !s->shut)
+        say_farewell(w, s);
     s->state = RG_SOCKET_CLOSING;
     rg_list_remove(&s->dirty);
     rg_socket_leave_line(w, s);
@@ -190,6 +217,8 @@ static void fini(struct rg_worker *w, struct rg_socket *s)
     rg_buf_unref(s->bulk);
     s->bulk = NULL;
     s->piped = 0;
+    if (RG_UNLIKELY(s->tls != NULL))
+        rg_socket_tls_fini(s);
     rg_ring_slot_put(w->ring, s->slot);
 }
 
@@ -229,6 +258,8 @@ static enum rg_socket_event complete_recv(struct rg_worker *w, struct rg_socket 
         rg_buf_unref(b);
         return RG_SOCKET_NOTHING;
     }
+    if (RG_UNLIKELY(s->tls != NULL) && c->res >= 0)
+        return rg_socket_tls_received(w, s, b);
     if (c->res > 0) {
         rg_input_push(&s->in, b);
         return RG_SOCKET_DATA;
@@ -248,6 +279,14 @@ static enum rg_socket_event complete_recv(struct rg_worker *w, struct rg_socket 
     return broke(s, -c->res);
 }
 
+/* The end of our side, once it has been told, follows the records. */
+static void sent_records(struct rg_worker *w, struct rg_socket *s, int32_t n)
+{
+    rg_socket_tls_sent(w, s, n > 0 ? (uint32_t)n : 0);
+    if (s->shut && !rg_socket_has_output(s))
+        launch_shutdown(w, s);
+}
+
 static enum rg_socket_event complete_send(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
 {
     if (s->state != RG_SOCKET_OPEN)
@@ -260,6 +299,10 @@ static enum rg_socket_event complete_send(struct rg_worker *w, struct rg_socket 
     }
     s->slow = w->now_ms - s->sent_ms >= SLOW_MS;
     s->sent_ms = w->now_ms;
+    if (RG_UNLIKELY(s->tls != NULL)) {
+        sent_records(w, s, c->res);
+        return RG_SOCKET_SENT;
+    }
     if (c->res > 0)
         rg_output_sent(&s->out, (uint32_t)c->res);
     if (s->out.bytes > 0)

@@ -11,6 +11,7 @@
 
 #include "datapath/ring.h"
 
+struct rg_tls;
 struct rg_worker;
 
 enum rg_recv_mode {
@@ -30,8 +31,9 @@ enum rg_socket_event {
     RG_SOCKET_SENT,       /* bytes of `out` were taken by the kernel */
     RG_SOCKET_UNSENDABLE, /* the peer takes no more; what it sent before may still be read; `unsendable` stays set */
     RG_SOCKET_CONNECTED,
-    RG_SOCKET_SHUT, /* our side was ended */
-    RG_SOCKET_GONE  /* state is CLOSED now: free it */
+    RG_SOCKET_SECURE, /* the TLS handshake is done; bytes may have been added to `in` */
+    RG_SOCKET_SHUT,   /* our side was ended */
+    RG_SOCKET_GONE    /* state is CLOSED now: free it */
 };
 
 struct rg_socket {
@@ -49,6 +51,7 @@ struct rg_socket {
     bool connected;         /* output may be sent */
     bool urgent;            /* others wait for what it receives: goes first, by the reserve, when buffers run short */
     bool shut;              /* the end of our side was asked for */
+    bool truncated;         /* of a TLS peer that ended its side without saying so: what it sent may not be whole */
     int error;              /* errno of what broke it */
     uint64_t sent_ms;       /* when output was last taken, or first queued */
     struct rg_buf *bulk;    /* of the receive in flight */
@@ -56,12 +59,14 @@ struct rg_socket {
     struct rg_list starved; /* in worker->starved while it waits for a buffer */
     struct rg_input in;
     struct rg_output out;
-    uint32_t piped; /* bytes of a body that wait in a pipe to be sent (exchange_splice.c), `out` being empty */
+    uint32_t piped;     /* bytes of a body that wait in a pipe to be sent (exchange_splice.c), `out` being empty */
+    uint32_t sealed;    /* bytes of TLS records that wait to be sent; what they hold is in `out` no longer */
+    struct rg_tls *tls; /* NULL: in the clear. See socket_tls.h */
 };
 
 static inline bool rg_socket_has_output(const struct rg_socket *s)
 {
-    return s->out.bytes > 0 || s->piped > 0;
+    return (s->out.bytes | s->piped | s->sealed) > 0;
 }
 
 static inline bool rg_socket_in_flight(const struct rg_socket *s, enum rg_op op)

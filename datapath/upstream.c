@@ -179,7 +179,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool 
     struct rg_upstream *u = &w->upstream;
     uc->exchange = NULL;
     bool clean = uc->sock.connected && !uc->sock.eof && !uc->sock.broken && !uc->sock.unsendable &&
-                 uc->sock.in.bytes == 0 && uc->sock.out.bytes == 0;
+                 uc->sock.in.bytes == 0 && !rg_socket_has_output(&uc->sock);
     if (!keep || !clean || uc->generation != u->generation || u->idle_count >= w->settings->replica_idle ||
         w->stopping) {
         end(w, uc); /* those that wait are served when it has closed */

@@ -15,6 +15,7 @@
 
 #include "datapath/base/log.h"
 #include "datapath/conn.h"
+#include "datapath/conn_tls.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 #include "datapath/http/h1_write.h"
@@ -74,6 +75,7 @@ static uint32_t client_limit(const struct rg_settings *s)
 static void apply_settings(struct rg_worker *w, const struct rg_settings *s)
 {
     w->settings = s;
+    w->tls.store = s->tls;
     w->limits = (struct rg_h1_limits){.head_bytes = s->head_bytes,
                                       .field_bytes = s->field_bytes,
                                       .target_bytes = s->target_bytes,
@@ -159,6 +161,7 @@ static void tick(struct rg_worker *w)
     rg_pool_trim(&w->conns);
     rg_pool_trim(&w->exchanges);
     rg_pool_trim(&w->upstream_conns);
+    rg_pool_trim(&w->tls.sessions);
     rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
     w->unix_us_offset = rg_sys_unix_us() - w->now_us; /* the wall clock may have been set */
     rg_timer_start(&w->wheel, &w->tick, w->now_ms + TICK_MS);
@@ -205,10 +208,12 @@ static void turn(struct rg_worker *w)
 {
     struct rg_completion c;
     /* Nothing may happen to those that were armed from the line, and the next ones in it could be served. */
-    uint64_t wait_ms = rg_socket_line_moves(w) ? 0 : rg_wheel_next(&w->wheel, w->now_ms);
+    bool goes_on = rg_socket_line_moves(w) || !rg_list_empty(&w->tls.waiting);
+    uint64_t wait_ms = goes_on ? 0 : rg_wheel_next(&w->wheel, w->now_ms);
     __atomic_store_n(&w->steer->busy_since, 0, __ATOMIC_RELAXED);
     rg_ring_enter(w->ring, wait_ms);
     read_clock(w);
+    rg_conn_tls_turn(w);
     while (rg_ring_next(w->ring, &c))
         dispatch(w, &c);
     rg_wheel_run(&w->wheel, w->now_ms, timer_fired, w);
@@ -333,6 +338,7 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->exchanges, sizeof(struct rg_exchange), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->upstream_conns, sizeof(struct rg_upstream_conn), POOL_CHUNK, POOL_MAX);
+    rg_tls_env_init(&w->tls, &w->bufs, w->metrics, w->id);
     rg_upstream_init(&w->upstream, init->settings);
     rg_rand_seed(&w->rand);
     w->date_second = -1;
@@ -376,6 +382,7 @@ void rg_worker_destroy(struct rg_worker *w)
     rg_pool_fini(&w->conns);
     rg_pool_fini(&w->exchanges);
     rg_pool_fini(&w->upstream_conns);
+    rg_tls_env_fini(&w->tls);
     rg_bufs_fini(&w->bufs);
     close(w->mail_fd);
     free(w->metrics);

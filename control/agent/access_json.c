@@ -185,6 +185,9 @@ size_t rg_access_format(const struct rg_access_record *r, char *out)
     add_number(&l, r->worker);
     ADD(&l, ",\"tls\":");
     add_bool(&l, r->tls);
+    MEMBER(&l, "tls_version", r->tls_version);
+    MEMBER(&l, "tls_cipher", r->tls_cipher);
+    MEMBER(&l, "server_name", r->tls_name);
     ADD(&l, "}\n");
     RG_ASSERT(l.len <= RG_ACCESS_RECORD_MAX);
     return l.len;

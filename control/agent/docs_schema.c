@@ -89,7 +89,8 @@ static void write_type(const struct rg_conf_option *o, FILE *out)
         fprintf(out, "\"type\": \"string\", \"maxLength\": %zu, \"pattern\": \"^(%s/[!\\\"$-~]*)$\"", o->size - 1, off);
         break;
     case RG_CONF_FILE:
-        fprintf(out, "\"type\": \"string\", \"maxLength\": %zu, \"pattern\": \"^(%s-|/.*[^/])$\"", o->size - 1, off);
+        fprintf(out, "\"type\": \"string\", \"maxLength\": %zu, \"pattern\": \"^(%s%s/.*[^/])$\"", o->size - 1, off,
+                o->must_be_path ? "" : "-|");
         break;
     case RG_CONF_ADDRESS:
         write_address(o, out);

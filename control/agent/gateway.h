@@ -19,6 +19,7 @@
 #include "control/agent/metrics_text.h"
 #include "control/agent/notify.h"
 #include "control/agent/options.h"
+#include "datapath/tls/store.h"
 #include "datapath/worker.h"
 
 #define RG_EXIT_FAILED 1
@@ -72,6 +73,8 @@ struct rg_gateway {
     struct rg_drain drain;
     struct rg_shortage descriptors, buffers;
 
+    struct rg_tls_keys ticket_keys;
+
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
     struct rg_steer *steer;                            /* NULL: the kernel's hash decides */
@@ -93,6 +96,7 @@ struct rg_gateway {
 
 /* Before any thread is started: blocks the signals that the control loop takes. settings are copied. Negative errno. */
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings);
+int rg_gateway_load_certificates(struct rg_gateway *g);
 int rg_gateway_open_listeners(struct rg_gateway *g); /* the admin's too */
 void rg_gateway_load_steering(struct rg_gateway *g); /* fails open: the kernel's hash, said once */
 int rg_gateway_start_workers(struct rg_gateway *g);
@@ -138,6 +142,7 @@ bool rg_gateway_is_hung(const struct rg_gateway *g); /* every worker is */
  * stay then.
  */
 int rg_gateway_reload(struct rg_gateway *g, FILE *report);
+void rg_gateway_free_settings(struct rg_settings_box *box);    /* NULL is fine */
 void rg_gateway_retire_settings(struct rg_gateway *g);         /* frees what no worker reads any more */
 bool rg_gateway_settings_are_live(const struct rg_gateway *g); /* all workers have switched to the current ones */
 

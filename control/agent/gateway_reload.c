@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "control/agent/certificates.h"
 #include "control/agent/descriptors.h"
 #include "control/agent/gateway.h"
 #include "control/agent/options_table.h"
@@ -36,13 +37,33 @@ static void report_kept(const char *path, const char *running, const char *wante
 
 /* ---- What changed ---- */
 
-/* A list is as long as its count says; the row after it describes an item. */
-static bool list_differs(const struct rg_conf_option *list, const struct rg_settings *a, const struct rg_settings *b)
+/* A list is as long as its count says; the rows below it describe an item. */
+static bool list_differs(const struct rg_conf_option *list, const char *a, const char *b);
+
+static bool row_differs(const struct rg_conf_option *o, const char *a, const char *b)
+{
+    if (o->type == RG_CONF_REFUSED)
+        return false;
+    return o->type == RG_CONF_LIST ? list_differs(o, a, b) : !rg_conf_equal(o, a, b);
+}
+
+/* A row of this list's items, and not of a list in them. */
+static bool is_row_of(const struct rg_conf_option *o, const struct rg_conf_option *list)
+{
+    size_t len = strlen(list->path);
+    return strncmp(o->path, list->path, len) == 0 && strncmp(o->path + len, "[]", 2) == 0 &&
+           !strchr(o->path + len + 2, '[');
+}
+
+static bool list_differs(const struct rg_conf_option *list, const char *a, const char *b)
 {
     size_t count = rg_conf_list_count(list, a);
     bool differs = count != rg_conf_list_count(list, b);
-    for (size_t i = 0; !differs && i < count; i++)
-        differs = !rg_conf_equal(list + 1, (const char *)a + i * list->stride, (const char *)b + i * list->stride);
+    for (size_t row = 0; !differs && row < rg_options_table.count; row++) {
+        const struct rg_conf_option *o = &rg_options_table.options[row];
+        for (size_t i = 0; !differs && i < count && is_row_of(o, list); i++)
+            differs = row_differs(o, a + i * list->stride, b + i * list->stride);
+    }
     return differs;
 }
 
@@ -59,10 +80,9 @@ static void report_changes(const struct rg_settings *running, const struct rg_se
     struct reload_report report = {out, 0};
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
-        bool is_list = o->type == RG_CONF_LIST, is_item = strstr(o->path, "[]") != NULL;
+        bool is_item = strstr(o->path, "[]") != NULL;
         char was[RG_CONF_TEXT_MAX], is[RG_CONF_TEXT_MAX];
-        if (o->type == RG_CONF_REFUSED || is_item ||
-            (is_list ? !list_differs(o, running, next) : rg_conf_equal(o, running, next)))
+        if (is_item || !row_differs(o, (const char *)running, (const char *)next))
             continue;
         format_value(o, running, was, sizeof(was));
         format_value(o, next, is, sizeof(is));
@@ -120,6 +140,19 @@ static FILE *open_config(const char *path)
     return rg_descriptors_fopen(path, "re");
 }
 
+/* Of the listeners that there will be, whatever the file says of those that stay until a restart. */
+static int load_certificates(const struct rg_gateway *g, struct rg_settings *next)
+{
+    struct rg_settings *final = malloc(sizeof(*final));
+    if (!final)
+        return -ENOMEM;
+    *final = *next;
+    rg_options_keep_fixed(rg_gateway_settings(g), final, NULL, NULL);
+    int r = rg_certificates_load(final, g->n_workers, &g->ticket_keys, &next->tls);
+    free(final);
+    return r;
+}
+
 static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *report)
 {
     char *text = NULL;
@@ -130,9 +163,16 @@ static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *repor
     FILE *errors = open_memstream(&text, &len);
     if (!errors)
         return -errno;
-    r = rg_options_load_with(g->flags, open_config, ret, errors);
+    const struct rg_options_outside outside = {open_config, rg_certificates_inspect};
+    r = rg_options_load_with(g->flags, &outside, ret, errors);
     if (r == 0)
         r = rg_options_check_kept(rg_gateway_settings(g), ret, errors);
+    if (r == 0) {
+        r = load_certificates(g, ret);
+        if (r < 0)
+            fputs("listeners: the files of their certificates changed while they were read; the log says how\n",
+                  errors);
+    }
     fclose(errors);
     if (r < 0)
         report_errors(text, report);
@@ -142,7 +182,7 @@ static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *repor
 
 static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
 {
-    free(box);
+    rg_gateway_free_settings(box);
     if (r == -ENOENT && !g->has_file)
         return r; /* no settings were refused: there are none to read */
     g->metrics.values[RG_CM_CONFIG_RELOAD_FAILURES]++;
@@ -203,6 +243,14 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
 
 /* ---- Retiring ---- */
 
+void rg_gateway_free_settings(struct rg_settings_box *box)
+{
+    if (!box)
+        return;
+    rg_tls_store_destroy(box->settings.tls);
+    free(box);
+}
+
 static uint64_t oldest_in_use(const struct rg_gateway *g)
 {
     uint64_t oldest = rg_gateway_settings(g)->generation;
@@ -231,6 +279,6 @@ void rg_gateway_retire_settings(struct rg_gateway *g)
             continue;
         }
         *at = box->next;
-        free(box);
+        rg_gateway_free_settings(box);
     }
 }

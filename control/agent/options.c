@@ -16,7 +16,7 @@
 
 struct load {
     const struct rg_flags *flags;
-    FILE *(*open_file)(const char *path);
+    const struct rg_options_outside *outside;
     struct rg_settings settings;
     struct rg_listener_settings plain_listeners[RG_LISTENERS_MAX]; /* as they are by default */
     struct rg_conf_tree *tree;                                     /* NULL: no file */
@@ -45,9 +45,15 @@ static int read_all(FILE *in, char **ret, size_t *ret_len)
     return 0;
 }
 
+static FILE *open_file(const struct load *l)
+{
+    const char *path = l->flags->config_path;
+    return l->outside->open_file ? l->outside->open_file(path) : fopen(path, "re");
+}
+
 static int read_file(const struct load *l, char **ret, size_t *ret_len)
 {
-    FILE *in = l->open_file(l->flags->config_path);
+    FILE *in = open_file(l);
     if (!in)
         return -errno;
     int err = read_all(in, ret, ret_len);
@@ -295,6 +301,37 @@ static void check_loop(struct load *l)
 
 /* A limit within the head is an error when it was asked for, and follows the head's limit when it is only the default.
  */
+/* A section may be empty elsewhere; here nothing is the opposite of what its author wants. An empty list says that it's
+ * meant. */
+static void check_tls(struct load *l)
+{
+    for (unsigned i = 0; l->tree && i < l->settings.n_listeners; i++) {
+        char section[64];
+        snprintf(section, sizeof(section), "listeners[%u].tls", i);
+        const struct rg_conf_node *n = rg_conf_tree_find(l->tree, section);
+        if (n && n->kind == RG_CONF_NODE_SCALAR && n->text.len == 0)
+            rg_conf_errors_add(&l->errors, n->mark, section, "nothing", "a section with certificates",
+                               "leave it out for HTTP in the clear");
+    }
+}
+
+struct rg_options_findings {
+    struct load *load;
+};
+
+void rg_options_refuse(struct rg_options_findings *findings, const char *path, const char *got, const char *wanted,
+                       const char *remedy)
+{
+    rg_conf_errors_add(&findings->load->errors, mark_of(findings->load, path), path, got, wanted, remedy);
+}
+
+static void inspect(struct load *l)
+{
+    struct rg_options_findings findings = {l};
+    if (l->outside->inspect)
+        l->outside->inspect(&l->settings, &findings);
+}
+
 static void check_within_head(struct load *l, const char *path, uint32_t *value)
 {
     char got[32], head[32], wanted[96];
@@ -328,23 +365,21 @@ static void check(struct load *l)
     check_proxy_protocol(l);
     check_admin(l);
     check_loop(l);
+    check_tls(l);
+    inspect(l);
     check_within_head(l, "limits.field_bytes", &l->settings.field_bytes);
     check_within_head(l, "limits.target_bytes", &l->settings.target_bytes);
     count_workers(&l->settings);
 }
 
-static FILE *open_plainly(const char *path)
-{
-    return fopen(path, "re");
-}
-
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err)
 {
-    return rg_options_load_with(flags, open_plainly, ret, err);
+    static const struct rg_options_outside nothing;
+    return rg_options_load_with(flags, &nothing, ret, err);
 }
 
-int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const char *path), struct rg_settings *ret,
-                         FILE *err)
+int rg_options_load_with(const struct rg_flags *flags, const struct rg_options_outside *outside,
+                         struct rg_settings *ret, FILE *err)
 {
     struct load *l = calloc(1, sizeof(*l));
     if (!l) {
@@ -352,7 +387,7 @@ int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const 
         return -ENOMEM;
     }
     l->flags = flags;
-    l->open_file = open_file;
+    l->outside = outside;
     rg_conf_errors_init(&l->errors);
     rg_conf_preset(&rg_options_table, &l->settings);
     memcpy(l->plain_listeners, l->settings.listeners, sizeof(l->plain_listeners));

@@ -36,9 +36,21 @@ void rg_flags_help(FILE *out);
  */
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err);
 
-/* The same, with a way of the caller to open the file: NULL and errno when it can't be opened. */
-int rg_options_load_with(const struct rg_flags *flags, FILE *(*open_file)(const char *path), struct rg_settings *ret,
-                         FILE *err);
+struct rg_options_findings; /* where rg_options_refuse puts what it is told */
+
+/* What lies outside of options and flags, as the caller deals with it. */
+struct rg_options_outside {
+    FILE *(*open_file)(const char *path); /* NULL and errno when it can't be opened; NULL: fopen does */
+    /* Looks into the files that settings name. May be called with settings that have errors. NULL: nobody looks. */
+    void (*inspect)(const struct rg_settings *s, struct rg_options_findings *findings);
+};
+
+/* The same with these. */
+int rg_options_load_with(const struct rg_flags *flags, const struct rg_options_outside *outside,
+                         struct rg_settings *ret, FILE *err);
+/* An error at an option, for rg_options_outside.inspect: whole phrases; remedy may be NULL. */
+void rg_options_refuse(struct rg_options_findings *findings, const char *path, const char *got, const char *wanted,
+                       const char *remedy);
 
 /* Whether rg_options_load reads a file: one that was named, or the default one when it is there. */
 bool rg_options_has_file(const struct rg_flags *flags);

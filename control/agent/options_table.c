@@ -29,6 +29,20 @@ static const struct rg_conf_word words_proxy[] = {
     {0},
 };
 
+static const struct rg_conf_word words_tls_version[] = {
+    {"1.2", RG_TLS_1_2, NULL},
+    {"1.3", RG_TLS_1_3, NULL},
+    {"1.1", 0, "TLS before 1.2 is broken, and spoken nowhere any more"},
+    {"1.0", 0, "TLS before 1.2 is broken, and spoken nowhere any more"},
+    {0},
+};
+
+static const struct rg_conf_word words_alpn[] = {
+    {"http/1.1", RG_ALPN_HTTP11, NULL},
+    {"h2", 0, "this version does not speak HTTP/2 to clients yet"},
+    {0},
+};
+
 static const struct rg_conf_word words_format[] = {{"json", RG_ACCESS_JSON, NULL}, {0}};
 
 static const struct rg_conf_word words_log_level[] = {
@@ -125,6 +139,53 @@ static const struct rg_conf_custom custom_expect = {
     .wanted = "auto, ic-status, or status codes like 2xx, 204 or 200-399",
     .schema = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 100, \"maximum\": 599}, {\"type\": \"string\", "
               "\"pattern\": \"^(auto|ic-status|[1-5][xX][xX]|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$\"}]",
+};
+
+/* --- listeners[].tls.ciphers: what OpenSSL makes of it is seen when it is used --- */
+
+static bool is_cipher_list(struct rg_str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || strchr("\"'\\", text.ptr[i]))
+            return false;
+    return text.len > 0;
+}
+
+static bool ciphers_parse(struct rg_str text, void *target)
+{
+    char *ciphers = target;
+    bool is_default = rg_str_eq(text, RG_STR("default"));
+    if (!is_cipher_list(text) || text.len >= sizeof(((struct rg_tls_settings *)0)->ciphers))
+        return false;
+    memset(ciphers, 0, sizeof(((struct rg_tls_settings *)0)->ciphers));
+    if (!is_default)
+        memcpy(ciphers, text.ptr, text.len);
+    return true;
+}
+
+static void ciphers_format(const void *target, char *buf, size_t len)
+{
+    const char *ciphers = target;
+    snprintf(buf, len, "%s", ciphers[0] ? ciphers : "default");
+}
+
+static bool ciphers_equal(const void *a, const void *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static void ciphers_copy(void *to, const void *from)
+{
+    memcpy(to, from, sizeof(((struct rg_tls_settings *)0)->ciphers));
+}
+
+static const struct rg_conf_custom custom_ciphers = {
+    .parse = ciphers_parse,
+    .format = ciphers_format,
+    .equal = ciphers_equal,
+    .copy = ciphers_copy,
+    .wanted = "default, or ciphers like ECDHE+AESGCM:ECDHE+CHACHA20",
+    .schema = "\"type\": \"string\", \"maxLength\": 511, \"pattern\": \"^[!#-&(-[-~\\\\]]+$\"",
 };
 
 #define MEMBER(m)                  .offset = offsetof(struct rg_settings, m), .size = sizeof(((struct rg_settings *)0)->m)

@@ -22,7 +22,7 @@ enum rg_conf_type {
     RG_CONF_SIZE,     /* bytes, or with a binary unit */
     RG_CONF_ENUM,     /* one of the words */
     RG_CONF_TARGET,   /* the path part of a URL */
-    RG_CONF_FILE,     /* an absolute path, or "-" */
+    RG_CONF_FILE,     /* an absolute path, or "-" unless must_be_path */
     RG_CONF_ADDRESS,  /* struct rg_address */
     RG_CONF_PREFIX,   /* struct rg_prefix */
     RG_CONF_CUSTOM,   /* see struct rg_conf_custom */
@@ -54,14 +54,15 @@ struct rg_conf_option {
     uint64_t min, max;   /* INT, DURATION (ms), SIZE (bytes), LIST (items) */
     const struct rg_conf_word *words;
     const struct rg_conf_custom *custom;
-    size_t array;    /* LIST: offset of the first item */
-    size_t stride;   /* LIST: from one item to the next */
-    size_t on;       /* offset of a bool that is false when the value is "off"; 0: none */
-    bool can_be_off; /* TARGET, FILE, ADDRESS: the word "off" leaves the member empty */
-    bool plural;     /* the item of a list that is a value, not a section */
-    bool required;   /* every item of a list must have it */
-    bool fixed;      /* kept until restart; of a list: together with the rows of its items that are */
-    uint8_t use;     /* ADDRESS: enum rg_address_use */
+    size_t array;      /* LIST: offset of the first item */
+    size_t stride;     /* LIST: from one item to the next */
+    size_t on;         /* offset of a bool that is false when the value is "off"; 0: none */
+    bool can_be_off;   /* TARGET, FILE, ADDRESS: the word "off" leaves the member empty */
+    bool plural;       /* the item of a list that is a value, not a section */
+    bool required;     /* every item of a list must have it */
+    bool must_be_path; /* FILE: standard output is none */
+    bool fixed;        /* kept until restart; of a list: together with the rows of its items that are */
+    uint8_t use;       /* ADDRESS: enum rg_address_use */
     const char *help;
 };
 

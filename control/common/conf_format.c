@@ -172,7 +172,8 @@ void rg_conf_wanted(const struct rg_conf_option *option, char *buf, size_t len)
         snprintf(buf, len, "a path like /health of at most %zu characters%s", option->size - 1, off);
         break;
     case RG_CONF_FILE:
-        snprintf(buf, len, "an absolute path of at most %zu bytes, \"-\" for standard output%s", option->size - 1, off);
+        snprintf(buf, len, "an absolute path of at most %zu bytes%s%s", option->size - 1,
+                 option->must_be_path ? "" : ", \"-\" for standard output", off);
         break;
     case RG_CONF_ADDRESS:
         snprintf(buf, len, "%s%s", rg_address_wanted((enum rg_address_use)option->use), off);

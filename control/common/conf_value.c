@@ -184,10 +184,10 @@ static bool is_target(struct rg_str text)
     return true;
 }
 
-static bool is_file(struct rg_str text)
+static bool is_file(const struct rg_conf_option *option, struct rg_str text)
 {
     if (rg_str_eq(text, RG_STR("-")))
-        return true;
+        return !option->must_be_path;
     if (text.len < 2 || text.ptr[0] != '/' || text.ptr[text.len - 1] == '/')
         return false;
     for (size_t i = 0; i < text.len; i++)
@@ -198,10 +198,11 @@ static bool is_file(struct rg_str text)
 
 static bool parse_string(const struct rg_conf_option *option, struct rg_str text, void *target, char *hint)
 {
-    bool is_fit = option->type == RG_CONF_TARGET ? is_target(text) : is_file(text);
+    bool is_fit = option->type == RG_CONF_TARGET ? is_target(text) : is_file(option, text);
     if (!is_fit || text.len >= option->size) {
         hint_word(option, text, NULL, hint);
-        if (*hint == '\0' && option->type == RG_CONF_FILE && (rg_str_eq(text, RG_STR("stdout"))))
+        if (*hint == '\0' && option->type == RG_CONF_FILE && !option->must_be_path &&
+            (rg_str_eq(text, RG_STR("stdout"))))
             did_you_mean(hint, "\"-\"");
         return false;
     }

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_INCLUDE = {
     "datapath/base": ["datapath/base"],
     "datapath/http": ["datapath/http", "datapath/base"],
+    "datapath/tls": ["datapath/tls", "datapath/base", "datapath/settings.h"],
     "datapath": ["datapath", "bpf/steer.h"],
     "bpf": ["bpf"],
     "control/common": ["control/common", "datapath/base", "datapath/settings.h"],
@@ -25,7 +26,8 @@ MAY_LINK = {
     "rg_liburing": set(),
     "rg_base": {"rg_flags"},
     "rg_http": {"rg_base"},
-    "rg_datapath": {"rg_http", "rg_liburing"},
+    "rg_tls": {"rg_base"},
+    "rg_datapath": {"rg_http", "rg_tls", "rg_liburing"},
     "rg_steer": {"rg_flags"},
     "rg_conf": {"rg_base"},
     "rg_options": {"rg_conf", "rg_base"},

@@ -263,8 +263,8 @@ static const struct {
     {"listeners: []", "1:12: listeners: got a list of 0, wanted a list of 1 to 16 items"},
     {"listeners: {address: 80}", "1:12: listeners: got a section, wanted a list of 1 to 16 items"},
     {"listeners: [80]",
-     "1:13: listeners[0]: got 80, wanted a section with address, proxy_protocol; did you mean {address: 80}?"},
-    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address, proxy_protocol"},
+     "1:13: listeners[0]: got 80, wanted a section with address, tls, proxy_protocol; did you mean {address: 80}?"},
+    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address, tls, proxy_protocol"},
     {"listeners: [{}]",
      "1:13: listeners[0].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"},
     /* sections */
@@ -299,9 +299,20 @@ static const struct {
     {"control: {url: 'wss://x', token_file: /t, state_dir: /s}",
      "1:1: control: got an option that is not supported by this version, wanted it left out; this version is "
      "configured by this file alone"},
-    {"listeners: [{address: 80, tls: {certificates: []}}]",
-     "1:27: listeners[0].tls: got an option that is not supported by this version, wanted it left out; terminate TLS "
-     "in front of the gateway"},
+    {"listeners: [{address: 80, tls: {certificates: [], alpn: [h2]}}]",
+     "1:58: listeners[0].tls.alpn[0]: got \"h2\", wanted a value that this version supports; this version does not "
+     "speak HTTP/2 to clients yet"},
+    {"listeners: [{address: 80, tls: {certificates: [], min_version: 1.1}}]",
+     "1:64: listeners[0].tls.min_version: got 1.1, wanted a value that this version supports; TLS before 1.2 is "
+     "broken, and spoken nowhere any more"},
+    {"listeners: [{address: 80, tls: {min_version: 1.3}}]",
+     "1:32: listeners[0].tls.certificates: got nothing, wanted a list of 0 to 8 items"},
+    {"listeners: [{address: 80, tls: }]",
+     "1:32: listeners[0].tls: got nothing, wanted a section with certificates; leave it out for HTTP in the clear"},
+    {"listeners: [{address: 80, tls: {certificates: [{cert: /a}]}}]",
+     "1:48: listeners[0].tls.certificates[0].key: got nothing, wanted an absolute path of at most 255 bytes"},
+    {"listeners: [{address: 80, tls: {certificates: [{cert: '-', key: /b}]}}]",
+     "1:55: listeners[0].tls.certificates[0].cert: got \"-\", wanted an absolute path of at most 255 bytes"},
     {"replica: {protocol: h2c}", "1:21: replica.protocol: got \"h2c\", wanted a value that this version supports; this "
                                  "version does not speak HTTP/2 to the replica yet"},
     /* what options mean together */
@@ -346,7 +357,7 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
         "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
         "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
-        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, proxy_protocol; did you mean "
+        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, tls, proxy_protocol; did you mean "
         "address?\n"
         "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
         "unix:/path\n"

@@ -1,0 +1,169 @@
+/*
+ * How sessions are made: versions, ciphers, what is switched off, and the callbacks that choose a certificate, agree on
+ * a protocol and seal tickets. The callbacks run in the middle of a handshake, perhaps under newer settings than those
+ * it began with: they go by the session's environment, never by the context they are called for.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+#include "datapath/tls/parts.h"
+
+#define CIPHERS_12                                                                             \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define CIPHERS_13     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define SECURITY_LEVEL 2     /* 112 bits: RSA from 2048, no SHA-1, nothing anonymous or without encryption */
+#define TICKET_SECONDS 43200 /* as long as a key opens tickets after it has sealed some */
+
+SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
+{
+    const struct rg_tls_site *site = env->store ? rg_tls_site_of(env->store, listener) : NULL;
+    return site ? rg_tls_context_at(site, env->worker, 0) : NULL;
+}
+
+static const struct rg_tls_site *site_of_session(SSL *ssl, const struct rg_tls **ret_session)
+{
+    const struct rg_tls *t = SSL_get_app_data(ssl);
+    *ret_session = t;
+    return t && t->env->store ? rg_tls_site_of(t->env->store, t->listener) : NULL;
+}
+
+static int choose_certificate(SSL *ssl, int *alert, void *arg)
+{
+    (void)alert;
+    (void)arg;
+    const struct rg_tls *t;
+    const struct rg_tls_site *site = site_of_session(ssl, &t);
+    const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (!asked || !site)
+        return SSL_TLSEXT_ERR_NOACK;
+    const struct rg_tls_name *name = rg_tls_names_find(&site->names, rg_str_of(asked));
+    SSL_CTX *context = rg_tls_context_at(site, t->env->worker, name ? name->value : 0);
+    if (context != SSL_get_SSL_CTX(ssl) && !SSL_set_SSL_CTX(ssl, context))
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return name ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                           unsigned in_len, void *arg)
+{
+    (void)arg;
+    const struct rg_tls *t;
+    const struct rg_tls_site *site = site_of_session(ssl, &t);
+    unsigned char *chosen = NULL;
+    if (!site)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (SSL_select_next_proto(&chosen, out_len, site->alpn, site->alpn_len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- tickets ---- */
+
+static const struct rg_tls_key *key_named(const struct rg_tls_keys *keys, const unsigned char *name, unsigned *ret_age)
+{
+    for (unsigned i = 0; i < keys->n; i++) {
+        *ret_age = i;
+        if (memcmp(keys->list[i].name, name, RG_TLS_KEY_NAME_BYTES) == 0)
+            return &keys->list[i];
+    }
+    return NULL;
+}
+
+static bool set_mac(EVP_MAC_CTX *mac, const struct rg_tls_key *key)
+{
+    static char digest[] = "SHA256";
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                           OSSL_PARAM_construct_end()};
+    return EVP_MAC_init(mac, key->mac, sizeof(key->mac), params) == 1;
+}
+
+static int seal_ticket(const struct rg_tls_key *key, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                       EVP_MAC_CTX *mac)
+{
+    const EVP_CIPHER *aes = EVP_aes_256_cbc();
+    memcpy(name, key->name, RG_TLS_KEY_NAME_BYTES);
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(aes)) != 1 ||
+        EVP_EncryptInit_ex(cipher, aes, NULL, key->cipher, iv) != 1 || !set_mac(mac, key))
+        return -1;
+    return 1;
+}
+
+/* 0: a full handshake; 1: resumed; 2: resumed, and the ticket is to be made anew. */
+static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                      int encrypt)
+{
+    const struct rg_tls *t = SSL_get_app_data(ssl);
+    const struct rg_tls_keys *keys = t && t->env->store ? rg_tls_keys_of(t->env->store) : NULL;
+    unsigned age = 0;
+    if (!keys || keys->n == 0)
+        return 0;
+    if (encrypt)
+        return seal_ticket(&keys->list[0], name, iv, cipher, mac);
+    const struct rg_tls_key *key = key_named(keys, name, &age);
+    if (!key)
+        return 0;
+    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1)
+        return -1;
+    return age > 0 ? 2 : 1;
+}
+
+int rg_tls_key_make(struct rg_tls_key *ret)
+{
+    return RAND_bytes((unsigned char *)ret, (int)sizeof(*ret)) == 1 ? 0 : -EIO;
+}
+
+void rg_tls_keys_wipe(struct rg_tls_keys *keys)
+{
+    OPENSSL_cleanse(keys, sizeof(*keys));
+}
+
+/* ---- making one ---- */
+
+static void set_options(SSL_CTX *context, unsigned listener)
+{
+    unsigned char id[] = {'r', 'i', 'n', 'g', 'g', 'a', 't', 'e', (unsigned char)listener};
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets alone: nothing is kept here */
+    SSL_CTX_set_session_id_context(context, id, sizeof(id));
+    SSL_CTX_set_timeout(context, TICKET_SECONDS);
+    SSL_CTX_set_max_early_data(context, 0);
+    SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key);
+}
+
+static bool set_ciphers(SSL_CTX *context, const struct rg_tls_settings *s, struct rg_tls_fault *fault)
+{
+    int least = s->min_version == RG_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    SSL_CTX_set_security_level(context, SECURITY_LEVEL);
+    if (SSL_CTX_set_min_proto_version(context, least) != 1 || SSL_CTX_set_ciphersuites(context, CIPHERS_13) != 1)
+        return false;
+    if (SSL_CTX_set_cipher_list(context, s->ciphers[0] ? s->ciphers : CIPHERS_12) == 1)
+        return true;
+    fault->place = RG_TLS_AT_CIPHERS;
+    snprintf(fault->got, sizeof(fault->got), "\"%.256s\", of which nothing is known or allowed", s->ciphers);
+    fault->wanted = "ciphers of TLS 1.2 as OpenSSL names them";
+    fault->remedy = "`openssl ciphers -v -tls1_2` lists them";
+    return false;
+}
+
+SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, struct rg_tls_fault *fault)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (!context)
+        return NULL;
+    set_options(context, listener);
+    if (set_ciphers(context, settings, fault))
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
+}

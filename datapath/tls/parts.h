@@ -1,0 +1,48 @@
+/* What the files of TLS share, with OpenSSL's types: session.c (a connection), bio.c (its bytes), context.c (how it is
+ * made), store.c (the contexts of all listeners). */
+#ifndef RG_TLS_PARTS_H
+#define RG_TLS_PARTS_H
+
+#include <openssl/ssl.h>
+
+#include "datapath/tls/names.h"
+#include "datapath/tls/store.h"
+#include "datapath/tls/tls.h"
+
+#define RG_TLS_CONTEXTS_MAX 64 /* of a listener: different sets of certificates that names lead to */
+
+/* bio.c. NULL: no memory. The BIO reads from t->net and writes to t->wire. */
+BIO *rg_tls_bio(struct rg_tls *t);
+
+/* A listener's certificates, parsed. */
+struct rg_tls_pair {
+    X509 *leaf;
+    STACK_OF(X509) * chain;
+    EVP_PKEY *key;
+};
+
+/* Contexts of one listener: names lead to one, the first is the default. */
+struct rg_tls_site {
+    struct rg_tls_names names; /* to the index of a context */
+    uint16_t n_contexts;
+    uint32_t certificates[RG_TLS_CONTEXTS_MAX]; /* a bit for each that the context has */
+    unsigned char alpn[64];                     /* in our order, as on the wire */
+    uint8_t alpn_len;
+    SSL_CTX **contexts; /* n_contexts for each worker */
+};
+
+/* store.c. NULL: this listener has none. */
+const struct rg_tls_site *rg_tls_site_of(const struct rg_tls_store *store, unsigned listener);
+const struct rg_tls_keys *rg_tls_keys_of(const struct rg_tls_store *store);
+
+static inline SSL_CTX *rg_tls_context_at(const struct rg_tls_site *site, unsigned worker, unsigned context)
+{
+    return site->contexts[worker * site->n_contexts + context];
+}
+
+/* context.c. Certificates are the caller's to add. */
+SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, struct rg_tls_fault *fault);
+/* Of the context in use when the handshake begins; later callbacks find theirs by the session. */
+SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener);
+
+#endif
