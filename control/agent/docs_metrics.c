@@ -65,7 +65,8 @@ static void write_reasons(FILE *out)
           "of\n"
           "`ringgate_requests_refused_total{reason=\"...\"}` and the member `reason` of an access record; the text is "
           "the body of\n"
-          "the response. Without a status the connection is closed without a response.\n\n"
+          "the response. A reason without a status has a text for this table only: nothing was sent, or not because of "
+          "it.\n\n"
           "| reason | status | text |\n|---|---|---|\n",
           out);
     for (unsigned i = RG_REASON_NONE + 1; i < RG_REASON_COUNT; i++) {

@@ -38,7 +38,7 @@ static void a_response_has_a_text(void **state)
     for (unsigned i = 0; i < RG_REASON_COUNT; i++) {
         uint16_t status = row(i)->status;
         assert_true(status == 0 || (status >= 400 && status <= 599));
-        assert_int_equal(row(i)->text.len > 0, status != 0);
+        assert_true(row(i)->text.len > 0 || status == 0);
     }
 }
 
