@@ -10,7 +10,8 @@
 #define ANNOUNCED_MS 1000 /* ... when all that may come is what it sent before it read that the connection ends */
 /* Thrown away of what such a client sends; what the queues of two kernels hold when it reads our answer is less. */
 #define LINGER_BYTES (16u << 20)
-#define SHED_HEADS   8 /* connections closed in a turn when buffers run short */
+#define SLOW_HEAD_MS 500 /* a head that has been coming for so long may make room; an honest one comes in one piece */
+#define SHED_HEADS   8   /* connections closed in a turn when buffers run short */
 
 /* Open client connections of the whole process, for limits.connections; touched once per connection. */
 static uint32_t open_clients;
@@ -459,6 +460,11 @@ static struct rg_conn *least_missed(struct rg_worker *w)
     if (!rg_list_empty(&w->idle)) {
         struct rg_conn *c = RG_CONTAINER(w->idle.next, struct rg_conn, idle);
         if (c->client.head_us != w->now_us)
+            return c;
+    }
+    if (!rg_list_empty(&w->heads)) {
+        struct rg_conn *c = RG_CONTAINER(w->heads.next, struct rg_conn, idle);
+        if (w->now_ms - c->since_ms >= SLOW_HEAD_MS)
             return c;
     }
     return NULL;

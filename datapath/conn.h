@@ -82,8 +82,8 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
 /* Looks at its time limits no later than in `ms`. */
 void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 
-/* Ends the connection that is missed least: the one that has lingered longest, else been idle longest. false: none has
- * since an earlier turn. */
+/* Ends the connection that is missed least: the one that has lingered longest, else been idle longest, else the slowest
+ * head. false: none has since an earlier turn. */
 bool rg_conn_shed(struct rg_worker *w);
 /* Ends some connections whose heads have been coming longest: they hold buffers that others wait for. */
 void rg_conn_shed_heads(struct rg_worker *w);

@@ -169,6 +169,22 @@ def test_limit_of_connections(programs):
     close_all(again)
 
 
+def test_slow_heads_make_room(programs):
+    """All connections are held by heads that don't end: the slowest goes when another client comes, the others stay."""
+    gateway = programs.gateway(programs.raw_origin().address, {"limits": {"connections": 20}}, workers=1)
+    slow = [Client(gateway.address) for _ in range(20)]
+    for c in slow:
+        c.send(b"GET /slow HTTP/1.1\r\n")
+        env.wait_until(lambda n=slow.index(c): gateway.metrics().get("ringgate_client_received_bytes_total") == 20 * (n + 1),
+                       5, "half of the head")
+    time.sleep(0.6)
+    assert get(gateway.address).status == 200
+    assert gateway.metrics().get("ringgate_connections_shed_total") == 1
+    slow[0].expect_end()
+    assert slow[1].request(b"Host: test\r\n\r\n").status == 200
+    close_all(slow)
+
+
 # ---- buffers ----
 
 def test_short_of_buffers(programs):
