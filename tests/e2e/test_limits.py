@@ -172,6 +172,7 @@ def test_limit_of_connections(programs):
 def test_slow_heads_make_room(programs):
     """All connections are held by heads that don't end: the slowest goes when another client comes, the others stay."""
     gateway = programs.gateway(programs.raw_origin().address, {"limits": {"connections": 20}}, workers=1)
+    settle(gateway)
     slow = [Client(gateway.address) for _ in range(20)]
     for c in slow:
         c.send(b"GET /slow HTTP/1.1\r\n")
