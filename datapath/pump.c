@@ -68,6 +68,8 @@ static enum rg_pump_result run_until_end(struct rg_pump *p, struct rg_input *in,
 {
     struct rg_str front = rg_input_front(in);
     uint32_t n = (uint32_t)front.len;
+    if (p->max_bytes && p->bytes + n > p->max_bytes)
+        return bad(p, RG_REASON_BODY_TOO_LARGE);
     if (p->add_chunks && !copy_chunk_line(out, bufs, n))
         return RG_PUMP_NO_BUF;
     if (!pass_on(out, bufs, in->head, front.ptr, n))
@@ -124,13 +126,23 @@ enum rg_pump_result rg_pump_run(struct rg_pump *p, struct rg_input *in, struct r
     return RG_PUMP_OK;
 }
 
+static bool end_chunks(const struct rg_pump *p, struct rg_output *out, struct rg_bufs *bufs)
+{
+    if (!p->trailer)
+        return rg_output_copy(out, bufs, "0\r\n\r\n", 5);
+    return rg_output_copy(out, bufs, "0\r\n", 3) && rg_output_copy(out, bufs, p->trailer->data, p->trailer->len) &&
+           rg_output_copy(out, bufs, "\r\n", 2);
+}
+
 enum rg_pump_result rg_pump_eof(struct rg_pump *p, struct rg_output *out, struct rg_bufs *bufs)
 {
     if (p->done)
         return RG_PUMP_OK;
     if (!p->raw && p->kind != RG_BODY_EOF)
         return RG_PUMP_BAD;
-    if (p->add_chunks && !rg_output_copy(out, bufs, "0\r\n\r\n", 5))
+    if (p->add_chunks && out->count + 2 > RG_OUT_SEGMENTS)
+        return RG_PUMP_FULL;
+    if (p->add_chunks && !end_chunks(p, out, bufs))
         return RG_PUMP_NO_BUF;
     p->done = true;
     return RG_PUMP_OK;

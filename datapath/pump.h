@@ -15,7 +15,8 @@
 
 struct rg_pump {
     struct rg_chunked chunked;
-    struct rg_buf *trailer; /* space for a trailer section; held from the last chunk to the end */
+    struct rg_buf *trailer; /* space for a trailer section; held from the last chunk to the end. Of a body that gets its
+                               chunks here: the lines that end it, if it has any */
     uint64_t left;          /* RG_BODY_LENGTH: bytes still to come */
     uint64_t bytes;         /* body bytes so far, without framing */
     uint64_t max_bytes;     /* 0: no limit */
