@@ -2,6 +2,7 @@
 #include "control/common/address.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 
@@ -313,6 +314,26 @@ static bool is_loopback(const struct endpoint *e)
     return IN6_IS_ADDR_LOOPBACK(&e->ip) || (is_v4(e) && e->ip.s6_addr[12] == 127);
 }
 
+/* An address of one of this machine's interfaces. When they can't be listed nothing is known, and nothing refused. */
+static bool is_own(const struct endpoint *e)
+{
+    struct ifaddrs *all, *i;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (i = all; i; i = i->ifa_next) {
+        struct rg_address a = {0};
+        struct endpoint own;
+        if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+            continue;
+        memcpy(&a.sa, i->ifa_addr, i->ifa_addr->sa_family == AF_INET ? sizeof(a.in) : sizeof(a.in6));
+        own = endpoint_of(&a);
+        if (own.zone == e->zone && memcmp(&own.ip, &e->ip, sizeof(own.ip)) == 0)
+            break;
+    }
+    freeifaddrs(all);
+    return i != NULL;
+}
+
 /* A socket bound to a takes what comes for b. [::] takes IPv4 too, unless it was made without that. */
 static bool covers(const struct endpoint *a, const struct endpoint *b)
 {
@@ -349,8 +370,7 @@ bool rg_address_reaches(const struct rg_address *listening, const struct rg_addr
         else
             to.ip = in6addr_loopback;
     }
-    /* Other addresses may be another machine's. */
-    return covers(&at, &to) && (!is_any(&at) || is_loopback(&to));
+    return covers(&at, &to) && (!is_any(&at) || is_loopback(&to) || is_own(&to));
 }
 
 /* --- prefixes --- */

@@ -1,7 +1,7 @@
 /*
  * Addresses as operators write them: `80`, `127.0.0.1:80`, `[::]:80`, `unix:/path`, and for a replica also
- * `http://...`. Numeric only, apart from `localhost`: nothing here asks a resolver, so nothing here waits. Thread: any
- * (pure functions).
+ * `http://...`. Numeric only, apart from `localhost`: nothing here asks a resolver, so nothing here waits. Thread: any;
+ * no state is kept.
  */
 #ifndef RG_COMMON_ADDRESS_H
 #define RG_COMMON_ADDRESS_H
@@ -38,7 +38,8 @@ bool rg_address_is_loopback(const struct rg_address *a);
 /* Two listening sockets that can't both be bound: equal, or one of them is of all addresses and has the same port. */
 bool rg_address_overlaps(const struct rg_address *a, const struct rg_address *b);
 
-/* A connect to target surely arrives at a socket that listens there, on this machine. */
+/* A connect to target surely arrives at a socket that listens there, on this machine. Looks at its interfaces when the
+ * addresses alone don't tell. */
 bool rg_address_reaches(const struct rg_address *listening, const struct rg_address *target);
 
 /* CIDR of either family; an address alone is a prefix of full length. Bits beyond the length must be zero. */

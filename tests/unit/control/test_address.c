@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
 
 #include "control/common/address.h"
 
@@ -156,7 +159,7 @@ static const struct {
     {"127.0.0.1:80", "[::ffff:127.0.0.1]:80", true, true},
     {"[::]:80", "0.0.0.0:80", true, true},
     {"[::]:80", "[::]:80", true, true},
-    {"[::]:80", "10.0.0.1:80", true, false}, /* may be another machine's */
+    {"[::]:80", "198.51.100.77:80", true, false}, /* another machine's */
     {"10.0.0.1:80", "10.0.0.1:80", true, true},
     {"0.0.0.0:80", "127.0.0.1:80", true, true},
     {"0.0.0.0:80", "[::1]:80", false, false},
@@ -184,6 +187,42 @@ static void addresses_that_meet(void **state)
         assert_int_equal(rg_address_overlaps(&b, &a), pairs[i].overlaps);
         assert_int_equal(rg_address_reaches(&a, &b), pairs[i].reaches);
     }
+}
+
+/* The first address of this machine that is not its loopback. */
+static bool own_address(char text[INET_ADDRSTRLEN])
+{
+    struct ifaddrs *all, *i;
+    assert_int_equal(getifaddrs(&all), 0);
+    for (i = all; i; i = i->ifa_next)
+        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK))
+            break;
+    bool found = i != NULL;
+    if (found)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, INET_ADDRSTRLEN);
+    freeifaddrs(all);
+    return found;
+}
+
+static void an_own_address_is_reached(void **state)
+{
+    (void)state;
+    char own[INET_ADDRSTRLEN], text[64];
+    struct rg_address any, any4, elsewhere, target;
+    struct rg_address_error why;
+    if (!own_address(own))
+        skip();
+    print_message("%s\n", own);
+    snprintf(text, sizeof(text), "%s:80", own);
+    assert_true(rg_address_parse(rg_str_of(text), RG_ADDRESS_REPLICA, &target, &why));
+    assert_true(rg_address_parse(RG_STR("[::]:80"), RG_ADDRESS_LISTEN, &any, &why));
+    assert_true(rg_address_parse(RG_STR("0.0.0.0:80"), RG_ADDRESS_LISTEN, &any4, &why));
+    assert_true(rg_address_parse(RG_STR("[::]:81"), RG_ADDRESS_LISTEN, &elsewhere, &why));
+    assert_true(rg_address_reaches(&any, &target));
+    assert_true(rg_address_reaches(&any4, &target));
+    assert_false(rg_address_reaches(&elsewhere, &target));
+    any.v6_only = true;
+    assert_false(rg_address_reaches(&any, &target));
 }
 
 /* An inherited socket of [::] may be of IPv6 alone; what its port means to IPv4 is somebody else's then. */
@@ -325,6 +364,7 @@ int main(void)
         cmocka_unit_test(socket_addresses_are_right),
         cmocka_unit_test(what_is_refused_says_why),
         cmocka_unit_test(addresses_that_meet),
+        cmocka_unit_test(an_own_address_is_reached),
         cmocka_unit_test(ipv6_alone_leaves_ipv4_to_others),
         cmocka_unit_test(socket_paths_end_at_107_bytes),
         cmocka_unit_test(nul_bytes_do_not_end_a_host),
