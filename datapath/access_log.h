@@ -20,6 +20,7 @@ struct rg_access_record {
     uint16_t peer_port;
     uint8_t reason; /* enum rg_reason */
     uint8_t minor;  /* HTTP/1.minor of the client */
+    bool http2;     /* ... or HTTP/2.0 */
     bool reused;    /* kept connection to the replica */
     bool tls;
     bool complete; /* the response reached the client whole */

@@ -5,6 +5,7 @@
 #include "datapath/conn_tls.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
+#include "datapath/h2/h2.h"
 
 #define LINGER_MS    5000 /* how long a client may go on sending after our last byte */
 #define ANNOUNCED_MS 1000 /* ... when all that may come is what it sent before it read that the connection ends */
@@ -42,6 +43,8 @@ static void become(struct rg_worker *w, struct rg_conn *c, enum rg_conn_state st
 static void close_conn(struct rg_worker *w, struct rg_conn *c, bool reset)
 {
     become(w, c, RG_CONN_CLOSING);
+    if (RG_UNLIKELY(c->h2))
+        rg_h2_end(w, c, w->stopping ? RG_REASON_DRAIN_DEADLINE : RG_REASON_CLIENT_GONE);
     rg_timer_stop(&c->timer);
     rg_socket_close(w, &c->sock, reset);
 }
@@ -135,6 +138,7 @@ void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
     if (!c)
         goto refused;
     *c = (struct rg_conn){.client = {.listener_port = l->port}, .listener = l->index};
+    c->may_be_h2 = w->settings->listeners[l->index].http2;
     if (!rg_socket_init(w, &c->sock, fd, RG_SLOT_CLIENT, c)) {
         rg_pool_put(&w->conns, c);
         goto refused;
@@ -224,6 +228,33 @@ static RG_COLD bool pass_proxy_stage(struct rg_worker *w, struct rg_conn *c)
     return false;
 }
 
+/*
+ * A client that knows that HTTP/2 is spoken here begins with a preface that is no request of HTTP/1 (RFC 9113 3.4).
+ * true: it was one, or it may become one.
+ */
+static bool begin_h2(struct rg_worker *w, struct rg_conn *c)
+{
+    struct rg_input *in = &c->sock.in;
+    int verdict = rg_h2_looks_like(rg_input_front(in));
+    if (verdict == 0 && in->head->next && rg_input_gather(in, &w->bufs))
+        verdict = rg_h2_looks_like(rg_input_front(in));
+    if (verdict == 0 && !c->sock.eof) {
+        head_incomplete(w, c);
+        return true;
+    }
+    c->may_be_h2 = false;
+    if (verdict <= 0)
+        return false;
+    become(w, c, RG_CONN_H2);
+    rg_list_append(&w->idle, &c->idle);
+    rg_conn_check_within(w, c, w->settings->client_head_ms);
+    if (!rg_h2_begin(w, c)) {
+        rg_metric_refused(w->metrics, RG_REASON_OUT_OF_BUFFERS);
+        close_conn(w, c, false);
+    }
+    return true;
+}
+
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended. */
 static void process(struct rg_worker *w, struct rg_conn *c)
 {
@@ -247,6 +278,8 @@ static void process(struct rg_worker *w, struct rg_conn *c)
         refuse(w, c, RG_METHOD_OTHER, RG_REASON_CLEAR_ON_TLS);
         return;
     }
+    if (RG_UNLIKELY(c->may_be_h2) && begin_h2(w, c))
+        return;
     do {
         struct rg_str front = rg_input_front(&c->sock.in);
         n = rg_h1_parse_request(&c->resume, front.ptr, front.len, &w->limits, w->fields, &req, &reason);
@@ -302,6 +335,29 @@ void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn
         else
             wait_for_request(w, c);
     }
+}
+
+/* ---- HTTP/2 ---- */
+
+void rg_conn_h2_busy(struct rg_worker *w, struct rg_conn *c, bool busy)
+{
+    if (c->state != RG_CONN_H2)
+        return;
+    rg_list_remove(&c->idle);
+    c->since_ms = w->now_ms;
+    if (busy) {
+        rg_conn_check_within(w, c, w->exchange_check_ms);
+    } else {
+        c->client.head_us = w->now_us;
+        rg_list_append(&w->idle, &c->idle);
+    }
+}
+
+void rg_conn_h2_over(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after)
+{
+    become(w, c, RG_CONN_LINGER); /* what ends with the session must not take it for idle */
+    rg_h2_end(w, c, RG_REASON_CLIENT_GONE);
+    rg_conn_exchange_ended(w, c, after);
 }
 
 /* ---- events ---- */
@@ -394,6 +450,9 @@ void rg_conn_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event 
         else
             rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
         break;
+    case RG_CONN_H2:
+        rg_h2_event(w, c, event);
+        break;
     case RG_CONN_LINGER:
         discard(w, c, event);
         break;
@@ -437,6 +496,9 @@ void rg_conn_timer(struct rg_worker *w, struct rg_conn *c)
         break;
     case RG_CONN_EXCHANGE:
         rg_exchange_check_time(w, c->client.exchange);
+        break;
+    case RG_CONN_H2:
+        rg_h2_check_time(w, c);
         break;
     case RG_CONN_LINGER:
         if (is_due(w, c, c->since_ms, c->linger_ms))
@@ -488,22 +550,25 @@ void rg_conn_shed_heads(struct rg_worker *w)
     }
 }
 
-void rg_conn_drain_idle(struct rg_worker *w)
+void rg_conn_drain(struct rg_worker *w)
 {
-    for (struct rg_list *i = w->idle.next; i != &w->idle; i = i->next)
-        rg_conn_check_within(w, RG_CONTAINER(i, struct rg_conn, idle), w->settings->drain_idle_ms);
+    for (struct rg_list *i = w->clients.next; i != &w->clients; i = i->next) {
+        struct rg_conn *c = RG_CONTAINER(i, struct rg_conn, all);
+        if (c->state == RG_CONN_IDLE)
+            rg_conn_check_within(w, c, w->settings->drain_idle_ms);
+        else if (c->state == RG_CONN_H2)
+            rg_h2_drain(w, c);
+    }
 }
 
-void rg_conn_break_all(struct rg_worker *w, bool at_once)
+void rg_conn_break_all(struct rg_worker *w)
 {
     for (struct rg_list *i = w->clients.next, *next; i != &w->clients; i = next) {
         next = i->next;
         struct rg_conn *c = RG_CONTAINER(i, struct rg_conn, all);
-        if (c->state == RG_CONN_EXCHANGE) {
-            if (at_once || !rg_exchange_leave(w, c->client.exchange))
-                rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
-        } else if (c->state != RG_CONN_CLOSING) {
+        if (c->state == RG_CONN_EXCHANGE)
+            rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
+        else if (c->state != RG_CONN_CLOSING)
             close_conn(w, c, false);
-        }
     }
 }

@@ -12,6 +12,7 @@
 #include "datapath/socket.h"
 
 struct rg_exchange;
+struct rg_h2;
 struct rg_listener;
 
 enum rg_conn_state {
@@ -19,9 +20,12 @@ enum rg_conn_state {
     RG_CONN_SHAKING,  /* before the first one: the TLS handshake */
     RG_CONN_HEAD,     /* some bytes of a request head are there */
     RG_CONN_EXCHANGE, /* a request is being served */
+    RG_CONN_H2,       /* it speaks HTTP/2: from here on h2/h2.h */
     RG_CONN_LINGER,   /* our side is ended, what the client still sends is thrown away */
     RG_CONN_CLOSING
 };
+
+enum rg_client_kind { RG_CLIENT_H1, RG_CLIENT_H2 };
 
 /* What an exchange knows of its client: client.h. */
 struct rg_client {
@@ -32,6 +36,7 @@ struct rg_client {
     uint64_t head_us; /* first byte of the request; of a connection that is idle: since when, told turn from turn */
     uint16_t peer_port, listener_port; /* listener_port: that it connected to, perhaps of a proxy in front */
     bool secure;                       /* it uses TLS, with us or with a proxy in front */
+    uint8_t kind;                      /* enum rg_client_kind: embedded in struct rg_conn, or in struct rg_h2_stream */
 };
 
 struct rg_conn {
@@ -41,6 +46,7 @@ struct rg_conn {
     struct rg_list all;  /* worker->clients */
     struct rg_list idle; /* worker->idle, worker->heads (SHAKING too) or worker->lingering */
     struct rg_h1_resume resume;
+    struct rg_h2 *h2;      /* NULL: it speaks HTTP/1 */
     uint64_t since_ms;     /* when the present state began */
     uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
     uint32_t linger_bytes; /* ... and what was thrown away so far */
@@ -49,6 +55,7 @@ struct rg_conn {
     uint8_t proxy_stage; /* enum rg_proxy_stage: something comes before the client's bytes */
     bool wants_tls;      /* its listener speaks TLS */
     bool over_tls;       /* its handshake is done */
+    bool may_be_h2;      /* its first bytes have not been looked at */
     bool uploads;        /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
 };
@@ -79,6 +86,9 @@ enum rg_conn_after {
 
 /* The exchange has ended and was freed: go on with the next request, or end the connection. */
 void rg_conn_exchange_ended(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after);
+/* Of HTTP/2: has streams, or is idle; has ended, and its session with it. */
+void rg_conn_h2_busy(struct rg_worker *w, struct rg_conn *c, bool busy);
+void rg_conn_h2_over(struct rg_worker *w, struct rg_conn *c, enum rg_conn_after after);
 /* Looks at its time limits no later than in `ms`. */
 void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 
@@ -87,8 +97,8 @@ void rg_conn_check_within(struct rg_worker *w, struct rg_conn *c, uint32_t ms);
 bool rg_conn_shed(struct rg_worker *w);
 /* Ends some connections whose heads have been coming longest: they hold buffers that others wait for. */
 void rg_conn_shed_heads(struct rg_worker *w);
-void rg_conn_drain_idle(struct rg_worker *w);
-/* at_once: nobody is told anything more. */
-void rg_conn_break_all(struct rg_worker *w, bool at_once);
+/* Nothing new is begun on connections; those without a request end soon. */
+void rg_conn_drain(struct rg_worker *w);
+void rg_conn_break_all(struct rg_worker *w);
 
 #endif

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "datapath/base/timer.h"
+#include "datapath/h2/h2_shared.h"
 #include "datapath/http/h1_write.h"
 #include "datapath/listener.h"
 #include "datapath/pipes.h"
@@ -23,7 +24,6 @@ enum rg_mail {
     RG_MAIL_DRAIN = 2,
     RG_MAIL_STOP = 4,
     RG_MAIL_STALL = 8,
-    RG_MAIL_STOP_AT_ONCE = 16,
 };
 
 struct rg_worker {
@@ -45,6 +45,7 @@ struct rg_worker {
     struct rg_pipes pipes;
     struct rg_tls_env tls;
     struct rg_pool conns, exchanges, upstream_conns;
+    struct rg_h2_shared h2;
     struct rg_list clients;   /* all client connections */
     struct rg_list idle;      /* those between requests, the longest idle first */
     struct rg_list heads;     /* those in the middle of a head, the slowest first */

@@ -133,6 +133,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
     x->expect_continue = framing.expect_continue;
     x->websocket = framing.websocket;
     rg_pump_init(&x->request, &framing, RG_CHUNKED_FORWARD);
+    x->request.add_chunks = framing.kind == RG_BODY_EOF;
     x->request.max_bytes = w->settings->body_bytes;
     if (reason != RG_REASON_NONE) {
         x->request.done = false; /* its end is not known */

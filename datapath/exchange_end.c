@@ -22,8 +22,6 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
         return RG_AFTER_RESET;
     if (x->broken_off)
         return RG_AFTER_CLOSE;
-    if (x->leave_since_ms) /* has to read what it was told */
-        return RG_AFTER_ANNOUNCED;
     if (x->keep && x->request.done && !w->stopping)
         return RG_AFTER_KEEP;
     if (!x->request.done || x->client->in->bytes > 0)
@@ -50,6 +48,8 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
 static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_own_response *r)
 {
     uint32_t cap;
+    if (rg_client_is_h2(x->client))
+        return rg_h2_stream_respond_own(w, rg_client_stream(x->client), r);
     char *out = rg_output_room(x->client->out, &w->bufs, (uint32_t)r->body.len + RG_WRITE_SLACK, &cap);
     if (!out)
         return false;

@@ -96,6 +96,7 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .peer_port = c->peer_port,
         .reason = x->reason,
         .minor = x->minor,
+        .http2 = rg_client_is_h2(c),
         .reused = x->sent_us && !x->connected_us,
         .complete = x->responding && !x->broken_off,
         .retried = x->retried,

@@ -9,10 +9,12 @@
 
 /* ---- the response head ---- */
 
-/* Room for a head in the client's output; the writer says whether it sufficed. */
+/* Room for a head in the client's output; the writer says whether it sufficed. HTTP/2: as fields, not as text. */
 static bool write_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
                            const struct rg_framing *framing, const struct rg_response_options *opt, uint32_t head_len)
 {
+    if (rg_client_is_h2(x->client))
+        return rg_h2_stream_respond(w, rg_client_stream(x->client), res, framing, opt);
     struct rg_output *out = x->client->out;
     uint32_t need = head_len + RG_WRITE_SLACK;
     for (;;) {
@@ -61,8 +63,8 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
     x->step = RG_STEP_TUNNEL;
     x->status = 101;
     x->responding = true;
-    rg_pump_init_raw(&x->request);
-    rg_pump_init_raw(&x->response);
+    x->request = (struct rg_pump){.raw = true};
+    x->response = (struct rg_pump){.raw = true};
     rg_metric_add(w->metrics, RG_M_TUNNELS, 1);
     rg_metric_add(w->metrics, RG_M_TUNNELS_OPEN, 1);
     rg_client_send_later(w, x->client);
@@ -72,7 +74,7 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
 static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
                        const struct rg_framing *framing, uint32_t head_len)
 {
-    bool http10 = x->minor == 0;
+    bool http10 = x->minor == 0, is_h2 = rg_client_is_h2(x->client);
     bool until_end = framing->kind == RG_BODY_EOF;
     x->ends_with_connection = http10 && (until_end || framing->kind == RG_BODY_CHUNKED);
     /* In the middle of an upload: what the client goes on to send need not be the rest, so it is never the next
@@ -87,8 +89,8 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
                                       .request_id = {x->request_id, x->request_id_len}};
     x->status = res->status;
     x->up_persistent = framing->persistent;
-    rg_pump_init(&x->response, framing, http10 ? RG_CHUNKED_DATA : RG_CHUNKED_FORWARD);
-    x->response.add_chunks = opt.eof_to_chunked;
+    rg_pump_init(&x->response, framing, http10 || is_h2 ? RG_CHUNKED_DATA : RG_CHUNKED_FORWARD);
+    x->response.add_chunks = opt.eof_to_chunked && !is_h2;
     if (!write_response(w, x, res, framing, &opt, head_len)) {
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
         return false;
@@ -140,6 +142,19 @@ bool rg_exchange_take_heads(struct rg_worker *w, struct rg_exchange *x)
 
 /* ---- bodies ---- */
 
+/* The end of a stream of HTTP/2 is that of the body; its trailer section goes with it. */
+static enum rg_pump_result end_request(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_h2_stream *s = rg_client_stream(x->client);
+    if (s->trailers) {
+        x->request.trailer = s->trailers;
+        s->trailers = NULL;
+    }
+    enum rg_pump_result r = rg_pump_eof(&x->request, &x->up->sock.out, &w->bufs);
+    rg_socket_send_later(w, &x->up->sock);
+    return r;
+}
+
 /* false: the exchange has ended. */
 bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
 {
@@ -150,6 +165,10 @@ bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
     if (up->out.bytes > 0)
         rg_socket_send_later(w, up);
     bool ended = rg_client_has_ended(x->client) && !x->request.raw && !x->request.done;
+    if (ended && r == RG_PUMP_OK && x->request.kind == RG_BODY_EOF) {
+        r = end_request(w, x);
+        ended = false;
+    }
     if (r == RG_PUMP_BAD)
         rg_exchange_fail(w, x, (enum rg_reason)x->request.reason);
     else if (r == RG_PUMP_NO_BUF)
@@ -190,18 +209,32 @@ void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
     x->up->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
     rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
     x->step = RG_STEP_FLUSH;
+    if (rg_client_is_h2(x->client)) /* the end has a frame of its own, or goes with the last one */
+        rg_client_send_later(w, x->client);
 }
 
 /* ---- what is received next ---- */
 
 /* Bytes are read only when what was read before is sent: back-pressure, and one buffer per direction. */
 static enum rg_recv_mode body_mode(const struct rg_worker *w, const struct rg_pump *p, const struct rg_socket *from,
-                                   const struct rg_socket *to)
+                                   bool has_output, bool is_slow)
 {
-    if (from->in.bytes > 0 || rg_socket_has_output(to))
+    if (from->in.bytes > 0 || has_output)
         return RG_RECV_NONE;
     bool more_than_small = p->kind == RG_BODY_LENGTH && p->left > RG_BUF_SMALL_CAP;
-    return !to->slow && (from->fast || more_than_small || rg_exchange_is_for_pipe(w, p)) ? RG_RECV_BULK : RG_RECV_ONCE;
+    return !is_slow && (from->fast || more_than_small || rg_exchange_is_for_pipe(w, p)) ? RG_RECV_BULK : RG_RECV_ONCE;
+}
+
+static enum rg_recv_mode request_mode(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    const struct rg_socket *up = &x->up->sock;
+    return body_mode(w, &x->request, rg_client_sock(x->client), rg_socket_has_output(up), up->slow);
+}
+
+static enum rg_recv_mode response_mode(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    const struct rg_client *c = x->client;
+    return body_mode(w, &x->response, &x->up->sock, rg_client_has_output(c), rg_client_is_slow(c));
 }
 
 /* A receive that goes on by itself costs nothing to keep for a body that is nearly there and finds its way. */
@@ -213,8 +246,20 @@ static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
     return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->sock.out.bytes <= RG_PUMP_LOW;
 }
 
+/* HTTP/2: the connection goes on receiving for all its streams; each has a window of its own. */
+static void receive_from_stream(struct rg_worker *w, struct rg_exchange *x)
+{
+    bool taken = x->step == RG_STEP_RELAY && x->up->sock.out.bytes + x->client->in->bytes <= RG_PUMP_LOW;
+    if (taken && !x->request.done)
+        rg_h2_stream_receive(w, rg_client_stream(x->client));
+}
+
 void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
 {
+    if (rg_client_is_h2(x->client)) {
+        receive_from_stream(w, x);
+        return;
+    }
     struct rg_socket *client = rg_client_sock(x->client);
     enum rg_recv_mode mode = RG_RECV_MULTI;
     if (x->splice.pump == &x->request)
@@ -222,13 +267,13 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
     if (x->request.done)
         rg_client_conn(x->client)->uploads = x->request.bytes > RG_BUF_BULK;
     if (x->step == RG_STEP_TUNNEL)
-        mode = body_mode(w, &x->request, client, &x->up->sock);
+        mode = request_mode(w, x);
     else if (x->request.done || x->step == RG_STEP_FLUSH)
         mode = client->in.bytes < PIPELINED_MAX ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else if (x->step == RG_STEP_CONNECT)
         mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else
-        mode = keep_multi(w, x) ? RG_RECV_MULTI : body_mode(w, &x->request, client, &x->up->sock);
+        mode = keep_multi(w, x) ? RG_RECV_MULTI : request_mode(w, x);
     if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, &x->up->sock))
         return;
     rg_socket_want(w, client, mode);
@@ -241,8 +286,9 @@ void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x
     if (x->splice.pump == &x->response)
         return;
     if (x->responding)
-        mode = body_mode(w, &x->response, up, rg_client_sock(x->client));
-    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->response, up, rg_client_sock(x->client)))
+        mode = response_mode(w, x);
+    bool may_splice = mode == RG_RECV_BULK && !rg_client_is_h2(x->client);
+    if (may_splice && rg_exchange_begin_splice(w, x, &x->response, up, rg_client_sock(x->client)))
         return;
     rg_socket_want(w, up, mode);
 }
@@ -266,16 +312,11 @@ void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
     struct rg_socket *client = rg_client_sock(x->client), *up = &x->up->sock;
     if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
         return;
-    if (RG_UNLIKELY(x->leave_since_ms))
-        rg_exchange_say_goodbye(w, x);
     bool up_told = tunnel_side_ended(w, &x->request, client, up);
     bool client_told = tunnel_side_ended(w, &x->response, up, client);
     if (up_told && client_told) {
-        if (!rg_exchange_waits_for_replica(x)) {
-            rg_exchange_finish(w, x);
-            return;
-        }
-        rg_input_clear(&up->in);
+        rg_exchange_finish(w, x);
+        return;
     }
     rg_exchange_receive_from_client(w, x);
     rg_exchange_receive_from_replica(w, x);

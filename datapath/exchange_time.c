@@ -40,7 +40,9 @@ static bool queue_drains(const struct rg_socket *s, int64_t *unsent)
 
 static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 {
-    if (queue_drains(rg_client_sock(x->client), &x->unsent))
+    /* Of HTTP/2, the queue is that of all streams: it counts where this one waits for it, not for a window. */
+    bool waits_for_queue = !rg_client_is_h2(x->client) || rg_socket_has_output(rg_client_sock(x->client));
+    if (waits_for_queue && queue_drains(rg_client_sock(x->client), &x->unsent))
         x->client_out_ms = w->now_ms;
     return longer_than(w, later(x->client_out_ms, rg_client_sent_ms(x->client)), w->settings->body_idle_ms);
 }
@@ -53,9 +55,17 @@ static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
     return longer_than(w, later(x->up_ms, up->sent_ms), w->settings->response_head_ms);
 }
 
+/* Over HTTP/2, both bodies may flow at once for as long as either moves (gRPC). */
+static bool is_conversation(const struct rg_exchange *x)
+{
+    return x->responding && rg_client_is_h2(x->client);
+}
+
 static bool client_is_too_slow(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
 {
     uint32_t rate = w->settings->body_rate;
+    if (is_conversation(x))
+        return false;
     x->client_wait_ms += elapsed_ms;
     return rate > 0 && x->client_wait_ms > RATE_GRACE_MS && x->request.bytes * 1000 / x->client_wait_ms < rate;
 }
@@ -70,7 +80,8 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
     if (waits_for_continue)
         return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     /* It was not asked for more before the replica had taken what was there. */
-    if (longer_than(w, later(x->client_in_ms, x->up->sock.sent_ms), s->body_idle_ms))
+    uint64_t moved_ms = later(x->client_in_ms, x->up->sock.sent_ms);
+    if (longer_than(w, is_conversation(x) ? later(moved_ms, x->up_ms) : moved_ms, s->body_idle_ms))
         return RG_REASON_BODY_TIMEOUT;
     return client_is_too_slow(w, x, elapsed_ms) ? RG_REASON_BODY_TOO_SLOW : RG_REASON_NONE;
 }
@@ -137,24 +148,8 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
     return RG_REASON_NONE;
 }
 
-/* Whoever was told gets its time to read it, whatever the other side does. */
-static RG_COLD void check_leave(struct rg_worker *w, struct rg_exchange *x)
-{
-    uint64_t due_ms = rg_exchange_leave_due_ms(x);
-    if (w->now_ms < due_ms)
-        rg_client_check_within(w, x->client, (uint32_t)(due_ms - w->now_ms));
-    else if (x->response.done && rg_client_is_flushed(x->client))
-        rg_exchange_finish(w, x);
-    else
-        rg_exchange_fail(w, x, RG_REASON_DRAIN_DEADLINE);
-}
-
 void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
 {
-    if (x->leave_since_ms) {
-        check_leave(w, x);
-        return;
-    }
     uint64_t elapsed_ms = w->now_ms - x->checked_ms;
     x->checked_ms = w->now_ms;
     enum rg_reason reason = limit_passed(w, x, elapsed_ms);

@@ -13,11 +13,6 @@ void rg_pump_init(struct rg_pump *p, const struct rg_framing *framing, enum rg_c
     p->done = p->kind == RG_BODY_NONE || (p->kind == RG_BODY_LENGTH && p->left == 0);
 }
 
-void rg_pump_init_raw(struct rg_pump *p)
-{
-    *p = (struct rg_pump){.raw = true, .left = UINT64_MAX};
-}
-
 void rg_pump_fini(struct rg_pump *p)
 {
     rg_buf_unref(p->trailer);
@@ -54,19 +49,6 @@ static enum rg_pump_result run_length(struct rg_pump *p, struct rg_input *in, st
     return RG_PUMP_OK;
 }
 
-static enum rg_pump_result run_raw(struct rg_pump *p, struct rg_input *in, struct rg_output *out, struct rg_bufs *bufs)
-{
-    struct rg_str front = rg_input_front(in);
-    uint32_t n = front.len < p->left ? (uint32_t)front.len : (uint32_t)p->left;
-    if (!pass_on(out, bufs, in->head, front.ptr, n))
-        return RG_PUMP_NO_BUF;
-    rg_ws_frames_pass(&p->frames, front.ptr, n);
-    rg_input_use(in, n);
-    p->left -= p->left == UINT64_MAX ? 0 : n;
-    p->bytes += n;
-    return RG_PUMP_OK;
-}
-
 static bool copy_chunk_line(struct rg_output *out, struct rg_bufs *bufs, uint32_t n)
 {
     static const char digits[] = "0123456789abcdef";
@@ -86,6 +68,8 @@ static enum rg_pump_result run_until_end(struct rg_pump *p, struct rg_input *in,
 {
     struct rg_str front = rg_input_front(in);
     uint32_t n = (uint32_t)front.len;
+    if (p->max_bytes && p->bytes + n > p->max_bytes)
+        return bad(p, RG_REASON_BODY_TOO_LARGE);
     if (p->add_chunks && !copy_chunk_line(out, bufs, n))
         return RG_PUMP_NO_BUF;
     if (!pass_on(out, bufs, in->head, front.ptr, n))
@@ -127,14 +111,10 @@ enum rg_pump_result rg_pump_run(struct rg_pump *p, struct rg_input *in, struct r
     /* Pieces of one step never need more than this many segments. */
     const unsigned step_segments = p->add_chunks ? 3 : 1;
     while (!p->done && in->bytes > 0) {
-        if (p->raw && p->left == 0)
-            return RG_PUMP_OK;
         if (out->bytes >= RG_PUMP_HIGH || out->count + step_segments > RG_OUT_SEGMENTS)
             return RG_PUMP_FULL;
         enum rg_pump_result r;
-        if (p->raw)
-            r = run_raw(p, in, out, bufs);
-        else if (p->kind == RG_BODY_EOF)
+        if (p->raw || p->kind == RG_BODY_EOF)
             r = run_until_end(p, in, out, bufs);
         else if (p->kind == RG_BODY_LENGTH)
             r = run_length(p, in, out, bufs);
@@ -146,13 +126,23 @@ enum rg_pump_result rg_pump_run(struct rg_pump *p, struct rg_input *in, struct r
     return RG_PUMP_OK;
 }
 
+static bool end_chunks(const struct rg_pump *p, struct rg_output *out, struct rg_bufs *bufs)
+{
+    if (!p->trailer)
+        return rg_output_copy(out, bufs, "0\r\n\r\n", 5);
+    return rg_output_copy(out, bufs, "0\r\n", 3) && rg_output_copy(out, bufs, p->trailer->data, p->trailer->len) &&
+           rg_output_copy(out, bufs, "\r\n", 2);
+}
+
 enum rg_pump_result rg_pump_eof(struct rg_pump *p, struct rg_output *out, struct rg_bufs *bufs)
 {
     if (p->done)
         return RG_PUMP_OK;
     if (!p->raw && p->kind != RG_BODY_EOF)
         return RG_PUMP_BAD;
-    if (p->add_chunks && !rg_output_copy(out, bufs, "0\r\n\r\n", 5))
+    if (p->add_chunks && out->count + 2 > RG_OUT_SEGMENTS)
+        return RG_PUMP_FULL;
+    if (p->add_chunks && !end_chunks(p, out, bufs))
         return RG_PUMP_NO_BUF;
     p->done = true;
     return RG_PUMP_OK;

@@ -79,6 +79,7 @@ struct rg_listener_settings {
     uint16_t n_proxy_trusted;
     struct rg_prefix proxy_trusted[RG_TRUSTED_MAX]; /* whose PROXY headers are believed */
     struct rg_tls_settings tls;
+    bool http2; /* its clients may speak HTTP/2 */
 };
 
 struct rg_settings {
@@ -116,6 +117,9 @@ struct rg_settings {
     uint64_t splice_bytes; /* a body with so much left goes through a pipe; 0: none does */
     uint64_t buffer_bytes; /* most memory for buffers per worker */
     uint8_t interim_responses;
+    uint32_t h2_streams;        /* open at once on a connection */
+    uint32_t h2_resets;         /* streams reset in a second, beyond those that were finished */
+    uint32_t h2_control_frames; /* in 10 s, beyond those that moving data earns */
     bool allow_underscore;
 
     uint16_t n_trusted;

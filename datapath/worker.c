@@ -18,6 +18,7 @@
 #include "datapath/conn_tls.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
+#include "datapath/h2/h2.h"
 #include "datapath/http/h1_write.h"
 
 #define TICK_MS    1000
@@ -110,16 +111,16 @@ static void begin_drain(struct rg_worker *w)
     __atomic_store_n(&w->steer->retired, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < w->n_listeners; i++)
         rg_listener_drain(w, &w->listeners[i]);
-    rg_conn_drain_idle(w);
+    rg_conn_drain(w);
 }
 
-static void begin_stop(struct rg_worker *w, bool at_once)
+static void begin_stop(struct rg_worker *w)
 {
     w->draining = w->stopping = true;
     __atomic_store_n(&w->steer->retired, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < w->n_listeners; i++)
         rg_listener_close(w, &w->listeners[i]);
-    rg_conn_break_all(w, at_once);
+    rg_conn_break_all(w);
 }
 
 #ifdef RG_DEBUG_SWITCHES
@@ -143,8 +144,8 @@ static void read_mail(struct rg_worker *w)
         take_settings(w);
     if (mail & RG_MAIL_DRAIN)
         begin_drain(w);
-    if (mail & (RG_MAIL_STOP | RG_MAIL_STOP_AT_ONCE))
-        begin_stop(w, mail & RG_MAIL_STOP_AT_ONCE);
+    if (mail & RG_MAIL_STOP)
+        begin_stop(w);
 #ifdef RG_DEBUG_SWITCHES
     if (mail & RG_MAIL_STALL)
         stall(w);
@@ -162,6 +163,7 @@ static void tick(struct rg_worker *w)
     rg_pool_trim(&w->exchanges);
     rg_pool_trim(&w->upstream_conns);
     rg_pool_trim(&w->tls.sessions);
+    rg_h2_tick(w);
     rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
     w->unix_us_offset = rg_sys_unix_us() - w->now_us; /* the wall clock may have been set */
     rg_timer_start(&w->wheel, &w->tick, w->now_ms + TICK_MS);
@@ -220,6 +222,7 @@ static void turn(struct rg_worker *w)
     if (__atomic_load_n(&w->mail, __ATOMIC_RELAXED))
         read_mail(w);
     rg_ring_provide(w->ring, w->n_starved);
+    rg_h2_flush_all(w);
     rg_socket_flush_all(w);
     if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring))) {
         rg_metric_add(w->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
@@ -315,8 +318,10 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     memset(w, 0, sizeof *w);
     w->metrics = aligned_alloc(64, (sizeof *w->metrics + 63) & ~(size_t)63);
     w->mail_fd = eventfd(0, EFD_CLOEXEC);
-    if (!w->metrics || w->mail_fd < 0) {
-        int err = w->metrics ? -errno : -ENOMEM;
+    bool shared = rg_h2_shared_init(&w->h2);
+    if (!w->metrics || w->mail_fd < 0 || !shared) {
+        int err = w->metrics && shared ? -errno : -ENOMEM;
+        rg_h2_shared_fini(&w->h2);
         free(w->metrics);
         free(w);
         return err;
@@ -383,6 +388,7 @@ void rg_worker_destroy(struct rg_worker *w)
     rg_pool_fini(&w->exchanges);
     rg_pool_fini(&w->upstream_conns);
     rg_tls_env_fini(&w->tls);
+    rg_h2_shared_fini(&w->h2);
     rg_bufs_fini(&w->bufs);
     close(w->mail_fd);
     free(w->metrics);
@@ -405,9 +411,9 @@ void rg_worker_drain(struct rg_worker *w)
     post(w, RG_MAIL_DRAIN);
 }
 
-void rg_worker_stop(struct rg_worker *w, bool at_once)
+void rg_worker_stop(struct rg_worker *w)
 {
-    post(w, at_once ? RG_MAIL_STOP_AT_ONCE : RG_MAIL_STOP);
+    post(w, RG_MAIL_STOP);
 }
 
 bool rg_worker_has_ended(const struct rg_worker *w)

@@ -172,8 +172,10 @@ size_t rg_access_format(const struct rg_access_record *r, char *out)
     add_string(&l, r->method);
     ADD(&l, ",\"target\":");
     add_string(&l, r->target);
-    ADD(&l, ",\"protocol\":\"HTTP/1.");
-    add_number(&l, r->minor);
+    ADD(&l, ",\"protocol\":\"HTTP/");
+    add_number(&l, r->http2 ? 2 : 1);
+    ADD(&l, ".");
+    add_number(&l, r->http2 ? 0 : r->minor);
     ADD(&l, "\",\"host\":");
     add_string(&l, r->host);
     add_outcome(&l, r);

@@ -225,7 +225,7 @@ static bool has_prefix_nocase(struct rg_str s, struct rg_str prefix)
  * Fields that a trailer must not bring in late (RFC 9110 6.5.1): what frames, routes, authenticates or describes the
  * content, what only the gateway may say, and look-alikes of them with '_'.
  */
-static bool is_forbidden(const struct rg_field *f)
+bool rg_field_is_forbidden_in_trailer(const struct rg_field *f)
 {
     struct rg_str name = rg_field_name(f);
     if (f->id != RG_FIELD_OTHER)
@@ -249,7 +249,7 @@ static int take_trailer_line(struct rg_chunked *c)
     }
     if (!rg_h1_parse_field_line(line, len - 2, &f))
         return fail(c, RG_REASON_BAD_TRAILER);
-    if (is_forbidden(&f))
+    if (rg_field_is_forbidden_in_trailer(&f))
         c->trailer_len = c->trailer_line;
     c->trailer_line = c->trailer_len;
     return GO_ON;

@@ -230,6 +230,21 @@ static enum rg_reason take_request_body(const struct facts *facts, uint8_t minor
     return RG_REASON_NONE;
 }
 
+/* A body of HTTP/2 has its own frames; where no length is told, it ends with the stream. */
+static enum rg_reason frame_h2_body(const struct rg_h1_request *req, const struct facts *facts, uint64_t body_max,
+                                    struct rg_framing *ret)
+{
+    enum rg_reason why = take_request_body(facts, 1, body_max, ret);
+    if (facts->coding.count || facts->upgrade.count || facts->has_connection)
+        return RG_REASON_BAD_TRANSFER_ENCODING; /* h2_head.c lets none through */
+    if (why == RG_REASON_NONE && req->ends && ret->kind != RG_BODY_NONE)
+        return RG_REASON_BAD_CONTENT_LENGTH;
+    if (!req->ends && !ret->has_length_field)
+        ret->kind = RG_BODY_EOF;
+    ret->te_trailers = req->te_trailers;
+    return why;
+}
+
 /* ---- Host ---- */
 
 /* Absolute form: Host must say the same as the target; the target wins. */
@@ -250,7 +265,7 @@ static enum rg_reason take_host(const struct rg_h1_request *req, const struct se
     if (host->count > 1)
         return RG_REASON_BAD_HOST;
     if (host->value.len == 0 && !is_absolute) /* RFC 9112 3.2: a target without an authority */
-        return RG_REASON_NONE;
+        return req->is_h2 ? RG_REASON_BAD_HOST : RG_REASON_NONE;
     if (!rg_authority_parse(host->value, &authority))
         return RG_REASON_BAD_HOST;
     if (is_absolute && !target_agrees(req, &authority))
@@ -332,6 +347,7 @@ static void reset(struct rg_framing *ret)
     ret->expect_continue = false;
     ret->websocket = false;
     ret->has_length_field = false;
+    ret->te_trailers = false;
     ret->ends_here = false;
     ret->n_listed = 0;
     ret->listed_ids = 0;
@@ -350,7 +366,8 @@ enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct
     collect(req->fields, req->n_fields, &facts);
     enum rg_reason why = take_host(req, &facts.host, ret);
     if (RG_LIKELY(why == RG_REASON_NONE))
-        why = take_request_body(&facts, req->minor, opt->body_bytes, ret);
+        why = RG_UNLIKELY(req->is_h2) ? frame_h2_body(req, &facts, opt->body_bytes, ret)
+                                      : take_request_body(&facts, req->minor, opt->body_bytes, ret);
     if (RG_UNLIKELY(why != RG_REASON_NONE))
         return why;
     if (facts.has_connection && !take_connection(req->fields, req->n_fields, &facts, ret))

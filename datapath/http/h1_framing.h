@@ -13,7 +13,7 @@ enum rg_body_kind {
     RG_BODY_NONE,
     RG_BODY_LENGTH,
     RG_BODY_CHUNKED,
-    RG_BODY_EOF /* responses only: until the connection ends */
+    RG_BODY_EOF /* until the sender's end: of the connection (responses), of the stream (requests of HTTP/2) */
 };
 
 #define RG_LISTED_MAX 16 /* names in a Connection field that are not known fields; more are refused */
@@ -26,6 +26,7 @@ struct rg_framing {
     bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket" */
     bool has_length_field; /* a Content-Length stands in the head, value in length; kind is NONE if that is 0 (or HEAD,
                               304) */
+    bool te_trailers;      /* requests of HTTP/2: the client takes trailers, and says so to the replica */
     bool ends_here;        /* requests: OPTIONS or TRACE with "Max-Forwards: 0", not to be forwarded (RFC 9110 7.6.2) */
     uint8_t n_listed;
     struct rg_str listed[RG_LISTED_MAX]; /* unknown field names that Connection lists: hop-by-hop, to be removed */
@@ -81,6 +82,9 @@ struct rg_chunked {
 };
 
 void rg_chunked_init(struct rg_chunked *c, enum rg_chunked_mode mode);
+
+/* The caller says of a name what the table of known fields says of it. */
+bool rg_field_is_forbidden_in_trailer(const struct rg_field *f);
 
 /*
  * Takes input, says how much of it was used and which bytes to pass on. The span points into the input, into

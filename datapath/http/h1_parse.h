@@ -41,6 +41,10 @@ struct rg_h1_request {
     uint8_t method_id;   /* enum rg_method */
     uint8_t target_form; /* enum rg_target_form */
     bool path_is_plain;  /* no '%', no "/." : already in normal form */
+    /* The parser clears these; who made the text of a request of HTTP/2 sets them (h2_head.h). */
+    bool is_h2;
+    bool ends;        /* ... and no body follows */
+    bool te_trailers; /* ... with "te: trailers" */
 };
 
 struct rg_h1_response {

@@ -86,6 +86,7 @@ RG_COLD static bool is_lookalike_slow(const struct rg_field *f)
            (f->name_len <= sizeof(name) && (rg_field_flags(rg_field_lookup(name, len)) & guarded));
 }
 
+/* Of a name that is not known. */
 static inline bool unknown_stays(const struct rg_field *f, const struct selection *s)
 {
     if (RG_UNLIKELY(s->framing->n_listed != 0) && is_listed(f, s->framing))
@@ -93,6 +94,11 @@ static inline bool unknown_stays(const struct rg_field *f, const struct selectio
     if (s->drop_internal && RG_UNLIKELY(may_be_internal(f)) && is_internal(f))
         return false;
     return !s->drop_lookalikes || RG_LIKELY(f->name_is_plain) || !is_lookalike_slow(f);
+}
+
+bool rg_h1_write_stays(const struct rg_field *f, const struct selection *s)
+{
+    return !(s->drop_ids & FIELD_BIT(f->id)) && (f->id != RG_FIELD_OTHER || unknown_stays(f, s));
 }
 
 uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s)
@@ -127,13 +133,15 @@ void rg_h1_write_list(struct out *o, const struct rg_field *fields, unsigned n, 
     }
 }
 
-void rg_h1_write_via(struct out *o, const struct rg_field *fields, unsigned n, bool present, uint8_t minor)
+void rg_h1_write_via(struct out *o, const struct rg_field *fields, unsigned n, bool present, uint8_t version)
 {
     out_lit(o, "Via: ");
     if (RG_UNLIKELY(present))
         rg_h1_write_list(o, fields, n, RG_FIELD_VIA);
-    if (minor == 0)
+    if (RG_LIKELY(version == 1))
+        out_lit(o, "1.1 ringgate\r\n");
+    else if (version == 0)
         out_lit(o, "1.0 ringgate\r\n");
     else
-        out_lit(o, "1.1 ringgate\r\n");
+        out_lit(o, "2.0 ringgate\r\n");
 }

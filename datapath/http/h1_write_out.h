@@ -1,6 +1,6 @@
 /*
  * What the writers of request and response heads share: a bounded cursor, and the copying of the field lines that stay.
- * Private to datapath/http/h1_write*.c. Pure, thread: any.
+ * Private to datapath/http/h*_write*.c. Pure, thread: any.
  */
 #ifndef RG_HTTP_H1_WRITE_OUT_H
 #define RG_HTTP_H1_WRITE_OUT_H
@@ -131,13 +131,19 @@ struct selection {
     bool drop_lookalikes;             /* names that differ from a guarded one in punctuation only go */
 };
 
+bool rg_h1_write_stays(const struct rg_field *f, const struct selection *s);
+/* Known fields of a response that don't go to the client as they are. */
+uint64_t rg_h1_write_dropped_of_response(const struct rg_h1_response *res, const struct rg_framing *framing,
+                                         const struct rg_response_options *opt);
+
 /* Copies the lines that stay, consecutive ones at once. Returns the set of known fields that the message has. */
 uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s);
 
 /* The values of all lines of a field as one list, each followed by ", ". */
 void rg_h1_write_list(struct out *o, const struct rg_field *fields, unsigned n, enum rg_field_id id);
 
-/* The Via field, extended by this hop. present: the message has one already. */
-void rg_h1_write_via(struct out *o, const struct rg_field *fields, unsigned n, bool present, uint8_t minor);
+/* The Via field, extended by this hop. present: the message has one already. version: the message's, 0 is HTTP/1.0, 1
+ * is HTTP/1.1, 2 is HTTP/2. */
+void rg_h1_write_via(struct out *o, const struct rg_field *fields, unsigned n, bool present, uint8_t version);
 
 #endif

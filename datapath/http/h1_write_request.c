@@ -60,12 +60,14 @@ static void write_request_line(struct out *o, const struct rg_h1_request *req, c
 
 static void write_framing(struct out *o, const struct rg_framing *framing)
 {
-    if (framing->kind == RG_BODY_CHUNKED)
+    if (framing->kind == RG_BODY_CHUNKED || framing->kind == RG_BODY_EOF)
         out_lit(o, "Transfer-Encoding: chunked\r\n");
     else if (framing->kind == RG_BODY_LENGTH || framing->has_length_field)
         out_field_uint(o, "Content-Length", framing->length);
     if (RG_UNLIKELY(framing->expect_continue))
         out_lit(o, "Expect: 100-continue\r\n");
+    if (RG_UNLIKELY(framing->te_trailers))
+        out_lit(o, "TE: trailers\r\nConnection: TE\r\n");
     if (RG_UNLIKELY(framing->websocket))
         out_lit(o, "Connection: upgrade\r\nUpgrade: websocket\r\n");
 }
@@ -201,7 +203,8 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
 
     write_framing(&o, framing);
     write_forwarding(&o, req, framing->host, f, f->peer->trusted ? present : 0);
-    rg_h1_write_via(&o, req->fields, req->n_fields, (present & FIELD_BIT(RG_FIELD_VIA)) != 0, req->minor);
+    rg_h1_write_via(&o, req->fields, req->n_fields, (present & FIELD_BIT(RG_FIELD_VIA)) != 0,
+                    req->is_h2 ? 2 : req->minor);
     write_ids(&o, f);
     if (RG_UNLIKELY((present & s.drop_ids & FIELD_BIT(RG_FIELD_MAX_FORWARDS)) != 0))
         write_max_forwards_slow(&o, req);

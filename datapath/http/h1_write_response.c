@@ -108,8 +108,8 @@ static void write_persistence(struct out *o, bool keep_alive, bool client_http10
         out_lit(o, "Connection: keep-alive\r\n");
 }
 
-static uint64_t dropped_ids(const struct rg_h1_response *res, const struct rg_framing *framing,
-                            const struct rg_response_options *opt)
+uint64_t rg_h1_write_dropped_of_response(const struct rg_h1_response *res, const struct rg_framing *framing,
+                                         const struct rg_response_options *opt)
 {
     uint64_t ids =
         rg_h1_write_hop_ids | framing->listed_ids | FIELD_BIT(RG_FIELD_CONTENT_LENGTH) | FIELD_BIT(RG_FIELD_VIA);
@@ -126,7 +126,7 @@ int32_t rg_h1_write_response(char *out, size_t cap, const struct rg_h1_response 
     struct out o = out_init(out, cap);
     write_status_line(&o, res->status, res->reason_phrase);
 
-    struct selection s = {dropped_ids(res, framing, opt), framing, false, false};
+    struct selection s = {rg_h1_write_dropped_of_response(res, framing, opt), framing, false, false};
     uint64_t present = rg_h1_write_fields(&o, res->fields, res->n_fields, &s) & ~framing->listed_ids;
 
     write_framing(&o, res->status, framing, opt);

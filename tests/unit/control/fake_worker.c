@@ -62,9 +62,8 @@ void rg_worker_drain(struct rg_worker *w)
         fake_worker_of(w)->ended = true;
 }
 
-void rg_worker_stop(struct rg_worker *w, bool at_once)
+void rg_worker_stop(struct rg_worker *w)
 {
-    (void)at_once;
     fake_worker_of(w)->stopped = true;
     if (!fake_worker_rules.hang)
         fake_worker_of(w)->ended = true;

@@ -262,15 +262,16 @@ static const struct {
     {"listeners:", "1:11: listeners: got nothing, wanted a list of 1 to 16 items"},
     {"listeners: []", "1:12: listeners: got a list of 0, wanted a list of 1 to 16 items"},
     {"listeners: {address: 80}", "1:12: listeners: got a section, wanted a list of 1 to 16 items"},
-    {"listeners: [80]",
-     "1:13: listeners[0]: got 80, wanted a section with address, tls, proxy_protocol; did you mean {address: 80}?"},
-    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address, tls, proxy_protocol"},
+    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address, http2, tls, proxy_protocol; did "
+                        "you mean {address: 80}?"},
+    {"listeners: [true]",
+     "1:13: listeners[0]: got \"true\", wanted a section with address, http2, tls, proxy_protocol"},
     {"listeners: [{}]",
      "1:13: listeners[0].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"},
     /* sections */
     {"limits: 5",
      "1:9: limits: got 5, wanted a section with connections, head_bytes, headers, field_bytes, target_bytes, "
-     "body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses"},
+     "body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses, streams, stream_resets, control_frames"},
     {"log: debug", "1:6: log: got \"debug\", wanted a section with level; did you mean {level: \"debug\"}?"},
     {"steering: hash", "1:11: steering: got \"hash\", wanted a section with mode; did you mean {mode: \"hash\"}?"},
     {"access_log: /a.log", "1:13: access_log: got \"/a.log\", wanted a section with format, path, sample, ring_bytes; "
@@ -287,8 +288,8 @@ static const struct {
     {"log: {colour: true}", "1:7: log.colour: got an unknown key, wanted level"},
     {"limits: {client_head: 1s}",
      "1:10: limits.client_head: got an unknown key, wanted one of connections, head_bytes, headers, "
-     "field_bytes, target_bytes, body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses; did "
-     "you mean timeouts.client_head?"},
+     "field_bytes, target_bytes, body_bytes, body_rate, splice_bytes, buffer_bytes, interim_responses, streams, "
+     "stream_resets, control_frames; did you mean timeouts.client_head?"},
     {"\"log.level\": info",
      "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
      "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log"},
@@ -357,7 +358,8 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
         "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
         "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
-        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, tls, proxy_protocol; did you mean "
+        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, http2, tls, proxy_protocol; did "
+        "you mean "
         "address?\n"
         "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
         "unix:/path\n"

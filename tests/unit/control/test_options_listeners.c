@@ -114,10 +114,12 @@ static void json_has_it(void **state)
     FILE *out = open_memstream(&text, &len);
     rg_options_write_json(&s, out);
     fclose(out);
-    assert_non_null(strstr(
-        text, "\"listeners\":[{\"address\":\"[::]:80\"," NO_TLS "\"proxy_protocol\":{\"mode\":\"accept\","
-              "\"trusted\":[\"10.0.0.0/8\",\"::1/128\"]}},{\"address\":\"[::]:81\"," NO_TLS "\"proxy_protocol\":{"
-              "\"mode\":\"off\",\"trusted\":[]}}],\"replica\":"));
+    assert_non_null(strstr(text,
+                           "\"listeners\":[{\"address\":\"[::]:80\",\"http2\":true," NO_TLS
+                           "\"proxy_protocol\":{\"mode\":\"accept\","
+                           "\"trusted\":[\"10.0.0.0/8\",\"::1/128\"]}},{\"address\":\"[::]:81\",\"http2\":true," NO_TLS
+                           "\"proxy_protocol\":{"
+                           "\"mode\":\"off\",\"trusted\":[]}}],\"replica\":"));
     struct rg_settings again = config_good(text);
     assert_memory_equal(&again, &s, sizeof(s));
     free(text);

@@ -1,0 +1,82 @@
+/* What the files of datapath/h2 share: h2_session.c (life), h2_frames.c (what comes in), h2_stream.c (a stream as
+ * client), h2_limits.c (what a client may cost). */
+#ifndef RG_H2_PARTS_H
+#define RG_H2_PARTS_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+#include "datapath/h2/h2.h"
+#include "datapath/http/h2_head.h"
+
+#define RG_H2_STREAM_WINDOW     65535          /* bytes a client may send ahead on a stream */
+#define RG_H2_CONNECTION_WINDOW (1024u * 1024) /* ... and on all: a slow stream leaves room for others */
+
+enum rg_h2_note { RG_H2_NOTE_DATA = 1, RG_H2_NOTE_SENT = 2, RG_H2_NOTE_GONE = 4, RG_H2_NOTE_NO_MEMORY = 8 };
+
+/* What a client costs without getting anything done: h2_limits.c. */
+struct rg_h2_budget {
+    uint64_t second;   /* the one that resets are counted in */
+    int32_t resets;    /* ... beyond streams that were finished */
+    uint64_t since_ms; /* when control frames were last forgiven */
+    uint32_t control;  /* control frames that may still come */
+};
+
+struct rg_h2 {
+    struct rg_worker *w;
+    struct rg_conn *conn;
+    nghttp2_session *session;
+    struct rg_list dirty; /* w->h2.dirty while it may have something to send */
+    struct rg_list streams, touched;
+    struct rg_buf *head_buf; /* of the block of fields that is coming in, one at a time (RFC 9113 4.3) */
+    struct rg_h2_head head;
+    uint64_t head_us; /* when it began; 0: none is coming */
+    struct rg_h2_budget budget;
+    uint64_t begun_ms, drain_ms, ending_ms; /* 0: not yet */
+    uint32_t n_streams;
+    int32_t head_stream;
+    uint16_t generation; /* counts streams that ended, so that a walk over them knows */
+    bool head_malformed, head_no_memory, head_is_trailer;
+    bool settings_seen, settings_acked;
+    bool going; /* no stream is begun any more */
+};
+
+/* One frame needs two segments of the socket's output at most: its header, and a piece that is not copied. */
+static inline bool rg_h2_has_room(const struct rg_output *out)
+{
+    return out->bytes < RG_PUMP_HIGH && out->count + 2u <= RG_OUT_SEGMENTS;
+}
+
+static inline struct rg_str rg_h2_str(const uint8_t *p, size_t n)
+{
+    return (struct rg_str){(const char *)p, n};
+}
+
+/* h2_frames.c. NULL: no memory. */
+nghttp2_session_callbacks *rg_h2_callbacks_create(void);
+
+/* h2_stream.c */
+struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id);
+void rg_h2_stream_touch(struct rg_h2_stream *s, enum rg_h2_note note);
+/* A piece of DATA. false: no memory for it. */
+bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n);
+ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
+                          nghttp2_data_source *source, void *arg);
+int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
+                      nghttp2_data_source *source, void *arg);
+
+/* h2_session.c */
+void rg_h2_mark(struct rg_h2 *h2); /* it may have something to send */
+/* The connection ends with GOAWAY; what is open is cut when that was sent. */
+void rg_h2_terminate(struct rg_h2 *h2, uint32_t error_code, enum rg_reason reason);
+void rg_h2_goaway_sent(struct rg_h2 *h2, uint32_t error_code);
+
+/* h2_limits.c */
+void rg_h2_budget_init(struct rg_h2 *h2);
+void rg_h2_count_reset(struct rg_h2 *h2);    /* by the client, or by us for what it did */
+void rg_h2_count_finished(struct rg_h2 *h2); /* a stream, completely */
+void rg_h2_count_control(struct rg_h2 *h2);  /* a frame that moves nothing */
+void rg_h2_count_work(struct rg_h2 *h2, uint32_t bytes);
+
+#endif

@@ -1,0 +1,237 @@
+/* A stream of HTTP/2 as the client of an exchange: see h2.h. */
+#include "datapath/client.h"
+#include "datapath/h2/h2_parts.h"
+#include "datapath/http/h2_write.h"
+
+#define COPY_MAX    4096u /* smaller pieces are copied next to their frame header */
+#define SLOW_WINDOW 16384 /* with so little window the replica is read in small blocks */
+
+struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id)
+{
+    struct rg_conn *c = h2->conn;
+    struct rg_h2_stream *s = rg_pool_get(&h2->w->h2.streams);
+    if (!s)
+        return NULL;
+    *s = (struct rg_h2_stream){.h2 = h2, .id = id, .sent_ms = h2->w->now_ms};
+    s->client = c->client; /* who it is */
+    s->client.kind = RG_CLIENT_H2;
+    s->client.exchange = NULL;
+    s->client.in = &s->in;
+    s->client.out = &s->out;
+    s->client.head_us = h2->head_us;
+    rg_list_init(&s->touched);
+    rg_list_append(&h2->streams, &s->all);
+    nghttp2_session_set_stream_user_data(h2->session, id, s);
+    rg_metric_add(h2->w->metrics, RG_M_H2_STREAMS, 1);
+    if (h2->n_streams++ == 0)
+        rg_conn_h2_busy(h2->w, c, true);
+    return s;
+}
+
+void rg_h2_stream_touch(struct rg_h2_stream *s, enum rg_h2_note note)
+{
+    s->notes |= (uint8_t)note;
+    if (rg_list_empty(&s->touched))
+        rg_list_append(&s->h2->touched, &s->touched);
+}
+
+struct rg_conn *rg_h2_stream_conn(const struct rg_h2_stream *s)
+{
+    return s->h2->conn;
+}
+
+/* ---- what comes in ---- */
+
+bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n)
+{
+    while (n > 0) {
+        /* Frames lie across received blocks; a copy lets those go, whatever else they hold. */
+        struct rg_buf *b = n > RG_BUF_SMALL_CAP ? rg_buf_get_bulk(&s->h2->w->bufs) : NULL;
+        if (!b)
+            b = rg_buf_get_small_for_new(&s->h2->w->bufs);
+        if (!b)
+            return false;
+        b->len = n < b->cap ? n : b->cap;
+        memcpy(b->data, data, b->len);
+        data += b->len;
+        n -= b->len;
+        rg_input_push(&s->in, b);
+    }
+    return true;
+}
+
+void rg_h2_stream_receive(struct rg_worker *w, struct rg_h2_stream *s)
+{
+    (void)w;
+    if (s->owed <= s->in.bytes || s->closed)
+        return;
+    nghttp2_session_consume_stream(s->h2->session, s->id, s->owed - s->in.bytes);
+    s->owed = s->in.bytes;
+    rg_h2_mark(s->h2);
+}
+
+/* ---- what goes out ---- */
+
+bool rg_h2_stream_is_slow(const struct rg_h2_stream *s)
+{
+    if (s->h2->conn->sock.slow || s->closed)
+        return true;
+    int32_t window = nghttp2_session_get_stream_remote_window_size(s->h2->session, s->id);
+    int32_t all = nghttp2_session_get_remote_window_size(s->h2->session);
+    return (window < all ? window : all) < SLOW_WINDOW;
+}
+
+void rg_h2_stream_send_later(struct rg_worker *w, struct rg_h2_stream *s)
+{
+    if (s->deferred && !s->closed) {
+        s->deferred = false;
+        s->sent_ms = w->now_ms;
+        nghttp2_session_resume_data(s->h2->session, s->id);
+    }
+    rg_h2_mark(s->h2);
+}
+
+/* A response whose end is here, the rest being on its way: nothing can follow. */
+static bool is_complete(const struct rg_h2_stream *s)
+{
+    return s->client.exchange && s->client.exchange->step == RG_STEP_FLUSH;
+}
+
+static struct rg_str response_trailers(const struct rg_h2_stream *s)
+{
+    const struct rg_pump *p = &s->client.exchange->response;
+    if (p->kind != RG_BODY_CHUNKED || p->chunked.trailer_len <= 2)
+        return RG_STR_NONE;
+    return (struct rg_str){p->chunked.trailer_space, p->chunked.trailer_len};
+}
+
+static bool submit_trailers(struct rg_h2_stream *s)
+{
+    static _Thread_local struct rg_h2_fields fields;
+    struct rg_str lines = response_trailers(s);
+    if (lines.len == 0)
+        return false;
+    rg_h2_write_trailers(&fields, lines);
+    return fields.n > 0 && nghttp2_submit_trailer(s->h2->session, s->id, fields.nv, fields.n) == 0;
+}
+
+/* The library asks for the next DATA: how much, and is it the last? The bytes themselves stay where they are. */
+ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
+                          nghttp2_data_source *source, void *arg)
+{
+    (void)buf;
+    (void)source;
+    (void)arg;
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+    if (!s)
+        return NGHTTP2_ERR_DEFERRED;
+    bool complete = is_complete(s);
+    if (s->out.bytes == 0 && !complete) {
+        s->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    /* One segment a frame: header and piece need two segments of the socket's output at most. */
+    size_t n = s->out.count > 0 ? s->out.segments[s->out.first].len : 0;
+    if (n > length)
+        n = length;
+    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
+    if (complete && n == s->out.bytes) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (submit_trailers(s))
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    }
+    return (ssize_t)n;
+}
+
+int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
+                      nghttp2_data_source *source, void *arg)
+{
+    (void)source;
+    struct rg_h2 *h2 = arg;
+    struct rg_worker *w = h2->w;
+    struct rg_output *out = &h2->conn->sock.out;
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    RG_ASSERT(s && frame->data.padlen == 0);
+    if (!rg_output_copy(out, &w->bufs, (const char *)head, 9))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (length > 0) {
+        const struct rg_segment *piece = &s->out.segments[s->out.first];
+        uint32_t n = (uint32_t)length;
+        bool copied = n <= COPY_MAX && rg_output_copy(out, &w->bufs, piece->buf->data + piece->off, n);
+        if (!copied && !rg_output_push(out, piece->buf, piece->off, n))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
+        rg_output_sent(&s->out, n);
+        rg_h2_count_work(h2, n);
+    }
+    s->sent_ms = w->now_ms;
+    rg_h2_stream_touch(s, RG_H2_NOTE_SENT);
+    return rg_h2_has_room(out) ? 0 : NGHTTP2_ERR_PAUSE; /* the library would go on with the next frame */
+}
+
+/* ---- responses ---- */
+
+static bool submit(struct rg_h2_stream *s, const struct rg_h2_fields *f, bool final, bool has_body)
+{
+    nghttp2_data_provider body = {.read_callback = rg_h2_stream_read};
+    int err;
+    if (s->closed || s->gone)
+        return false;
+    if (final)
+        err = nghttp2_submit_response(s->h2->session, s->id, f->nv, f->n, has_body ? &body : NULL);
+    else
+        err = nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, f->nv, f->n, NULL);
+    s->responded |= final && err == 0;
+    if (err == 0)
+        rg_h2_mark(s->h2);
+    return err == 0;
+}
+
+bool rg_h2_stream_respond(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_h1_response *res,
+                          const struct rg_framing *framing, const struct rg_response_options *opt)
+{
+    static _Thread_local struct rg_h2_fields fields;
+    rg_h2_write_response(&fields, res, framing, opt, rg_worker_date(w));
+    return submit(s, &fields, res->status >= 200, framing->kind != RG_BODY_NONE);
+}
+
+bool rg_h2_stream_respond_own(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_own_response *r)
+{
+    static _Thread_local struct rg_h2_fields fields;
+    bool has_body = r->body.len > 0 && !r->head_only;
+    rg_h2_write_own_response(&fields, r, rg_worker_date(w));
+    if (has_body && !rg_output_copy(&s->out, &w->bufs, r->body.ptr, (uint32_t)r->body.len))
+        return false;
+    return submit(s, &fields, true, has_body);
+}
+
+/* ---- the end ---- */
+
+/* RFC 9113 8.1: after a complete response NO_ERROR says that the rest of the request is not wanted. */
+static uint32_t error_code(const struct rg_h2_stream *s)
+{
+    return s->end_sent ? NGHTTP2_NO_ERROR : NGHTTP2_INTERNAL_ERROR;
+}
+
+void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_conn_after after)
+{
+    struct rg_h2 *h2 = s->h2;
+    (void)after; /* is about connections that carry one exchange at a time */
+    s->client.exchange = NULL;
+    if (!s->closed) {
+        nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
+        if (!s->end_sent || !s->eof)
+            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, s->id, error_code(s));
+        rg_h2_mark(h2);
+    }
+    if (s->end_sent)
+        rg_h2_count_finished(h2);
+    rg_list_remove(&s->all);
+    rg_list_remove(&s->touched);
+    rg_input_clear(&s->in);
+    rg_output_clear(&s->out);
+    rg_buf_unref(s->trailers);
+    rg_pool_put(&w->h2.streams, s);
+    h2->generation++;
+    if (--h2->n_streams == 0)
+        rg_conn_h2_busy(w, h2->conn, false);
+}

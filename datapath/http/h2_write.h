@@ -1,0 +1,29 @@
+/*
+ * Response heads for a client of HTTP/2: the same fields that a client of HTTP/1 gets (h1_write.h), as a list that
+ * HPACK takes. Nothing is copied: names and values are views into the response, the options and `scratch`; names may
+ * have upper case, which the library lowers as it copies them. Pure, thread: any.
+ */
+#ifndef RG_HTTP_H2_WRITE_H
+#define RG_HTTP_H2_WRITE_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "datapath/http/h1_write.h"
+
+#define RG_H2_FIELDS_MAX (RG_H1_FIELDS_MAX + 8)
+
+struct rg_h2_fields {
+    unsigned n;
+    char status[3];
+    char numbers[2][20]; /* Content-Length, Retry-After */
+    nghttp2_nv nv[RG_H2_FIELDS_MAX];
+};
+
+void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response *res, const struct rg_framing *framing,
+                          const struct rg_response_options *opt, struct rg_str date);
+/* Without its body. */
+void rg_h2_write_own_response(struct rg_h2_fields *ret, const struct rg_own_response *r, struct rg_str date);
+/* Lines of a trailer section as rg_chunked leaves them, each with its CR LF, the empty one at the end. */
+void rg_h2_write_trailers(struct rg_h2_fields *ret, struct rg_str lines);
+
+#endif
