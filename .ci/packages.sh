@@ -7,7 +7,7 @@
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libssl-dev libyaml-dev libcbor-dev
                 libcmocka-dev libnghttp2-dev)
 PACKAGES_RUN=(curl)
-PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl nginx libnginx-mod-stream
+PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
                haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
@@ -22,6 +22,7 @@ PACKAGES_UNPACKED=(liburing-dev liburing2 linux-libc-dev libllhttp-dev libllhttp
 declare -A WITHOUT=(
     [ccache]="builds take longer"
     [curl]="the tests that use curl are skipped"
+    [openssl]="tests that need certificates are skipped"
     [python3-jsonschema]="the configuration's JSON Schema is not tested"
     [python3-yaml]="the configuration's JSON Schema is not tested"
     [iproute2]="the comparison can only run in the system's network (--congestion system)"

@@ -2,6 +2,7 @@
  * A connection and the request on it. Completions and due times come in, client.c decides what is next.
  *
  *   CLOSED -> QUEUED -> CONNECTING -> IDLE -> BUSY -> IDLE ...      kept connection
+ *                         HANDSHAKE                                 in between, with TLS
  *                                       WAITING                     skewed load: no credit yet
  *                                     BUSY -> DRAINING -> CLOSED    last response: the server closes first
  *
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "bench/load/reader.h"
+#include "bench/load/tls.h"
 
 struct rg_worker;
 
@@ -22,6 +24,7 @@ enum rg_client_state {
     RG_CLIENT_CLOSED, /* without a descriptor; what comes next is in the schedule, if anything */
     RG_CLIENT_QUEUED,
     RG_CLIENT_CONNECTING,
+    RG_CLIENT_HANDSHAKE, /* with TLS */
     RG_CLIENT_IDLE,
     RG_CLIENT_WAITING,
     RG_CLIENT_BUSY,
@@ -44,8 +47,9 @@ struct rg_client {
     uint64_t due;        /* start of the next request */
     uint64_t interval;   /* open loop */
     uint64_t connect_start;
-    uint64_t read_at; /* slow reader: not before */
-    size_t sent;
+    uint64_t read_at;   /* slow reader: not before */
+    size_t sent;        /* of the request; with TLS what is in records */
+    struct rg_tls *tls; /* NULL: in the clear */
     struct rg_reader reader;
 };
 

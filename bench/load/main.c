@@ -1,6 +1,7 @@
 /*
  * ringgate-load: options, threads, one tally, report. The rest in reading order: options, request, pace and schedule
- * (what is sent and when), worker (the loop), client (a connection), reader (its responses), histogram, tally, report.
+ * (what is sent and when), worker (the loop), client (a connection), wire and tls (its bytes), reader (its responses),
+ * histogram, tally, report.
  * It shares no code with the gateway, so that neither hides a mistake of the other. Thread: main.
  */
 #include <errno.h>

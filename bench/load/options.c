@@ -14,6 +14,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bench/load/tls.h"
+
 static const char HELP[] =
     "Usage: ringgate-load --connect ADDR [options]\n"
     "Sends HTTP/1.1 requests and measures how long the answers take.\n"
@@ -40,14 +42,21 @@ static const char HELP[] =
     "  --seed N            other phases of the schedules, and other connections for --skew (default 1)\n"
     "  --host H            Host field (default: ADDR, localhost for a UNIX socket)\n"
     "  --header 'N: V'     one more field; repeatable\n"
+    "  --tls               TLS; the server's certificate is not verified\n"
+    "  --tls-version V     1.2 or 1.3, no other is spoken (default 1.3)\n"
+    "  --tls-cipher NAME   no other is offered, as OpenSSL writes it (default: OpenSSL's choice)\n"
+    "  --tls-resume        a connection resumes the session of the one before it; without, each handshake is a full "
+    "one\n"
+    "  --sni NAME          the name that is asked for (default: none)\n"
     "  --congestion NAME   TCP congestion control (default: the system's)\n"
     "  --hgrm FILE         writes the distribution of latencies in ms, as HdrHistogram's plotter reads it\n"
     "  --json FILE|-       writes the result as JSON; with - instead of the summary\n"
     "  --quiet             no summary\n"
     "  -h, --help          this text\n"
     "\n"
-    "Errors: connect (no connection, also when it takes longer than --timeout), read (the connection ended within an\n"
-    "answer), write, status (a complete answer, but not 2xx or 3xx), timeout, protocol (no HTTP, or a wrong length).\n"
+    "Errors: connect (no connection or no TLS handshake, also when one takes longer than --timeout), read (the\n"
+    "connection ended within an answer), write, status (a complete answer, but not 2xx or 3xx), timeout, protocol (no\n"
+    "HTTP, a wrong length, broken TLS).\n"
     "Only requests answered with 2xx or 3xx count as requests and have a latency. A connection that failed is opened\n"
     "again after a short pause. \"behind\" says how late the generator itself was: from the scheduled start of a free\n"
     "connection to sending; its requests are those more than 1 ms late. \"backlog\" are the requests due and not\n"
@@ -75,6 +84,11 @@ enum flag {
     F_HOST,
     F_HEADER,
     F_CONGESTION,
+    F_TLS,
+    F_TLS_VERSION,
+    F_TLS_CIPHER,
+    F_TLS_RESUME,
+    F_SNI,
     F_HGRM,
     F_JSON,
     F_QUIET,
@@ -101,6 +115,11 @@ static const struct option FLAGS[] = {
     {"host", required_argument, NULL, F_HOST},
     {"header", required_argument, NULL, F_HEADER},
     {"congestion", required_argument, NULL, F_CONGESTION},
+    {"tls", no_argument, NULL, F_TLS},
+    {"tls-version", required_argument, NULL, F_TLS_VERSION},
+    {"tls-cipher", required_argument, NULL, F_TLS_CIPHER},
+    {"tls-resume", no_argument, NULL, F_TLS_RESUME},
+    {"sni", required_argument, NULL, F_SNI},
     {"hgrm", required_argument, NULL, F_HGRM},
     {"json", required_argument, NULL, F_JSON},
     {"quiet", no_argument, NULL, F_QUIET},
@@ -217,6 +236,14 @@ static int take_text(const char *flag, const char *text, const char *first, cons
     return RG_GO_ON;
 }
 
+static int take_tls_version(const char *text, int *ret)
+{
+    if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
+        return rg_bench_wrong("--tls-version", text, "1.2 or 1.3");
+    *ret = text[2] == '2' ? TLS1_2_VERSION : TLS1_3_VERSION;
+    return RG_GO_ON;
+}
+
 static int take(struct rg_load_options *o, int flag, const char *v)
 {
     switch (flag) {
@@ -263,6 +290,18 @@ static int take(struct rg_load_options *o, int flag, const char *v)
         return take_header(o, v);
     case F_CONGESTION:
         return take_text("--congestion", v, NULL, &o->congestion);
+    case F_TLS:
+        o->tls = true;
+        return RG_GO_ON;
+    case F_TLS_VERSION:
+        return take_tls_version(v, &o->tls_version);
+    case F_TLS_CIPHER:
+        return take_text("--tls-cipher", v, NULL, &o->tls_cipher);
+    case F_TLS_RESUME:
+        o->tls_resume = true;
+        return RG_GO_ON;
+    case F_SNI:
+        return take_text("--sni", v, NULL, &o->sni);
     case F_HGRM:
         o->hgrm = v;
         return RG_GO_ON;
@@ -298,6 +337,23 @@ static int check_congestion(const struct rg_load_options *o)
     return rc == 0 ? RG_GO_ON
                    : rg_bench_wrong("--congestion", o->congestion,
                                     "one of /proc/sys/net/ipv4/tcp_available_congestion_control");
+}
+
+/* The cipher is known only together with the version. */
+static int check_tls(struct rg_load_options *o)
+{
+    struct rg_tls_context x;
+    if (!o->tls && (o->tls_version || o->tls_cipher || o->tls_resume || o->sni))
+        return clash("--tls-version, --tls-cipher, --tls-resume and --sni need --tls");
+    if (!o->tls)
+        return RG_GO_ON;
+    if (!o->tls_version)
+        o->tls_version = TLS1_3_VERSION;
+    if (rg_tls_context_init(&x, o) < 0)
+        return rg_bench_wrong("--tls-cipher", o->tls_cipher,
+                              "a cipher of that version, as openssl ciphers -s -tls1_3 (or -tls1_2) lists them");
+    rg_tls_context_fini(&x);
+    return RG_GO_ON;
 }
 
 static int check_descriptors(const struct rg_load_options *o)
@@ -340,6 +396,8 @@ static int check_together(struct rg_load_options *o)
     if (!o->host)
         o->host = o->address.any.sa_family == AF_UNIX ? "localhost" : o->target;
     int rc = check_congestion(o);
+    if (rc == RG_GO_ON)
+        rc = check_tls(o);
     return rc == RG_GO_ON ? check_descriptors(o) : rc;
 }
 

@@ -28,6 +28,9 @@ struct rg_load_options {
     uint64_t body_bytes;
     uint64_t read_rate; /* bytes per second of a connection; 0: as fast as they come */
     bool has_body, chunked_upload, per_connection, quiet;
+    bool tls, tls_resume;
+    int tls_version;              /* as OpenSSL numbers them */
+    const char *tls_cipher, *sni; /* NULL: OpenSSL's choice; no name is sent */
     const char *hgrm, *json;
 };
 

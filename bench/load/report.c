@@ -84,6 +84,18 @@ static void json_behind(FILE *out, const struct rg_tally *t)
         us_of(rg_histogram_quantile(h, 0.999)), us_of(h->max), t->behind_requests, t->backlog_begin, t->backlog_end);
 }
 
+static void json_tls(FILE *out, const struct rg_tally *t)
+{
+    fputs("\"tls\": {", out);
+    json_text(out, "version", t->tls.version ? t->tls.version : "");
+    json_text(out, "cipher", t->tls.cipher ? t->tls.cipher : "");
+    json_text(out, "group", t->tls.group);
+    json_latency(out, "full_latency_us", &t->full);
+    json_latency(out, "resumed_latency_us", &t->resumed);
+    fprintf(out, "\"handshakes\": {\"full\": %" PRIu64 ", \"resumed\": %" PRIu64 "}}, ", t->full.count,
+            t->resumed.count);
+}
+
 static void write_json(FILE *out, const struct rg_load_options *o, const struct rg_tally *t)
 {
     fputs("{\"program\": \"ringgate-load\", ", out);
@@ -104,6 +116,8 @@ static void write_json(FILE *out, const struct rg_load_options *o, const struct 
     json_latency(out, "latency_us", &t->latency);
     if (o->per_connection)
         json_latency(out, "connect_latency_us", &t->connect);
+    if (o->tls)
+        json_tls(out, t);
     json_behind(out, t);
     fprintf(out, "\"cpu\": {\"user_s\": %.6f, \"system_s\": %.6f, \"share\": %.4f}, ", seconds_of(t->cpu_user),
             seconds_of(t->cpu_system), cpu_share(o, t));
@@ -135,6 +149,17 @@ static void print_errors(FILE *out, const struct rg_tally *t)
     fputc('\n', out);
 }
 
+static void print_tls(FILE *out, const struct rg_tally *t)
+{
+    fprintf(out, "%-10s %s %s %s; handshakes: %" PRIu64 " full, %" PRIu64 " resumed\n", "tls",
+            t->tls.version ? t->tls.version : "none", t->tls.cipher ? t->tls.cipher : "", t->tls.group, t->full.count,
+            t->resumed.count);
+    if (t->full.count)
+        print_latency(out, "full", &t->full);
+    if (t->resumed.count)
+        print_latency(out, "resumed", &t->resumed);
+}
+
 static void print_summary(FILE *out, const struct rg_load_options *o, const struct rg_tally *t)
 {
     fprintf(out, "%s%s: %u connections, %u of them active, %u thread%s, %s", o->target, o->path, o->connections,
@@ -147,6 +172,8 @@ static void print_summary(FILE *out, const struct rg_load_options *o, const stru
     print_latency(out, "latency", &t->latency);
     if (o->per_connection)
         print_latency(out, "connect", &t->connect);
+    if (o->tls)
+        print_tls(out, t);
     print_errors(out, t);
     fprintf(out, "%-10s %.2f us of CPU a request (user %.2f, system %.2f), %.0f %% of its thread%s", "generator",
             us_each(t, t->cpu_user + t->cpu_system), us_each(t, t->cpu_user), us_each(t, t->cpu_system),

@@ -30,10 +30,12 @@ void rg_tally_restart(struct rg_tally *t)
 {
     uint64_t warmup = t->requests, connects = t->errors[RG_ERROR_CONNECT];
     const char *first = t->first[RG_ERROR_CONNECT];
+    struct rg_tls_names tls = t->tls;
     memset(t, 0, sizeof *t);
     t->warmup_requests = warmup;
     t->errors[RG_ERROR_CONNECT] = connects;
     t->first[RG_ERROR_CONNECT] = first;
+    t->tls = tls;
 }
 
 void rg_tally_merge(struct rg_tally *into, const struct rg_tally *from)
@@ -60,4 +62,8 @@ void rg_tally_merge(struct rg_tally *into, const struct rg_tally *from)
     rg_histogram_merge(&into->latency, &from->latency);
     rg_histogram_merge(&into->connect, &from->connect);
     rg_histogram_merge(&into->behind, &from->behind);
+    rg_histogram_merge(&into->full, &from->full);
+    rg_histogram_merge(&into->resumed, &from->resumed);
+    if (!into->tls.version)
+        into->tls = from->tls;
 }

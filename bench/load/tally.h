@@ -19,6 +19,12 @@ enum rg_error {
     RG_ERROR_COUNT
 };
 
+/* What the first handshake agreed on. */
+struct rg_tls_names {
+    const char *version, *cipher; /* static text; NULL: there was none yet */
+    char group[32];
+};
+
 struct rg_tally {
     uint64_t requests; /* answered with 2xx or 3xx */
     uint64_t bytes_in, bytes_out;
@@ -34,6 +40,8 @@ struct rg_tally {
     uint64_t begin, end;                 /* of the measurement, CLOCK_MONOTONIC ns */
     uint64_t cpu_user, cpu_system;
     struct rg_histogram latency, connect;
+    struct rg_histogram full, resumed; /* TLS handshakes, from the open connection on */
+    struct rg_tls_names tls;
     struct rg_histogram behind; /* open loop: how late a request of a free connection was sent */
 };
 

@@ -348,6 +348,35 @@ static int clients_init(struct rg_worker *w)
     return 0;
 }
 
+/* Memory to send from is touched as it is used: a page for each connection, as long as requests are small. */
+static int tls_init(struct rg_worker *w)
+{
+    int rc = w->run->options->tls ? rg_tls_context_init(&w->tls, w->run->options) : 0;
+    if (rc < 0 || !w->run->options->tls)
+        return rc;
+    w->tls_slots = calloc(w->n_clients, sizeof *w->tls_slots);
+    w->tls_out = map((size_t)w->n_clients * RG_TLS_OUT);
+    w->plain = malloc(RG_TLS_RECORD);
+    if (!w->tls_slots || !w->tls_out || !w->plain)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < w->n_clients; i++) {
+        w->tls_slots[i].out = w->tls_out + (size_t)i * RG_TLS_OUT;
+        w->clients[i].tls = &w->tls_slots[i];
+    }
+    return 0;
+}
+
+static void tls_fini(struct rg_worker *w)
+{
+    for (uint32_t i = 0; w->tls_slots && i < w->n_clients; i++)
+        rg_tls_fini(&w->tls_slots[i]);
+    if (w->tls_out)
+        munmap(w->tls_out, (size_t)w->n_clients * RG_TLS_OUT);
+    free(w->tls_slots);
+    free(w->plain);
+    rg_tls_context_fini(&w->tls);
+}
+
 static void worker_fini(struct rg_worker *w)
 {
     if (w->ring.ring_fd >= 0)
@@ -359,6 +388,7 @@ static void worker_fini(struct rg_worker *w)
         munmap(w->block_memory, (size_t)w->n_blocks * RG_BLOCK_SIZE);
     if (w->discard)
         munmap(w->discard, RG_DISCARD_SIZE);
+    tls_fini(w);
     rg_schedule_fini(&w->schedule);
     free(w->to_open.items);
     free(w->light.items);
@@ -372,6 +402,8 @@ static void *thread_main(void *arg)
     prctl(PR_SET_TIMERSLACK, 1UL); /* due requests start on time, not within the default 50 us */
     w->ring.ring_fd = -1;
     w->error = clients_init(w);
+    if (w->error == 0)
+        w->error = tls_init(w);
     if (w->error == 0)
         w->error = ring_init(w);
     if (w->error == 0)

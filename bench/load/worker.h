@@ -4,7 +4,8 @@
  *
  * Bytes are received into blocks that all connections share, looked at and given back at once, so a connection owns no
  * buffer; the request is sent from one place. That is why a connection may be given up while the kernel still works on
- * it: a late completion is known by its generation, and no memory waits for it.
+ * it: a late completion is known by its generation, and no memory waits for it. With TLS the place to send from is that
+ * of the connection's slot (tls.h), which lasts as long.
  */
 #ifndef RG_LOAD_WORKER_H
 #define RG_LOAD_WORKER_H
@@ -19,6 +20,8 @@
 #include "bench/load/request.h"
 #include "bench/load/schedule.h"
 #include "bench/load/tally.h"
+#include "bench/load/tls.h"
+#include "bench/load/wire.h"
 
 enum {
     RG_BLOCK_SIZE = 8 * 1024,
@@ -54,6 +57,9 @@ struct rg_worker {
     struct io_uring ring;
     struct io_uring_buf_ring *blocks;
     char *block_memory, *discard;
+    struct rg_tls_context tls; /* these only with TLS */
+    struct rg_tls *tls_slots;  /* one for each connection */
+    char *tls_out, *plain;     /* their memory to send from; where records are decrypted to */
     unsigned n_blocks, blocks_used;
     uint64_t now;
     enum rg_phase phase;
@@ -80,6 +86,10 @@ int rg_worker_start(struct rg_worker *w, struct rg_run *run, unsigned index); /*
 static inline bool rg_worker_is_running(const struct rg_worker *w)
 {
     return w->phase == RG_PHASE_WARMUP || w->phase == RG_PHASE_MEASURE;
+}
+static inline uint32_t rg_worker_index(const struct rg_worker *w, const struct rg_client *c)
+{
+    return (uint32_t)(c - w->clients);
 }
 struct io_uring_sqe *rg_worker_sqe(struct rg_worker *w); /* never NULL: a full queue is submitted */
 void rg_queue_push(struct rg_queue *q, uint32_t item);

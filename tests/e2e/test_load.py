@@ -51,6 +51,11 @@ def pattern(n):
     (["--connect", "127.0.0.1:1", "--rate", "10", "--think", "5"], "--rate and --think exclude"),
     (["--connect", "127.0.0.1:1", "--chunked-upload"], "--chunked-upload needs --body-bytes"),
     (["--connect", "127.0.0.1:1", "--congestion", "nonesuch"], "--congestion: got 'nonesuch'"),
+    (["--connect", "127.0.0.1:1", "--tls-version", "1.3"], "need --tls"),
+    (["--connect", "127.0.0.1:1", "--sni", "a.example"], "need --tls"),
+    (["--connect", "127.0.0.1:1", "--tls", "--tls-version", "1.1"], "--tls-version: got '1.1', wanted 1.2 or 1.3"),
+    (["--connect", "127.0.0.1:1", "--tls", "--tls-cipher", "nonesuch"], "--tls-cipher: got 'nonesuch'"),
+    (["--connect", "127.0.0.1:1", "--tls", "--tls-version", "1.2", "--tls-cipher", "TLS_NONESUCH"], "a cipher of that version"),
     (["--connect", "127.0.0.1:1", "--nonesuch"], "nonesuch"),
     (["--connect", "127.0.0.1:1", "stray"], "got 'stray'"),
 ])
@@ -64,7 +69,8 @@ def test_help_names_every_flag():
     r = subprocess.run([LOAD, "--help"], capture_output=True, text=True, timeout=env.scaled(10), check=False)
     assert r.returncode == 0
     for flag in ("connect path connections active threads rate duration warmup per-connection think method body-bytes "
-                 "chunked-upload read-rate skew seed timeout host header hgrm json quiet congestion").split():
+                 "chunked-upload read-rate skew seed timeout host header hgrm json quiet congestion tls tls-version tls-cipher "
+                 "tls-resume sni").split():
         assert f"--{flag} " in r.stdout, flag
 
 
