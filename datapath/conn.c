@@ -228,6 +228,19 @@ static RG_COLD bool pass_proxy_stage(struct rg_worker *w, struct rg_conn *c)
     return false;
 }
 
+static RG_COLD void speak_h2(struct rg_worker *w, struct rg_conn *c)
+{
+    become(w, c, RG_CONN_H2);
+    rg_list_append(&w->idle, &c->idle);
+    rg_conn_check_within(w, c, w->settings->client_head_ms);
+    if (!rg_h2_begin(w, c)) {
+        rg_metric_refused(w->metrics, RG_REASON_OUT_OF_BUFFERS);
+        close_conn(w, c, false);
+    } else if (c->sock.eof) {
+        rg_h2_event(w, c, RG_SOCKET_EOF);
+    }
+}
+
 /*
  * A client that knows that HTTP/2 is spoken here begins with a preface that is no request of HTTP/1 (RFC 9113 3.4).
  * true: it was one, or it may become one.
@@ -245,13 +258,7 @@ static bool begin_h2(struct rg_worker *w, struct rg_conn *c)
     c->may_be_h2 = false;
     if (verdict <= 0)
         return false;
-    become(w, c, RG_CONN_H2);
-    rg_list_append(&w->idle, &c->idle);
-    rg_conn_check_within(w, c, w->settings->client_head_ms);
-    if (!rg_h2_begin(w, c)) {
-        rg_metric_refused(w->metrics, RG_REASON_OUT_OF_BUFFERS);
-        close_conn(w, c, false);
-    }
+    speak_h2(w, c);
     return true;
 }
 
@@ -393,7 +400,11 @@ static void shaking_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket
 {
     if (event == RG_SOCKET_SECURE) {
         rg_conn_tls_done(w, c);
-        begin_http(w, c); /* what ALPN has agreed on: rg_tls_agreed */
+        c->may_be_h2 = false; /* ALPN decides (RFC 9113 3.2) */
+        if (rg_tls_agreed(c->sock.tls) == RG_TLS_H2)
+            speak_h2(w, c);
+        else
+            begin_http(w, c);
     } else if (event == RG_SOCKET_DATA && !c->sock.tls) {
         rg_conn_tls_failed(w, RG_TLS_FAIL_NOT_TLS);
         begin_http(w, c);

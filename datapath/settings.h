@@ -49,7 +49,7 @@ enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
 
 enum rg_tls_version { RG_TLS_1_2, RG_TLS_1_3 };
-enum rg_alpn { RG_ALPN_HTTP11 };
+enum rg_alpn { RG_ALPN_HTTP11, RG_ALPN_H2 };
 
 struct rg_health_settings {
     char path[256];

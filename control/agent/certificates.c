@@ -134,6 +134,7 @@ static int load(const struct rg_settings *s, uint16_t workers, const struct rg_t
     for (unsigned i = 0; i < s->n_listeners; i++) {
         const struct rg_tls_settings *tls = &s->listeners[i].tls;
         files->sources[i].settings = is_complete(tls) ? tls : &none;
+        files->sources[i].http2 = s->listeners[i].http2;
         any = any || is_complete(tls);
         if (!read_listener(files, i, reports)) {
             files->sources[i].settings = &none;

@@ -39,7 +39,7 @@ static const struct rg_conf_word words_tls_version[] = {
 
 static const struct rg_conf_word words_alpn[] = {
     {"http/1.1", RG_ALPN_HTTP11, NULL},
-    {"h2", 0, "this version does not speak HTTP/2 to clients yet"},
+    {"h2", RG_ALPN_H2, NULL},
     {0},
 };
 

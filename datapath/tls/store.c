@@ -316,13 +316,21 @@ static void add_http1(struct rg_tls_site *site)
     add_protocol(site, "http/1.0");
 }
 
-static void set_protocols(struct rg_tls_site *site, const struct rg_tls_settings *s)
+/* Without a list, or with none of it left, all that the listener speaks. */
+static void set_protocols(struct rg_tls_site *site, const struct rg_tls_source *source)
 {
-    for (unsigned i = 0; i < s->n_alpn; i++)
+    const struct rg_tls_settings *s = source->settings;
+    for (unsigned i = 0; i < s->n_alpn; i++) {
         if (s->alpn[i] == RG_ALPN_HTTP11)
             add_http1(site);
-    if (s->n_alpn == 0)
-        add_http1(site);
+        else if (source->http2)
+            add_protocol(site, "h2");
+    }
+    if (site->alpn_len > 0)
+        return;
+    if (source->http2)
+        add_protocol(site, "h2");
+    add_http1(site);
 }
 
 static void destroy_site(struct rg_tls_site *site, uint16_t workers)
@@ -342,7 +350,7 @@ static int build_site(struct build *b, struct rg_tls_site **ret)
     int r = -ENOMEM;
     if (!site)
         return r;
-    set_protocols(site, b->source->settings);
+    set_protocols(site, b->source);
     r = parse_pairs(b) ? plan_contexts(b, site) : -EINVAL;
     for (unsigned i = 0; r == 0 && i < b->source->settings->n_certificates; i++)
         check_times(b, i);

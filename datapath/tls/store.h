@@ -30,6 +30,7 @@ struct rg_tls_keys {
 /* The files of one listener, as they were read. */
 struct rg_tls_source {
     const struct rg_tls_settings *settings; /* n_certificates 0: the listener speaks no TLS */
+    bool http2;                             /* may be agreed on */
     struct rg_str cert[RG_TLS_CERTIFICATES_MAX], key[RG_TLS_CERTIFICATES_MAX];
 };
 

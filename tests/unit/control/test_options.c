@@ -300,9 +300,8 @@ static const struct {
     {"control: {url: 'wss://x', token_file: /t, state_dir: /s}",
      "1:1: control: got an option that is not supported by this version, wanted it left out; this version is "
      "configured by this file alone"},
-    {"listeners: [{address: 80, tls: {certificates: [], alpn: [h2]}}]",
-     "1:58: listeners[0].tls.alpn[0]: got \"h2\", wanted a value that this version supports; this version does not "
-     "speak HTTP/2 to clients yet"},
+    {"listeners: [{address: 80, tls: {certificates: [], alpn: [h3]}}]",
+     "1:58: listeners[0].tls.alpn[0]: got \"h3\", wanted one of http/1.1 or h2; did you mean h2?"},
     {"listeners: [{address: 80, tls: {certificates: [], min_version: 1.1}}]",
      "1:64: listeners[0].tls.min_version: got 1.1, wanted a value that this version supports; TLS before 1.2 is "
      "broken, and spoken nowhere any more"},
