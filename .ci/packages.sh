@@ -8,7 +8,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool lib
                 libcmocka-dev libnghttp2-dev)
 PACKAGES_RUN=(curl)
 PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
-               haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
+               python3-websockets haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk gnuplot-nox)
@@ -29,6 +29,7 @@ declare -A WITHOUT=(
     [gnuplot-nox]="the report has no plots"
     [nginx]="tests in front of nginx are skipped"
     [libnginx-mod-stream]="tests behind nginx's PROXY header are skipped"
+    [python3-websockets]="no other WebSocket client than ours is tested"
     [haproxy]="tests behind HAProxy are skipped"
     [apache2-bin]="tests in front of Apache are skipped"
     [wrk]="tests under wrk's load are skipped"

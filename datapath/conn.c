@@ -572,14 +572,16 @@ void rg_conn_drain(struct rg_worker *w)
     }
 }
 
-void rg_conn_break_all(struct rg_worker *w)
+void rg_conn_break_all(struct rg_worker *w, bool at_once)
 {
     for (struct rg_list *i = w->clients.next, *next; i != &w->clients; i = next) {
         next = i->next;
         struct rg_conn *c = RG_CONTAINER(i, struct rg_conn, all);
-        if (c->state == RG_CONN_EXCHANGE)
-            rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
-        else if (c->state != RG_CONN_CLOSING)
+        if (c->state == RG_CONN_EXCHANGE) {
+            if (at_once || !rg_exchange_leave(w, c->client.exchange))
+                rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
+        } else if (c->state != RG_CONN_CLOSING) {
             close_conn(w, c, false);
+        }
     }
 }

@@ -99,6 +99,7 @@ bool rg_conn_shed(struct rg_worker *w);
 void rg_conn_shed_heads(struct rg_worker *w);
 /* Nothing new is begun on connections; those without a request end soon. */
 void rg_conn_drain(struct rg_worker *w);
-void rg_conn_break_all(struct rg_worker *w);
+/* at_once: nobody is told anything more. */
+void rg_conn_break_all(struct rg_worker *w, bool at_once);
 
 #endif

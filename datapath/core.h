@@ -24,6 +24,7 @@ enum rg_mail {
     RG_MAIL_DRAIN = 2,
     RG_MAIL_STOP = 4,
     RG_MAIL_STALL = 8,
+    RG_MAIL_STOP_AT_ONCE = 16,
 };
 
 struct rg_worker {

@@ -56,6 +56,7 @@ struct rg_exchange {
     struct rg_buf *head;     /* what the replica gets: head, and the body if it was there and small; kept for a retry */
     uint64_t connect_us, connected_us, sent_us, first_byte_us; /* 0: not yet */
     uint64_t client_in_ms, client_out_ms, up_ms;               /* last progress */
+    uint64_t leave_since_ms;                                   /* a tunnel is told goodbye; 0: not yet */
     uint64_t half_closed_ms;             /* the client ended its side after a complete request; 0: it has not */
     uint32_t body_in_head;               /* body bytes in `head` */
     uint64_t request_done_ms;            /* when it was first seen that only the response is missing; 0: not yet */
@@ -82,6 +83,9 @@ void rg_exchange_up_event(struct rg_worker *w, struct rg_exchange *x, enum rg_so
 void rg_exchange_try_connect(struct rg_worker *w, struct rg_exchange *x);
 /* Looks at the time limits. */
 void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x);
+/* The drain's deadline has come. A WebSocket tunnel is told, and ends soon; false: this one has to be broken off. After
+ * it the exchange may be gone. */
+bool rg_exchange_leave(struct rg_worker *w, struct rg_exchange *x);
 /* Breaks it off (stop, drain deadline). */
 void rg_exchange_break(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason);
 

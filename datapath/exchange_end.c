@@ -22,6 +22,8 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
         return RG_AFTER_RESET;
     if (x->broken_off)
         return RG_AFTER_CLOSE;
+    if (x->leave_since_ms) /* has to read what it was told */
+        return RG_AFTER_ANNOUNCED;
     if (x->keep && x->request.done && !w->stopping)
         return RG_AFTER_KEEP;
     if (!x->request.done || x->client->in->bytes > 0)

@@ -41,6 +41,11 @@ void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t sta
 void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, bool keep);
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason);
 
+/* exchange_leave.c: in the tunnel of one that is being left. */
+void rg_exchange_say_goodbye(struct rg_worker *w, struct rg_exchange *x);
+bool rg_exchange_waits_for_replica(const struct rg_exchange *x);
+uint64_t rg_exchange_leave_due_ms(const struct rg_exchange *x);
+
 /* exchange_time.c: time limits are looked at soon. */
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x);
 

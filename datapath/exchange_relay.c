@@ -63,8 +63,8 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
     x->step = RG_STEP_TUNNEL;
     x->status = 101;
     x->responding = true;
-    x->request = (struct rg_pump){.raw = true};
-    x->response = (struct rg_pump){.raw = true};
+    rg_pump_init_raw(&x->request);
+    rg_pump_init_raw(&x->response);
     rg_metric_add(w->metrics, RG_M_TUNNELS, 1);
     rg_metric_add(w->metrics, RG_M_TUNNELS_OPEN, 1);
     rg_client_send_later(w, x->client);
@@ -312,11 +312,16 @@ void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
     struct rg_socket *client = rg_client_sock(x->client), *up = &x->up->sock;
     if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
         return;
+    if (RG_UNLIKELY(x->leave_since_ms))
+        rg_exchange_say_goodbye(w, x);
     bool up_told = tunnel_side_ended(w, &x->request, client, up);
     bool client_told = tunnel_side_ended(w, &x->response, up, client);
     if (up_told && client_told) {
-        rg_exchange_finish(w, x);
-        return;
+        if (!rg_exchange_waits_for_replica(x)) {
+            rg_exchange_finish(w, x);
+            return;
+        }
+        rg_input_clear(&up->in);
     }
     rg_exchange_receive_from_client(w, x);
     rg_exchange_receive_from_replica(w, x);

@@ -148,8 +148,24 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
     return RG_REASON_NONE;
 }
 
+/* Whoever was told gets its time to read it, whatever the other side does. */
+static RG_COLD void check_leave(struct rg_worker *w, struct rg_exchange *x)
+{
+    uint64_t due_ms = rg_exchange_leave_due_ms(x);
+    if (w->now_ms < due_ms)
+        rg_client_check_within(w, x->client, (uint32_t)(due_ms - w->now_ms));
+    else if (x->response.done && rg_client_is_flushed(x->client))
+        rg_exchange_finish(w, x);
+    else
+        rg_exchange_fail(w, x, RG_REASON_DRAIN_DEADLINE);
+}
+
 void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
 {
+    if (x->leave_since_ms) {
+        check_leave(w, x);
+        return;
+    }
     uint64_t elapsed_ms = w->now_ms - x->checked_ms;
     x->checked_ms = w->now_ms;
     enum rg_reason reason = limit_passed(w, x, elapsed_ms);

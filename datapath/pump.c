@@ -13,6 +13,11 @@ void rg_pump_init(struct rg_pump *p, const struct rg_framing *framing, enum rg_c
     p->done = p->kind == RG_BODY_NONE || (p->kind == RG_BODY_LENGTH && p->left == 0);
 }
 
+void rg_pump_init_raw(struct rg_pump *p)
+{
+    *p = (struct rg_pump){.raw = true, .left = UINT64_MAX};
+}
+
 void rg_pump_fini(struct rg_pump *p)
 {
     rg_buf_unref(p->trailer);
@@ -46,6 +51,19 @@ static enum rg_pump_result run_length(struct rg_pump *p, struct rg_input *in, st
     p->left -= n;
     p->bytes += n;
     p->done = p->left == 0;
+    return RG_PUMP_OK;
+}
+
+static enum rg_pump_result run_raw(struct rg_pump *p, struct rg_input *in, struct rg_output *out, struct rg_bufs *bufs)
+{
+    struct rg_str front = rg_input_front(in);
+    uint32_t n = front.len < p->left ? (uint32_t)front.len : (uint32_t)p->left;
+    if (!pass_on(out, bufs, in->head, front.ptr, n))
+        return RG_PUMP_NO_BUF;
+    rg_ws_frames_pass(&p->frames, front.ptr, n);
+    rg_input_use(in, n);
+    p->left -= p->left == UINT64_MAX ? 0 : n;
+    p->bytes += n;
     return RG_PUMP_OK;
 }
 
@@ -111,10 +129,14 @@ enum rg_pump_result rg_pump_run(struct rg_pump *p, struct rg_input *in, struct r
     /* Pieces of one step never need more than this many segments. */
     const unsigned step_segments = p->add_chunks ? 3 : 1;
     while (!p->done && in->bytes > 0) {
+        if (p->raw && p->left == 0)
+            return RG_PUMP_OK;
         if (out->bytes >= RG_PUMP_HIGH || out->count + step_segments > RG_OUT_SEGMENTS)
             return RG_PUMP_FULL;
         enum rg_pump_result r;
-        if (p->raw || p->kind == RG_BODY_EOF)
+        if (p->raw)
+            r = run_raw(p, in, out, bufs);
+        else if (p->kind == RG_BODY_EOF)
             r = run_until_end(p, in, out, bufs);
         else if (p->kind == RG_BODY_LENGTH)
             r = run_length(p, in, out, bufs);

@@ -9,15 +9,19 @@
 
 #include "datapath/base/buf.h"
 #include "datapath/http/h1_framing.h"
+#include "datapath/http/ws_frames.h"
 
 #define RG_PUMP_HIGH 131072u /* bytes waiting to be sent at which a pump stops taking more */
 #define RG_PUMP_LOW  65536u  /* ... at or below which receiving goes on */
 
 struct rg_pump {
-    struct rg_chunked chunked;
+    union {
+        struct rg_chunked chunked;
+        struct rg_ws_frames frames; /* raw */
+    };
     struct rg_buf *trailer; /* space for a trailer section; held from the last chunk to the end. Of a body that gets its
                                chunks here: the lines that end it, if it has any */
-    uint64_t left;          /* RG_BODY_LENGTH: bytes still to come */
+    uint64_t left;          /* RG_BODY_LENGTH: bytes still to come; raw: most that are taken yet */
     uint64_t bytes;         /* body bytes so far, without framing */
     uint64_t max_bytes;     /* 0: no limit */
     uint8_t kind;           /* enum rg_body_kind of what comes in */
@@ -37,6 +41,8 @@ enum rg_pump_result {
 void rg_pump_init(struct rg_pump *p, const struct rg_framing *framing, enum rg_chunked_mode mode);
 void rg_pump_fini(struct rg_pump *p);
 enum rg_pump_result rg_pump_run(struct rg_pump *p, struct rg_input *in, struct rg_output *out, struct rg_bufs *bufs);
+/* Of a tunnel that speaks WebSocket. */
+void rg_pump_init_raw(struct rg_pump *p);
 /* The sender has ended its side. RG_PUMP_BAD: in the middle of the body. */
 enum rg_pump_result rg_pump_eof(struct rg_pump *p, struct rg_output *out, struct rg_bufs *bufs);
 

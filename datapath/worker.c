@@ -114,13 +114,13 @@ static void begin_drain(struct rg_worker *w)
     rg_conn_drain(w);
 }
 
-static void begin_stop(struct rg_worker *w)
+static void begin_stop(struct rg_worker *w, bool at_once)
 {
     w->draining = w->stopping = true;
     __atomic_store_n(&w->steer->retired, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < w->n_listeners; i++)
         rg_listener_close(w, &w->listeners[i]);
-    rg_conn_break_all(w);
+    rg_conn_break_all(w, at_once);
 }
 
 #ifdef RG_DEBUG_SWITCHES
@@ -144,8 +144,8 @@ static void read_mail(struct rg_worker *w)
         take_settings(w);
     if (mail & RG_MAIL_DRAIN)
         begin_drain(w);
-    if (mail & RG_MAIL_STOP)
-        begin_stop(w);
+    if (mail & (RG_MAIL_STOP | RG_MAIL_STOP_AT_ONCE))
+        begin_stop(w, mail & RG_MAIL_STOP_AT_ONCE);
 #ifdef RG_DEBUG_SWITCHES
     if (mail & RG_MAIL_STALL)
         stall(w);
@@ -411,9 +411,9 @@ void rg_worker_drain(struct rg_worker *w)
     post(w, RG_MAIL_DRAIN);
 }
 
-void rg_worker_stop(struct rg_worker *w)
+void rg_worker_stop(struct rg_worker *w, bool at_once)
 {
-    post(w, RG_MAIL_STOP);
+    post(w, at_once ? RG_MAIL_STOP_AT_ONCE : RG_MAIL_STOP);
 }
 
 bool rg_worker_has_ended(const struct rg_worker *w)

@@ -37,8 +37,9 @@ int rg_worker_start(struct rg_worker *w); /* spawns the thread */
 void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings);
 uint64_t rg_worker_generation(const struct rg_worker *w); /* generation of the settings in use; atomic */
 
-void rg_worker_drain(struct rg_worker *w);           /* stop accepting, finish what runs, then the thread ends */
-void rg_worker_stop(struct rg_worker *w);            /* break off everything and end */
+void rg_worker_drain(struct rg_worker *w); /* stop accepting, finish what runs, then the thread ends */
+/* Break off everything and end. WebSocket tunnels are told and get a moment, but for at_once. */
+void rg_worker_stop(struct rg_worker *w, bool at_once);
 bool rg_worker_has_ended(const struct rg_worker *w); /* atomic; the thread may be joined without waiting */
 void rg_worker_destroy(struct rg_worker *w);         /* joins the thread; NULL is fine */
 

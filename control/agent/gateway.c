@@ -270,7 +270,7 @@ static void end_workers(struct rg_gateway *g)
 {
     for (uint16_t i = 0; g->workers && i < g->n_workers; i++)
         if (g->workers[i].worker)
-            rg_worker_stop(g->workers[i].worker);
+            rg_worker_stop(g->workers[i].worker, true);
     for (uint16_t i = 0; g->workers && i < g->n_workers; i++)
         rg_worker_destroy(g->workers[i].worker);
     rg_access_writer_flush(&g->access);

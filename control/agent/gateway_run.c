@@ -13,7 +13,7 @@
 
 #define TICK_MS       100  /* supervision, health as workers see it, retired settings */
 #define DRAIN_TICK_MS 10   /* so that a drained gateway exits at once */
-#define STOP_MS       2000 /* for workers to end after they were told to break off */
+#define STOP_MS       3000 /* for workers to end after they were told to break off: tunnels take up to 1.5 s */
 
 /* ---- Drain and stop ---- */
 
@@ -44,16 +44,17 @@ static uint64_t requests_cut(const struct rg_gateway *g)
 
 static void report_drained(const struct rg_gateway *g)
 {
-    rg_info("drained took_ms=%" PRIu64 " connections_cut=%" PRIu64 " requests_cut=%" PRIu64,
-            rg_now_ms() - g->drain.since_ms, g->drain.connections_cut, requests_cut(g));
+    rg_info("drained took_ms=%" PRIu64 " connections_cut=%" PRIu64 " requests_cut=%" PRIu64 " tunnels_left=%" PRIu64,
+            rg_now_ms() - g->drain.since_ms, g->drain.connections_cut, requests_cut(g),
+            rg_gateway_sum(g, RG_M_TUNNELS_LEFT));
 }
 
-static void stop(struct rg_gateway *g)
+static void stop(struct rg_gateway *g, bool at_once)
 {
     g->phase = RG_PHASE_STOPPING;
     g->drain.connections_cut = rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN);
     for (uint16_t i = 0; i < g->n_workers; i++)
-        rg_worker_stop(g->workers[i].worker);
+        rg_worker_stop(g->workers[i].worker, at_once);
     rg_loop_set_alarm(&g->loop, &g->deadline, STOP_MS);
 }
 
@@ -76,7 +77,7 @@ static void deadline_due(struct rg_alarm *a)
     rg_warn("the drain took too long, closing what is left timeout_ms=%u connections=%" PRIu64 " requests=%" PRIu64,
             rg_gateway_settings(g)->drain_ms, rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN),
             rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
-    stop(g);
+    stop(g, false);
 }
 
 void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause)
@@ -104,7 +105,7 @@ static void end_asked(struct rg_gateway *g, const char *cause)
     } else if (g->phase < RG_PHASE_STOPPING) {
         rg_info("second signal, exiting at once connections=%" PRIu64 " requests=%" PRIu64,
                 rg_gateway_sum(g, RG_M_CONNECTIONS_OPEN), rg_gateway_sum(g, RG_M_EXCHANGES_OPEN));
-        stop(g);
+        stop(g, true);
     }
 }
 

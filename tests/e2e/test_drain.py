@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lib import env
+from lib import env, websocket
 from lib.attack import req
 from lib.client import Client, Incomplete, elapsed, is_open_to
 from lib.load import Loader
@@ -181,11 +181,10 @@ def test_waiting_connections_are_served(programs):
 
 
 def test_tunnel_does_not_outlive_the_deadline(programs):
-    import test_http_upgrade as ws
-    origin = programs.raw_origin(ws.echo_tunnel)
+    origin = programs.raw_origin(websocket.echo_tunnel)
     gateway = programs.gateway(origin.address, {"timeouts": {"drain": env.ms(800)}})
     with Client(gateway.address) as c:
-        assert c.request(req(*ws.HANDSHAKE, method="GET")).status == 101
+        assert c.request(req(*websocket.HANDSHAKE, method="GET")).status == 101
         gateway.process.signal(signal.SIGTERM)
         c.send(b"ping")
         got = []

@@ -1,6 +1,5 @@
 """WebSocket tunnels: bytes pass untouched both ways, each side may end, nothing else becomes a tunnel."""
 
-import base64
 import hashlib
 import os
 import threading
@@ -12,33 +11,7 @@ from lib import env
 from lib.attack import Lane, req
 from lib.client import Client, Incomplete
 from lib.raw_origin import Answer, Gone, reply
-
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-HANDSHAKE = ["Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}",
-             "Sec-WebSocket-Protocol: chat"]
-
-
-def accept_of(key):
-    return base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
-
-
-def switching(request):
-    return (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " +
-            accept_of(request.get("sec-websocket-key")).encode() + b"\r\n\r\n")
-
-
-def echo_tunnel(connection, request):
-    """Switches, then sends back every byte, as long as there are any."""
-    if request.target.startswith("/marker"):
-        return reply()
-    connection.send(switching(request))
-    connection.at = len(connection.received)
-    try:
-        while True:
-            connection.send(connection.fill())
-    except Gone:
-        return Answer(b"", "close")
-
+from lib.websocket import HANDSHAKE, KEY, accept_of, echo_tunnel, frame, read_frame, switching
 
 @pytest.fixture(scope="module")
 def lane(shared):
@@ -216,28 +189,6 @@ def test_websocket_echo_of_the_projects_origin(programs):
         opcode, _ = read_frame(c)
         assert opcode == 8
         c.expect_end()
-
-
-def frame(opcode, payload):
-    mask = os.urandom(4)
-    n = len(payload)
-    length = bytes([0x80 | n]) if n < 126 else (b"\xfe" + n.to_bytes(2, "big") if n < 65536 else b"\xff" + n.to_bytes(8, "big"))
-    return bytes([0x80 | opcode]) + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-
-
-def read_frame(c):
-    def exactly(n):
-        parts = []
-        c._exactly(n, parts.append)
-        return b"".join(parts)
-    first, second = exactly(2)
-    assert first & 0xf0 == 0x80 and not second & 0x80
-    n = second & 0x7f
-    if n == 126:
-        n = int.from_bytes(exactly(2), "big")
-    elif n == 127:
-        n = int.from_bytes(exactly(8), "big")
-    return first & 0xf, exactly(n)
 
 
 def test_cut_handshake_is_no_tunnel(lane):

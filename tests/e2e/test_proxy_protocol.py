@@ -1,15 +1,17 @@
 """The PROXY protocol: whose connection it is, who may say so, and what becomes of everything else before the first request."""
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 
 import pytest
 
-from lib import env, proxies
+from lib import env, proxies, tls
 from lib.attack import Lane, req
 from lib.client import Client, Incomplete
 from lib.proxies import extension, v1, v2, with_checksum
@@ -296,6 +298,60 @@ def test_headers_are_counted_by_version(front):
             assert c.response().status == 200
     after = front.gateway.metrics()
     assert [after.get(name, version=v) - before.get(name, version=v) for v in ("1", "2")] == [1, 2]
+
+
+# ---- TLS behind the header ----
+
+@pytest.fixture(scope="module")
+def secure(shared, tmp_path_factory):
+    certificate = tls.Certificate(tmp_path_factory.mktemp("certs"), "a", ["a.example"])
+    origin = shared.raw_origin()
+    address = f"127.0.0.1:{env.free_port()}"
+    proxy = {"mode": "require", "trusted": ["127.0.0.1"]}
+    gateway = shared.gateway(origin.address, {"listeners": [dict(tls.listener(address, certificate), proxy_protocol=proxy)],
+                                              "timeouts": {"client_head": env.ms(800)}}, listen=[address])
+    return Lane(gateway, origin)
+
+
+@pytest.mark.parametrize("corked", [False, True])
+@pytest.mark.parametrize("header", [v1(), v2(extensions=extension(0x02, b"a.example"))], ids=["v1", "v2"])
+def test_tls_begins_behind_the_header(secure, header, corked):
+    """In segments of its own, and in one with the first bytes of the handshake."""
+    secure.reset()
+    with Client(secure.gateway.address) as c:
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
+        c.send(header)
+        c.sock = tls.context().wrap_socket(c.sock, server_hostname="a.example", do_handshake_on_connect=False)
+        c.sock.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            c.sock.do_handshake()
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        c.sock.settimeout(env.scaled(5))
+        c.sock.do_handshake()
+        for _ in range(2):
+            assert c.request(GET).status == 200
+    q = secure.origin.last()
+    assert q.get("x-forwarded-for") == PEER and q.get("x-forwarded-proto") == "https"
+    assert q.get("x-forwarded-port") == "8443"
+
+
+@pytest.mark.parametrize("data, reason", [(tls.client_hello(), "proxy-missing"), (GET, "proxy-missing"),
+                                          (v1()[:9], "proxy-timeout"), (b"PROXY x\r\n", "proxy-malformed")])
+def test_without_a_header_there_is_no_handshake(secure, data, reason):
+    secure.reset()
+    with Client(secure.gateway.address) as c:
+        c.send(data)
+        c.expect_end()
+    secure.expect_counted({reason})
+
+
+def test_behind_the_header_the_handshake_has_its_time(secure):
+    secure.reset()
+    with Client(secure.gateway.address) as c:
+        start = time.monotonic()
+        c.send(v1())
+        c.expect_end()
+        assert time.monotonic() - start >= env.scaled(0.8) * 0.9
 
 
 # ---- other listeners, reloads ----

@@ -36,6 +36,8 @@ struct sim_script {
     unsigned prefix;       /* steps before choices begin */
     unsigned depth;        /* choices */
     bool stop_at_choices;  /* the worker is told to stop when choices begin */
+    bool takes_leave;      /* ... but may tell its tunnels */
+    bool behind_proxy;     /* clients begin with a PROXY header */
 };
 
 /* The choices of a run, as an odometer: sim_next_run turns it to the next one. */
@@ -55,6 +57,7 @@ struct sim_result {
     unsigned empty_handed; /* receives that found no block */
     unsigned unheard;      /* clients without a receive when nothing was left to happen */
     uint64_t shed_heads;
+    uint64_t tunnels_left;
     uint64_t spliced;
     bool ran_out; /* the run was shorter than its prefix: no choice was taken */
 };

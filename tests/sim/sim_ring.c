@@ -201,7 +201,7 @@ static void stop_worker(void)
     if (sim.stop_posted)
         return;
     sim.stop_posted = sim.wake_due = true;
-    rg_worker_stop(sim.worker);
+    rg_worker_stop(sim.worker, !sim.script.takes_leave);
 }
 
 /* Clients that nobody listens to: fine while one is answered, not when nothing is left to happen. */
@@ -273,6 +273,7 @@ int rg_ring_create(struct rg_ring **ret, struct rg_bufs *bufs, struct rg_metrics
 void rg_ring_destroy(struct rg_ring *ring)
 {
     sim.result.shed_heads = __atomic_load_n(&ring->metrics->refused[RG_REASON_OUT_OF_BUFFERS], __ATOMIC_RELAXED);
+    sim.result.tunnels_left = rg_metric_get(ring->metrics, RG_M_TUNNELS_LEFT);
     free(ring);
 }
 

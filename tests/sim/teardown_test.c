@@ -54,6 +54,10 @@ static struct sim_result play(const struct sim_script *script, struct sim_choice
     struct rg_settings s = settings();
     s.descriptors = script->descriptors;
     s.splice_bytes = script->splice_bytes;
+    if (script->behind_proxy) {
+        s.listeners[0].proxy_mode = RG_PROXY_MODE_REQUIRE;
+        s.listeners[0].address.sa.sa_family = AF_UNIX; /* everyone is trusted there */
+    }
     struct rg_replica replica = {0};
     struct rg_steer_worker row = {0};
     struct rg_access_ring *access = rg_access_ring_create(1 << 16);
@@ -99,10 +103,12 @@ static unsigned play_all(struct sim_script script, unsigned depth)
 #define OK_LENGTH  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define OK_CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 #define OK_EOF     "HTTP/1.1 200 OK\r\n\r\nhello"
-#define UPGRADE                                                                    \
+#define UPGRADE_HEAD                                                               \
     "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" \
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nabc"
-#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nxyz"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+#define SWITCHING_HEAD "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+#define UPGRADE        UPGRADE_HEAD "abc"
+#define SWITCHING      SWITCHING_HEAD "xyz"
 
 static void usual_way(void **state)
 {
@@ -159,6 +165,46 @@ static void tunnel(void **state)
 {
     (void)state;
     every_order((struct sim_script){.client = UPGRADE, .replica = SWITCHING, .clients = 1});
+}
+
+/* The same with whole frames, and with one that has not ended: both sides are told, while the other end does anything.
+ */
+#define FRAME_UP   "\x81\x83kkkkabc"
+#define FRAME_DOWN "\x81\x03xyz"
+
+static void tunnel_that_is_left(void **state)
+{
+    (void)state;
+    struct sim_script script = {
+        .client = UPGRADE_HEAD, .replica = SWITCHING_HEAD FRAME_DOWN, .clients = 1, .takes_leave = true};
+    struct sim_choices choices = {0};
+    script.prefix = 1000;
+    assert_int_equal(play(&script, &choices).tunnels_left, 1);
+    every_order_of(script, 2);
+    script.client = UPGRADE_HEAD FRAME_UP; /* to which the replica switches once more: bytes like any others */
+    every_order_of(script, 2);
+    script.client = UPGRADE_HEAD;
+    script.replica = SWITCHING_HEAD FRAME_DOWN "\x81\x09xyz";
+    every_order_of(script, 2);
+}
+
+static void behind_a_proxy(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" GET,
+                                .replica = OK_LENGTH,
+                                .clients = 1,
+                                .in_halves = true,
+                                .behind_proxy = true,
+                                .prefix = 1000};
+    struct sim_choices choices = {0};
+    assert_int_equal(play(&script, &choices).requests_at_replica, 1);
+    every_order_of(script, 2);
+    script.client = GET;
+    choices = (struct sim_choices){0};
+    script.prefix = 1000;
+    assert_int_equal(play(&script, &choices).requests_at_replica, 0);
+    every_order_of(script, 2);
 }
 
 /* Half of each arrives at once, which is the head and a part of the body; the rest is large enough for a pipe. */
@@ -332,6 +378,8 @@ int main(void)
         cmocka_unit_test(post_and_chunked_response),
         cmocka_unit_test(chunked_request),
         cmocka_unit_test(tunnel),
+        cmocka_unit_test(tunnel_that_is_left),
+        cmocka_unit_test(behind_a_proxy),
         cmocka_unit_test(response_through_a_pipe),
         cmocka_unit_test(request_through_a_pipe),
         cmocka_unit_test(refused),
@@ -344,5 +392,6 @@ int main(void)
         cmocka_unit_test(receives_wait_in_line_for_blocks),
         cmocka_unit_test(heads_are_shed_for_those_in_line),
     };
+    cmocka_set_test_filter(getenv("RG_SIM_TEST")); /* a pattern; by default all of them */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,8 +62,9 @@ void rg_worker_drain(struct rg_worker *w)
         fake_worker_of(w)->ended = true;
 }
 
-void rg_worker_stop(struct rg_worker *w)
+void rg_worker_stop(struct rg_worker *w, bool at_once)
 {
+    (void)at_once;
     fake_worker_of(w)->stopped = true;
     if (!fake_worker_rules.hang)
         fake_worker_of(w)->ended = true;
