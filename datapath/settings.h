@@ -125,6 +125,10 @@ struct rg_settings {
     uint16_t n_trusted;
     struct rg_prefix trusted[RG_TRUSTED_MAX]; /* whose forwarding fields are believed */
 
+    bool ticket_keys_on;
+    char ticket_keys[256];       /* file with keys of TLS session tickets; "": the process makes its own */
+    uint32_t ticket_lifetime_ms; /* how long a session can be resumed; keys of our own are renewed as often */
+
     char health_path[256]; /* answered by the gateway itself; "" : off */
 
     bool access_log;

@@ -287,10 +287,23 @@ static void sent_records(struct rg_worker *w, struct rg_socket *s, int32_t n)
         launch_shutdown(w, s);
 }
 
+/* An alert that was behind the records of this send. */
+static RG_COLD void send_last_words(struct rg_worker *w, struct rg_socket *s, int32_t n)
+{
+    const struct rg_output *words = n > 0 ? rg_socket_tls_last_words(s, (uint32_t)n) : NULL;
+    if (!words)
+        return;
+    s->cancelled &= (uint16_t)~(1u << RG_OP_SEND);
+    submit_send(w, s, words);
+}
+
 static enum rg_socket_event complete_send(struct rg_worker *w, struct rg_socket *s, const struct rg_completion *c)
 {
-    if (s->state != RG_SOCKET_OPEN)
+    if (s->state != RG_SOCKET_OPEN) {
+        if (RG_UNLIKELY(s->tls != NULL))
+            send_last_words(w, s, c->res);
         return RG_SOCKET_NOTHING;
+    }
     if (c->res < 0 && c->res != -EINTR && c->res != -EAGAIN && c->res != -ECANCELED) {
         s->unsendable = true;
         s->error = -c->res;

@@ -136,6 +136,13 @@ struct rg_output *rg_socket_tls_farewell(struct rg_socket *s)
     return t->wire.bytes > 0 ? &t->wire : NULL;
 }
 
+struct rg_output *rg_socket_tls_last_words(struct rg_socket *s, uint32_t n)
+{
+    struct rg_tls *t = s->tls;
+    rg_output_sent(&t->wire, n);
+    return t->state == RG_TLS_BROKEN && s->broken && t->wire.bytes > 0 ? &t->wire : NULL;
+}
+
 void rg_socket_tls_fini(struct rg_socket *s)
 {
     rg_tls_destroy(s->tls);

@@ -21,6 +21,8 @@ void rg_socket_tls_sent(struct rg_worker *w, struct rg_socket *s, uint32_t n);
 bool rg_socket_tls_shut(struct rg_worker *w, struct rg_socket *s);
 /* The last words before the socket closes: an alert, or that nothing more comes. NULL: none. */
 struct rg_output *rg_socket_tls_farewell(struct rg_socket *s);
+/* The same, when a send of n bytes was still in flight then. */
+struct rg_output *rg_socket_tls_last_words(struct rg_socket *s, uint32_t n);
 void rg_socket_tls_fini(struct rg_socket *s);
 
 #endif

@@ -9,13 +9,14 @@
 #include "control/common/conf.h"
 #include "datapath/base/log.h"
 
-#define FILE_MAX (1024 * 1024)
+#define FILE_MAX    (1024 * 1024)
+#define KEYS_WANTED "a file with 80 random bytes for each of 1 to 8 keys"
 
 /* All files of all listeners, in memory for as long as a store is made of them. */
 struct files {
     struct rg_tls_source sources[RG_LISTENERS_MAX];
-    char *texts[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2];
-    size_t lens[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2];
+    char *texts[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2 + 1];
+    size_t lens[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2 + 1];
     unsigned n;
 };
 
@@ -103,6 +104,24 @@ static bool read_or_report(struct files *files, unsigned listener, unsigned i, e
     return false;
 }
 
+/* Those of the file take the place of others. */
+static bool read_ticket_keys(struct files *files, const struct rg_settings *s, struct rg_tls_keys *keys,
+                             const struct rg_tls_reports *reports)
+{
+    struct rg_str bytes = RG_STR_NONE;
+    struct rg_tls_fault fault = {.place = RG_TLS_AT_TICKET_KEYS, .wanted = KEYS_WANTED};
+    int r = read_file(files, s->ticket_keys, &bytes);
+    if (r == 0 && rg_tls_keys_parse(bytes, keys))
+        return true;
+    if (r < 0)
+        snprintf(fault.got, sizeof(fault.got), "\"%s\", which can't be read (%s)", s->ticket_keys, strerror(-r));
+    else
+        snprintf(fault.got, sizeof(fault.got), "\"%s\", which has %zu bytes", s->ticket_keys, bytes.len);
+    fault.remedy = r < 0 ? remedy_of(-r) : "`openssl rand 80` makes a key";
+    reports->fault(&fault, reports->arg);
+    return false;
+}
+
 /* An option whose path was refused already has no value. */
 static bool is_complete(const struct rg_tls_settings *s)
 {
@@ -123,9 +142,10 @@ static bool read_listener(struct files *files, unsigned listener, const struct r
 }
 
 /* Of listeners whose files can't be read the rest is not looked at: each error is told once. */
-static int load(const struct rg_settings *s, uint16_t workers, const struct rg_tls_keys *keys,
+static int load(const struct rg_settings *s, uint16_t workers, const struct rg_tls_keys *own_keys,
                 const struct rg_tls_reports *reports, struct rg_tls_store **ret)
 {
+    struct rg_tls_keys keys = *own_keys;
     static const struct rg_tls_settings none;
     bool any = false, all_read = true;
     struct files *files = calloc(1, sizeof(*files));
@@ -141,8 +161,11 @@ static int load(const struct rg_settings *s, uint16_t workers, const struct rg_t
             all_read = false;
         }
     }
+    if (s->ticket_keys_on && !read_ticket_keys(files, s, &keys, reports))
+        all_read = false;
     struct rg_tls_store *store = NULL;
-    int r = any ? rg_tls_store_create(&store, files->sources, s->n_listeners, workers, keys, reports) : 0;
+    int r = any ? rg_tls_store_create(&store, files->sources, s->n_listeners, workers, &keys, reports) : 0;
+    rg_tls_keys_wipe(&keys);
     forget(files);
     if (r == 0 && !all_read) {
         rg_tls_store_destroy(store);
@@ -159,7 +182,9 @@ static void name_place(enum rg_tls_place place, unsigned listener, unsigned cert
 {
     int n = snprintf(buf, len, "listeners[%u].tls", listener);
     size_t used = n > 0 ? (size_t)n : 0;
-    if (place == RG_TLS_AT_CIPHERS)
+    if (place == RG_TLS_AT_TICKET_KEYS)
+        snprintf(buf, len, "tls.ticket_keys");
+    else if (place == RG_TLS_AT_CIPHERS)
         snprintf(buf + used, len - used, ".ciphers");
     else if (place != RG_TLS_AT_LISTENER)
         snprintf(buf + used, len - used, ".certificates[%u].%s", certificate, place == RG_TLS_AT_KEY ? "key" : "cert");

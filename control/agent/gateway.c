@@ -8,7 +8,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "control/agent/certificates.h"
 #include "control/agent/descriptors.h"
 #include "datapath/base/log.h"
 
@@ -65,19 +64,6 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     if (rg_notify_init(&g->notify) < 0)
         rg_warn("NOTIFY_SOCKET or WATCHDOG_USEC is malformed, the service manager is not told anything");
     return 0;
-}
-
-/* ---- Certificates ---- */
-
-int rg_gateway_load_certificates(struct rg_gateway *g)
-{
-    int r = rg_tls_key_make(&g->ticket_keys.list[0]);
-    if (r < 0) {
-        rg_error("OpenSSL has no random numbers for the keys of session tickets");
-        return r;
-    }
-    g->ticket_keys.n = 1;
-    return rg_certificates_load(&g->current->settings, g->n_workers, &g->ticket_keys, &g->current->settings.tls);
 }
 
 /* ---- Listeners ---- */
@@ -304,7 +290,7 @@ void rg_gateway_fini(struct rg_gateway *g)
         close(g->signals.fd);
     rg_loop_fini(&g->loop);
     free_settings(g);
-    rg_tls_keys_wipe(&g->ticket_keys);
+    rg_tls_keys_wipe(&g->tls.keys);
     free(g->workers);
     if (served)
         rg_info("ended status=%d", g->status);

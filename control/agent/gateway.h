@@ -62,6 +62,12 @@ struct rg_shortage {  /* of one resource, for the log */
     uint64_t said_ms; /* 0: never */
 };
 
+struct rg_gateway_tls {
+    struct rg_tls_keys keys; /* made here; not those of a file */
+    uint64_t keys_since_ms, next_look_ms;
+    uint64_t stamp, seen; /* of the files when they were read, and at the last look */
+};
+
 struct rg_gateway {
     const struct rg_flags *flags;
     bool has_file; /* the current settings come from a file, too */
@@ -73,7 +79,7 @@ struct rg_gateway {
     struct rg_drain drain;
     struct rg_shortage descriptors, buffers;
 
-    struct rg_tls_keys ticket_keys;
+    struct rg_gateway_tls tls;
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
@@ -96,7 +102,6 @@ struct rg_gateway {
 
 /* Before any thread is started: blocks the signals that the control loop takes. settings are copied. Negative errno. */
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings);
-int rg_gateway_load_certificates(struct rg_gateway *g);
 int rg_gateway_open_listeners(struct rg_gateway *g); /* the admin's too */
 void rg_gateway_load_steering(struct rg_gateway *g); /* fails open: the kernel's hash, said once */
 int rg_gateway_start_workers(struct rg_gateway *g);
@@ -145,6 +150,18 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report);
 void rg_gateway_free_settings(struct rg_settings_box *box);    /* NULL is fine */
 void rg_gateway_retire_settings(struct rg_gateway *g);         /* frees what no worker reads any more */
 bool rg_gateway_settings_are_live(const struct rg_gateway *g); /* all workers have switched to the current ones */
+
+/* The box becomes the current settings: every worker is told. */
+void rg_gateway_publish(struct rg_gateway *g, struct rg_settings_box *box);
+
+/* ---- gateway_tls.c: certificates and ticket keys ---- */
+
+int rg_gateway_load_certificates(struct rg_gateway *g); /* before the workers are created */
+/* *ret is NULL when no listener of s speaks TLS. What is wrong is in the log. */
+int rg_gateway_make_store(const struct rg_gateway *g, const struct rg_settings *s, struct rg_tls_store **ret);
+/* The files of these settings are about to be read. */
+void rg_gateway_note_files(struct rg_gateway *g, const struct rg_settings *s);
+void rg_gateway_tick_tls(struct rg_gateway *g);
 
 /* ---- gateway_answers.c: what the admin endpoint says ---- */
 

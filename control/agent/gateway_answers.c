@@ -67,6 +67,7 @@ static void collect(struct rg_gateway *g)
     uint64_t *values = g->metrics.values;
     values[RG_CM_DRAINING] = g->phase >= RG_PHASE_DRAINING;
     values[RG_CM_CONFIG_GENERATION] = rg_gateway_settings(g)->generation;
+    values[RG_CM_CERTIFICATE_EXPIRY] = rg_tls_store_expiry(rg_gateway_settings(g)->tls);
     values[RG_CM_REPLICA_UP] = __atomic_load_n(&g->replica.state, __ATOMIC_RELAXED) == RG_REPLICA_HEALTHY;
     if (!g->steer)
         return;

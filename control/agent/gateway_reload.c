@@ -141,19 +141,20 @@ static FILE *open_config(const char *path)
 }
 
 /* Of the listeners that there will be, whatever the file says of those that stay until a restart. */
-static int load_certificates(const struct rg_gateway *g, struct rg_settings *next)
+static int load_certificates(struct rg_gateway *g, struct rg_settings *next)
 {
     struct rg_settings *final = malloc(sizeof(*final));
     if (!final)
         return -ENOMEM;
     *final = *next;
     rg_options_keep_fixed(rg_gateway_settings(g), final, NULL, NULL);
-    int r = rg_certificates_load(final, g->n_workers, &g->ticket_keys, &next->tls);
+    rg_gateway_note_files(g, final);
+    int r = rg_gateway_make_store(g, final, &next->tls);
     free(final);
     return r;
 }
 
-static int load(const struct rg_gateway *g, struct rg_settings *ret, FILE *report)
+static int load(struct rg_gateway *g, struct rg_settings *ret, FILE *report)
 {
     char *text = NULL;
     size_t len = 0;
@@ -193,17 +194,22 @@ static int refuse(struct rg_gateway *g, struct rg_settings_box *box, int r)
 
 /* ---- Publishing ---- */
 
-static void publish(struct rg_gateway *g, struct rg_settings_box *box)
+void rg_gateway_publish(struct rg_gateway *g, struct rg_settings_box *box)
 {
-    bool other_limit = box->settings.connections != rg_gateway_settings(g)->connections;
     box->settings.generation = rg_gateway_settings(g)->generation + 1;
     box->settings.descriptors = rg_descriptors_of_datapath();
     g->current->next = g->retired;
     g->retired = g->current;
     g->current = box;
-    g->has_file = true;
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_publish(g->workers[i].worker, &box->settings);
+}
+
+static void take_over(struct rg_gateway *g, struct rg_settings_box *box)
+{
+    bool other_limit = box->settings.connections != rg_gateway_settings(g)->connections;
+    rg_gateway_publish(g, box);
+    g->has_file = true;
     rg_log_set_level((enum rg_log_level)box->settings.log_level);
     if (other_limit)
         rg_descriptors_check(&box->settings);
@@ -232,7 +238,7 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
         rg_options_keep_fixed(rg_gateway_settings(g), &box->settings, report_kept, &kept);
         fputs("],\"changed\":[", report);
         report_changes(rg_gateway_settings(g), &box->settings, report);
-        publish(g, box);
+        take_over(g, box);
         fprintf(report, "],\"generation\":%" PRIu64 "}\n", box->settings.generation);
         rg_info("reloaded generation=%" PRIu64 " kept=%u", box->settings.generation, kept.rows);
         rg_gateway_send_status(g); /* it names the replica */

@@ -153,6 +153,7 @@ static void tick_due(struct rg_alarm *a)
     rg_gateway_supervise(g, rg_gateway_now_ns());
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
+    rg_gateway_tick_tls(g);
     check_ended(g);
     rg_gateway_note_shortages(g);
     rg_loop_set_alarm(&g->loop, &g->tick, g->phase >= RG_PHASE_DRAINING ? DRAIN_TICK_MS : TICK_MS);

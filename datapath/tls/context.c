@@ -16,8 +16,7 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define CIPHERS_13     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define SECURITY_LEVEL 2     /* 112 bits: RSA from 2048, no SHA-1, nothing anonymous or without encryption */
-#define TICKET_SECONDS 43200 /* as long as a key opens tickets after it has sealed some */
+#define SECURITY_LEVEL 2 /* 112 bits: RSA from 2048, no SHA-1, nothing anonymous or without encryption */
 
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
 {
@@ -118,6 +117,16 @@ int rg_tls_key_make(struct rg_tls_key *ret)
     return RAND_bytes((unsigned char *)ret, (int)sizeof(*ret)) == 1 ? 0 : -EIO;
 }
 
+bool rg_tls_keys_parse(struct rg_str bytes, struct rg_tls_keys *ret)
+{
+    _Static_assert(sizeof(struct rg_tls_key) == RG_TLS_KEY_BYTES, "a file has keys as they are");
+    if (bytes.len == 0 || bytes.len % RG_TLS_KEY_BYTES != 0 || bytes.len / RG_TLS_KEY_BYTES > RG_TLS_KEYS_MAX)
+        return false;
+    ret->n = (unsigned)(bytes.len / RG_TLS_KEY_BYTES);
+    memcpy(ret->list, bytes.ptr, bytes.len);
+    return true;
+}
+
 void rg_tls_keys_wipe(struct rg_tls_keys *keys)
 {
     OPENSSL_cleanse(keys, sizeof(*keys));
@@ -134,7 +143,6 @@ static void set_options(SSL_CTX *context, unsigned listener)
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets alone: nothing is kept here */
     SSL_CTX_set_session_id_context(context, id, sizeof(id));
-    SSL_CTX_set_timeout(context, TICKET_SECONDS);
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
@@ -156,12 +164,14 @@ static bool set_ciphers(SSL_CTX *context, const struct rg_tls_settings *s, struc
     return false;
 }
 
-SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, struct rg_tls_fault *fault)
+SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, uint32_t lifetime_s,
+                               struct rg_tls_fault *fault)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context)
         return NULL;
     set_options(context, listener);
+    SSL_CTX_set_timeout(context, (long)lifetime_s);
     if (set_ciphers(context, settings, fault))
         return context;
     SSL_CTX_free(context);

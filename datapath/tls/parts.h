@@ -23,6 +23,8 @@ struct rg_tls_pair {
 
 /* Contexts of one listener: names lead to one, the first is the default. */
 struct rg_tls_site {
+    unsigned refs;             /* stores that have it; the control thread's */
+    int64_t expiry;            /* of its first certificate to expire */
     struct rg_tls_names names; /* to the index of a context */
     uint16_t n_contexts;
     uint32_t certificates[RG_TLS_CONTEXTS_MAX]; /* a bit for each that the context has */
@@ -41,7 +43,8 @@ static inline SSL_CTX *rg_tls_context_at(const struct rg_tls_site *site, unsigne
 }
 
 /* context.c. Certificates are the caller's to add. */
-SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, struct rg_tls_fault *fault);
+SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, uint32_t lifetime_s,
+                               struct rg_tls_fault *fault);
 /* Of the context in use when the handshake begins; later callbacks find theirs by the session. */
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener);
 

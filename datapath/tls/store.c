@@ -22,6 +22,7 @@ struct build {
     const struct rg_tls_source *source;
     const struct rg_tls_reports *reports;
     unsigned listener;
+    uint32_t lifetime_s;
     uint16_t workers;
     struct rg_tls_pair pairs[RG_TLS_CERTIFICATES_MAX];
     bool failed;
@@ -128,9 +129,13 @@ static void tell_time(const struct build *b, unsigned i, bool expired, const ASN
     b->reports->notice(&notice, b->reports->arg);
 }
 
-static void check_times(const struct build *b, unsigned i)
+static void note_times(const struct build *b, struct rg_tls_site *site, unsigned i)
 {
     const X509 *leaf = b->pairs[i].leaf;
+    struct tm tm = {0};
+    int64_t end = ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) == 1 ? timegm(&tm) : 0;
+    if (i == 0 || end < site->expiry)
+        site->expiry = end;
     if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
         tell_time(b, i, true, X509_get0_notAfter(leaf));
     else if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
@@ -259,7 +264,7 @@ static bool use_pair(struct build *b, SSL_CTX *context, unsigned i)
 static SSL_CTX *make_context(struct build *b, const struct rg_tls_site *site, unsigned which)
 {
     struct rg_tls_fault fault = {.place = RG_TLS_AT_LISTENER, .got = "settings that OpenSSL refuses"};
-    SSL_CTX *context = rg_tls_context_create(b->source->settings, b->listener, &fault);
+    SSL_CTX *context = rg_tls_context_create(b->source->settings, b->listener, b->lifetime_s, &fault);
     if (!context) {
         report(b, &fault);
         return NULL;
@@ -333,9 +338,9 @@ static void set_protocols(struct rg_tls_site *site, const struct rg_tls_source *
     add_http1(site);
 }
 
-static void destroy_site(struct rg_tls_site *site, uint16_t workers)
+static void drop_site(struct rg_tls_site *site, uint16_t workers)
 {
-    if (!site)
+    if (!site || --site->refs > 0)
         return;
     for (unsigned i = 0; site->contexts && i < (unsigned)workers * site->n_contexts; i++)
         SSL_CTX_free(site->contexts[i]);
@@ -350,10 +355,11 @@ static int build_site(struct build *b, struct rg_tls_site **ret)
     int r = -ENOMEM;
     if (!site)
         return r;
+    site->refs = 1;
     set_protocols(site, b->source);
     r = parse_pairs(b) ? plan_contexts(b, site) : -EINVAL;
     for (unsigned i = 0; r == 0 && i < b->source->settings->n_certificates; i++)
-        check_times(b, i);
+        note_times(b, site, i);
     if (r == 0)
         r = make_contexts(b, site);
     for (unsigned i = 0; i < RG_TLS_CERTIFICATES_MAX; i++)
@@ -361,7 +367,7 @@ static int build_site(struct build *b, struct rg_tls_site **ret)
     if (r == 0)
         *ret = site;
     else
-        destroy_site(site, b->workers);
+        drop_site(site, b->workers);
     return r;
 }
 
@@ -376,7 +382,11 @@ int rg_tls_store_create(struct rg_tls_store **ret, const struct rg_tls_source *s
     store->n = (uint16_t)n;
     store->keys = *keys;
     for (unsigned i = 0; i < n && r != -ENOMEM; i++) {
-        struct build b = {.source = &sources[i], .reports = reports, .listener = i, .workers = workers};
+        struct build b = {.source = &sources[i],
+                          .reports = reports,
+                          .listener = i,
+                          .lifetime_s = keys->lifetime_s,
+                          .workers = workers};
         int one = sources[i].settings->n_certificates ? build_site(&b, &store->sites[i]) : 0;
         r = one < 0 ? one : r; /* what is wrong with the others is told, too */
     }
@@ -387,12 +397,35 @@ int rg_tls_store_create(struct rg_tls_store **ret, const struct rg_tls_source *s
     return r;
 }
 
+int rg_tls_store_rekey(struct rg_tls_store **ret, const struct rg_tls_store *store, const struct rg_tls_keys *keys)
+{
+    struct rg_tls_store *copy = malloc(sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    *copy = *store;
+    copy->keys = *keys;
+    for (unsigned i = 0; i < copy->n; i++)
+        if (copy->sites[i])
+            copy->sites[i]->refs++;
+    *ret = copy;
+    return 0;
+}
+
+uint64_t rg_tls_store_expiry(const struct rg_tls_store *store)
+{
+    int64_t first = 0;
+    for (unsigned i = 0; store && i < store->n; i++)
+        if (store->sites[i] && (first == 0 || store->sites[i]->expiry < first))
+            first = store->sites[i]->expiry;
+    return first > 0 ? (uint64_t)first : 0;
+}
+
 void rg_tls_store_destroy(struct rg_tls_store *store)
 {
     if (!store)
         return;
     for (unsigned i = 0; i < store->n; i++)
-        destroy_site(store->sites[i], store->workers);
+        drop_site(store->sites[i], store->workers);
     rg_tls_keys_wipe(&store->keys);
     free(store);
 }

@@ -24,6 +24,7 @@ struct rg_tls_key {
 /* Of session tickets. The first one seals new tickets, the others still open older ones. */
 struct rg_tls_keys {
     unsigned n; /* 0: no tickets */
+    uint32_t lifetime_s;
     struct rg_tls_key list[RG_TLS_KEYS_MAX];
 };
 
@@ -34,7 +35,7 @@ struct rg_tls_source {
     struct rg_str cert[RG_TLS_CERTIFICATES_MAX], key[RG_TLS_CERTIFICATES_MAX];
 };
 
-enum rg_tls_place { RG_TLS_AT_LISTENER, RG_TLS_AT_CERT, RG_TLS_AT_KEY, RG_TLS_AT_CIPHERS };
+enum rg_tls_place { RG_TLS_AT_LISTENER, RG_TLS_AT_CERT, RG_TLS_AT_KEY, RG_TLS_AT_CIPHERS, RG_TLS_AT_TICKET_KEYS };
 
 /* What is wrong with a source, in the words of a configuration error. */
 struct rg_tls_fault {
@@ -63,9 +64,15 @@ struct rg_tls_store;
 /* Every fault is reported; -EINVAL then, *ret is untouched. -ENOMEM without a report. */
 int rg_tls_store_create(struct rg_tls_store **ret, const struct rg_tls_source *sources, unsigned n, uint16_t workers,
                         const struct rg_tls_keys *keys, const struct rg_tls_reports *reports);
+/* The same certificates with other keys; both stores may be used, by one thread. */
+int rg_tls_store_rekey(struct rg_tls_store **ret, const struct rg_tls_store *store, const struct rg_tls_keys *keys);
+/* When the first of its certificates expires, in seconds since 1970; 0: NULL. */
+uint64_t rg_tls_store_expiry(const struct rg_tls_store *store);
 void rg_tls_store_destroy(struct rg_tls_store *store); /* NULL is fine */
 
-/* Random keys. Negative errno. */
+/* Keys as a file has them. false: not whole keys, none, or too many. */
+bool rg_tls_keys_parse(struct rg_str bytes, struct rg_tls_keys *ret);
+/* Random ones. Negative errno. */
 int rg_tls_key_make(struct rg_tls_key *ret);
 void rg_tls_keys_wipe(struct rg_tls_keys *keys);
 

@@ -292,9 +292,9 @@ static const struct {
      "stream_resets, control_frames; did you mean timeouts.client_head?"},
     {"\"log.level\": info",
      "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-     "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log"},
+     "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log"},
     {"\"listeners[]\": 80", "1:1: \"listeners[]\": got an unknown key, wanted one of workers, pin_workers, backlog, "
-                            "health_path, trusted_proxies, listeners, replica, steering, admin, timeouts, limits, "
+                            "health_path, trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, "
                             "http, access_log, log; did you mean listeners?"},
     /* known, not supported */
     {"control: {url: 'wss://x', token_file: /t, state_dir: /s}",
@@ -364,7 +364,8 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "unix:/path\n"
         "t.yaml:10:14: listeners[2].address: got \"[::]:80\" a second time, wanted each address once\n"
         "t.yaml:11:1: timeout: got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-        "trusted_proxies, listeners, replica, steering, admin, timeouts, limits, http, access_log, log; did you mean "
+        "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log; did you "
+        "mean "
         "timeouts?\n");
 }
 

@@ -119,7 +119,7 @@ static void json_has_it(void **state)
                            "\"proxy_protocol\":{\"mode\":\"accept\","
                            "\"trusted\":[\"10.0.0.0/8\",\"::1/128\"]}},{\"address\":\"[::]:81\",\"http2\":true," NO_TLS
                            "\"proxy_protocol\":{"
-                           "\"mode\":\"off\",\"trusted\":[]}}],\"replica\":"));
+                           "\"mode\":\"off\",\"trusted\":[]}}],\"tls\":{\"ticket_keys\":\"off\","));
     struct rg_settings again = config_good(text);
     assert_memory_equal(&again, &s, sizeof(s));
     free(text);

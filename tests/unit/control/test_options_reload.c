@@ -111,7 +111,8 @@ static void json_has_the_shape_of_the_file(void **state)
     assert_non_null(strstr(json, "{\"workers\":3,\"pin_workers\":false,\"backlog\":4096,\"health_path\":\"/health\","
                                  "\"trusted_proxies\":[\"10.0.0.0/8\"],\"listeners\":[{\"address\":\"[::]:80\","));
     assert_non_null(strstr(json, "},{\"address\":\"[::]:81\","));
-    assert_non_null(strstr(json, "}],\"replica\":{\"address\":\"127.0.0.1:9000\",\"protocol\":\"http1\","));
+    assert_non_null(strstr(json, "}],\"tls\":{\"ticket_keys\":\"off\",\"ticket_lifetime\":\"12h\"},\"replica\":{"
+                                 "\"address\":\"127.0.0.1:9000\",\"protocol\":\"http1\","));
     assert_non_null(strstr(
         json, "\"health\":{\"path\":\"/api/v2/status\",\"interval\":\"1s\",\"timeout\":\"2s\",\"expect\":\"auto\","
               "\"rise\":1,\"fall\":2}},\"steering\":{\"mode\":\"load\"},\"admin\":{"));

@@ -14,7 +14,7 @@ static int make_all(void **state)
         text[i] = (char)(i * 7 + i / 251);
     ec = make_pem(KEY_EC, "a.example", "DNS:a.example,DNS:*.w.example", 1);
     rsa = make_pem(KEY_RSA, "a.example", "DNS:a.example", 1);
-    site = (struct site){.keys = {.n = 1}};
+    site = (struct site){.keys = {.n = 1, .lifetime_s = 3600}};
     rg_tls_key_make(&site.keys.list[0]);
     add_pair(&site, &ec);
     add_pair(&site, &rsa);

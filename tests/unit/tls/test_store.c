@@ -197,13 +197,52 @@ static void test_store_changes_in_a_handshake(void **state)
     drop_site(&second);
 }
 
+static void test_keys_of_a_file(void **state)
+{
+    (void)state;
+    static char bytes[RG_TLS_KEY_BYTES * (RG_TLS_KEYS_MAX + 1)];
+    struct rg_tls_keys keys = {0};
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)i;
+    assert_true(rg_tls_keys_parse((struct rg_str){bytes, 160}, &keys));
+    assert_int_equal(keys.n, 2);
+    assert_memory_equal(keys.list[1].name, bytes + 80, 16);
+    assert_memory_equal(keys.list[1].cipher, bytes + 128, 32);
+    static const size_t bad[] = {0, 1, 79, 81, 48, sizeof(bytes)};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(rg_tls_keys_parse((struct rg_str){bytes, bad[i]}, &keys));
+}
+
+/* Stores that share certificates: whichever goes first, the other works. */
+static void test_rekeyed_stores(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        struct site s = {.keys = {0}};
+        struct rg_tls_store *again = NULL;
+        struct rg_tls_keys keys = {.n = 1};
+        add_pair(&s, &a);
+        assert_int_equal(build(&s, 1), 0);
+        assert_int_equal(rg_tls_store_rekey(&again, s.store, &keys), 0);
+        assert_true(rg_tls_store_expiry(again) > 0);
+        assert_int_equal(rg_tls_store_expiry(again), rg_tls_store_expiry(s.store));
+        rg_tls_store_destroy(first ? again : s.store);
+        env.store = first ? s.store : again;
+        assert_leads("a.example", "a.example");
+        env.store = NULL;
+        rg_tls_store_destroy(first ? s.store : again);
+    }
+    assert_int_equal(rg_tls_store_expiry(NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_valid_names),
-        cmocka_unit_test(test_finds_names),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_damaged_chain), cmocka_unit_test(test_ciphers),
-        cmocka_unit_test(test_expired),       cmocka_unit_test(test_store_changes_in_a_handshake),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_valid_names),
+        cmocka_unit_test(test_finds_names),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged_chain),  cmocka_unit_test(test_ciphers),
+        cmocka_unit_test(test_expired),        cmocka_unit_test(test_keys_of_a_file),
+        cmocka_unit_test(test_rekeyed_stores), cmocka_unit_test(test_store_changes_in_a_handshake),
     };
     return cmocka_run_group_tests(tests, make_all, drop_all);
 }
