@@ -190,6 +190,19 @@ static bool is_unfinished(const struct rg_h2_stream *s)
     return s && !s->end_sent;
 }
 
+/* What the library lets pass, because it keeps no closed streams and no priorities (RFC 9113 5.1, 5.1.1, 6.3). */
+static void judge_place(struct rg_h2 *h2, const nghttp2_frame_hd *hd)
+{
+    bool of_message = hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_DATA;
+    if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
+        rg_h2_terminate(h2, NGHTTP2_PROTOCOL_ERROR, RG_REASON_H2_PROTOCOL);
+    if (hd->type == NGHTTP2_HEADERS && hd->stream_id > h2->last_stream)
+        h2->last_stream = hd->stream_id;
+    else if (of_message && hd->stream_id > 0 && hd->stream_id <= h2->last_stream && !h2->has_reset &&
+             !nghttp2_session_find_stream(h2->session, hd->stream_id))
+        rg_h2_terminate(h2, NGHTTP2_STREAM_CLOSED, RG_REASON_H2_PROTOCOL);
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     (void)session;
@@ -197,7 +210,17 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
                  (hd->type == NGHTTP2_DATA && (hd->length > 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM)));
     if (!moves)
         rg_h2_count_control(arg);
+    judge_place(arg, hd);
     return 0;
+}
+
+static void take_settings(struct rg_h2 *h2, bool ack)
+{
+    if (!ack)
+        h2->settings_seen = true;
+    else if (!h2->settings_acked)
+        rg_conn_check_within(h2->w, h2->conn, h2->w->exchange_check_ms); /* it may be idle from here on */
+    h2->settings_acked |= ack;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -217,12 +240,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_DATA:
         break;
     case NGHTTP2_SETTINGS:
-        if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-            h2->settings_acked = true;
-        else
-            h2->settings_seen = true;
+        take_settings(h2, frame->hd.flags & NGHTTP2_FLAG_ACK);
         return 0;
     case NGHTTP2_RST_STREAM:
+        h2->has_reset = true;
         if (is_unfinished(s))
             rg_h2_count_reset(h2);
         return 0;
@@ -294,6 +315,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         }
         break;
     case NGHTTP2_RST_STREAM:
+        h2->has_reset = true;
         if (is_clients_fault(frame->rst_stream.error_code))
             rg_h2_count_reset(h2);
         break;

@@ -39,7 +39,11 @@ struct rg_h2 {
     uint16_t generation; /* counts streams that ended, so that a walk over them knows */
     bool head_malformed, head_no_memory, head_is_trailer;
     bool settings_seen, settings_acked;
-    bool going; /* no stream is begun any more */
+    bool has_reset;      /* a stream was reset, by either side: frames for closed streams may be on their way */
+    int32_t last_stream; /* the highest that the client has begun */
+    bool table_given;    /* the kernel has the page of the streams' table back */
+    void *table;         /* that page; NULL: the library's table is not a page */
+    bool going;          /* no stream is begun any more */
 };
 
 /* One frame needs two segments of the socket's output at most: its header, and a piece that is not copied. */

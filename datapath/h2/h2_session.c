@@ -72,8 +72,10 @@ static bool say_hello(struct rg_h2 *h2)
 static bool make_session(struct rg_worker *w, struct rg_h2 *h2)
 {
     w->h2.mem.creating = true;
+    w->h2.mem.table = NULL;
     int err = nghttp2_session_server_new3(&h2->session, w->h2.callbacks, h2, w->h2.option, &w->h2.mem.mem);
     w->h2.mem.creating = false;
+    h2->table = w->h2.mem.table;
     return err == 0;
 }
 
@@ -359,6 +361,8 @@ void rg_h2_check_time(struct rg_worker *w, struct rg_conn *c)
     deliver(w, h2);
     bool quiet = h2->n_streams == 0 && !h2->ending_ms && !h2->drain_ms && h2->settings_acked && !h2->head_us &&
                  !rg_socket_has_output(&c->sock);
+    if (quiet && !h2->table_given)
+        h2->table_given = rg_h2_mem_give_page(h2->table);
     if (quiet) {
         uint64_t due_ms = c->since_ms + w->settings->client_idle_ms;
         least = due_ms > w->now_ms ? (uint32_t)(due_ms - w->now_ms) : 0;

@@ -23,6 +23,7 @@ struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id)
     rg_list_append(&h2->streams, &s->all);
     nghttp2_session_set_stream_user_data(h2->session, id, s);
     rg_metric_add(h2->w->metrics, RG_M_H2_STREAMS, 1);
+    h2->table_given = false;
     if (h2->n_streams++ == 0)
         rg_conn_h2_busy(h2->w, c, true);
     return s;

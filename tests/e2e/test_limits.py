@@ -295,11 +295,36 @@ def test_thousand_connections_at_once(programs):
 
 # ---- idle connections ----
 
-def idle_clients(gateway, n):
+def idle_clients(gateway, n, *how):
     p = subprocess.Popen([sys.executable, "-B", f"{HERE}/lib/idle_clients.py", gateway.address[0], str(gateway.address[1]), str(n),
-                          "/bytes/100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                          "/bytes/100", *how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     word = p.stdout.readline().strip()
     return p, word
+
+
+def test_ten_thousand_idle_connections_of_http2(programs):
+    """Each costs at most 8 KiB beyond what one of HTTP/1 may cost."""
+    n = 10_000 if not env.SANITIZER else 1_000
+    origin = programs.origin()
+    gateway = programs.gateway(origin.address, workers=2)
+    warm, word = idle_clients(gateway, 100, "h2")
+    assert word == "ready", word
+    warm.communicate()
+    settle(gateway)
+    before = gateway.rss_bytes()
+    p, word = idle_clients(gateway, n, "h2")
+    try:
+        assert word == "ready", word
+        gateway.wait_metric(n, "ringgate_http2_connections_open")
+        each = lambda: (gateway.rss_bytes() - before) / n
+        if not env.SANITIZER:  # what is held for streams goes back some time after they have ended
+            env.wait_until(lambda: each() <= 9 * 1024, 5, f"at most 9 KiB a connection (now {each():.0f} bytes)")
+            print(f"an idle connection of HTTP/2 costs {each():.0f} bytes")
+        assert gateway.process.cpu_share(0.5) < 0.1, "idle connections use CPU"
+        assert env.best_of(3, lambda: time_of_get(gateway)) < env.scaled(0.2)
+    finally:
+        p.communicate()
+    gateway.wait_metric(0, "ringgate_connections_open", 15)
 
 
 def test_ten_thousand_idle_connections(programs):

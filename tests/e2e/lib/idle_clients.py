@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
 Holds N idle keep-alive connections, each after one request, in a process of its own; says "ready" or what went wrong, and
-ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH
+ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH [h2]
 """
 
 import resource
@@ -9,11 +9,38 @@ import socket
 import sys
 
 
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def h2_request(path):
+    """The preface, SETTINGS, and a GET with fields that stay in HPACK's table."""
+    fields = [(b"\x44", path.encode()), (b"\x41", b"idle"), (b"\x7a", b"Mozilla/5.0 (idle client; one of ten thousand)"),
+              (b"\x53", b"text/html,application/xhtml+xml"), (b"\x51", b"en-US,en;q=0.5")]
+    block = b"\x82\x86" + b"".join(name + bytes([len(v)]) + v for name, v in fields)
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 5, 1, block)
+
+
+def read_h2(s):
+    """To the end of the stream; False when the connection ends before."""
+    data = b""
+    while True:
+        while len(data) < 9 or len(data) < 9 + int.from_bytes(data[:3], "big"):
+            piece = s.recv(65536)
+            if not piece:
+                return False
+            data += piece
+        if data[3] in (0, 1) and data[4] & 1:
+            return True
+        data = data[9 + int.from_bytes(data[:3], "big"):]
+
+
 def main():
     host, port, n, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    h2 = sys.argv[5:] == ["h2"]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    request = f"GET {path} HTTP/1.1\r\nHost: idle\r\n\r\n".encode()
+    request = h2_request(path) if h2 else f"GET {path} HTTP/1.1\r\nHost: idle\r\n\r\n".encode()
     sockets = []
     for start in range(0, n, 100):
         batch = []
@@ -22,6 +49,11 @@ def main():
             s.sendall(request)
             batch.append(s)
         for s in batch:
+            if h2:
+                if not read_h2(s):
+                    print(f"closed after {len(sockets)} connections", flush=True)
+                    return
+                continue
             data = b""
             while b"\r\n\r\n" not in data:
                 piece = s.recv(65536)
