@@ -109,7 +109,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
         return 0;
     if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1)
         return -1;
-    return age > 0 ? 2 : 1;
+    /* Clients use a ticket of TLS 1.3 once: without a new one every second handshake of theirs would be a full one. */
+    return age > 0 || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
 int rg_tls_key_make(struct rg_tls_key *ret)

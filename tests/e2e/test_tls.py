@@ -120,6 +120,18 @@ def test_sessions_are_resumed(site, version):
     assert grown == {"full": 1, "resumed": 9}
 
 
+def test_a_resumed_session_comes_with_the_next_ticket(site):
+    """Clients use a ticket of TLS 1.3 once (RFC 8446 C.4): without another one every second handshake of theirs is full."""
+    ctx, session, resumed, tickets = tls.context(ssl.TLSVersion.TLSv1_3), None, [], set()
+    for _ in range(6):
+        with TlsClient(site.gateway.address, name="a.example", ctx=ctx, session=session) as c:
+            assert c.request(req(method="GET", target="/bytes/1")).status == 200
+            resumed.append(c.sock.session_reused)
+            session = c.sock.session
+            tickets.add(session.id)  # OpenSSL makes it from the ticket
+    assert resumed == [False] + [True] * 5 and len(tickets) == 6
+
+
 def test_early_data_is_off(site, tmp_path):
     session = str(tmp_path / "session")
     tls.s_client(site.gateway, "-tls1_3", "-ign_eof", "-sess_out", session,
