@@ -60,7 +60,7 @@ struct {
 
 /* What one look at a worker tells. */
 struct view {
-    __u64 load;    /* open and waiting connections */
+    __u64 load;    /* open and waiting connections, and requests in progress */
     __u64 waiting; /* given, and nothing accepted since */
     __u64 turn_ns; /* how long its turn has lasted; 0 while it sleeps */
     __u64 worker;
@@ -141,7 +141,7 @@ static __always_inline bool look(struct view *v, __u32 worker, __u64 now)
     busy_since = READ_ONCE(row->busy_since);
     v->turn_ns = busy_since && busy_since < now ? now - busy_since : 0; /* it may have begun after `now` was read */
     v->waiting = waiting(row, now);
-    v->load = READ_ONCE(row->open) + v->waiting;
+    v->load = READ_ONCE(row->open) + READ_ONCE(row->requests) + v->waiting;
     v->worker = worker;
     stuck = v->waiting > RG_STEER_BEHIND && (__s64)(now - READ_ONCE(row->waiting_since)) > (__s64)RG_STEER_HUNG_NS;
     v->fit = !READ_ONCE(row->retired) && v->turn_ns <= RG_STEER_HUNG_NS && !stuck;

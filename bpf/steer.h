@@ -27,8 +27,8 @@ typedef __u32 __rg_u32;
 #define RG_STEER_MUCH_MORE 4u  /* times as slow, times as many waiting: enough to tell two workers apart */
 
 /*
- * One cache line pair per worker, in an mmapped array. The worker writes `open`, `accepted`, `busy_since` with plain
- * relaxed stores; the program writes the second line.
+ * One cache line pair per worker, in an mmapped array. The worker writes `open`, `accepted`, `busy_since`, `requests`
+ * with plain relaxed stores; the program writes the second line.
  */
 struct rg_steer_worker {
     /* written by the worker */
@@ -36,7 +36,8 @@ struct rg_steer_worker {
     __rg_u64 accepted;   /* connections accepted since start */
     __rg_u64 busy_since; /* CLOCK_MONOTONIC ns when this turn of the loop began; 0 while it sleeps in the kernel */
     __rg_u64 retired;    /* not 0: takes no new connections (drain, hung) */
-    __rg_u64 pad0[4];
+    __rg_u64 requests;   /* in progress on those connections, streams and tunnels included; as of the last turn */
+    __rg_u64 pad0[3];
     /* written by the program */
     __rg_u64 assigned;      /* connections given to the worker since start (atomic add) */
     __rg_u64 seen_accepted; /* `accepted` when it was last seen to move */

@@ -55,10 +55,10 @@ static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
     return longer_than(w, later(x->up_ms, up->sent_ms), w->settings->response_head_ms);
 }
 
-/* Over HTTP/2, both bodies may flow at once for as long as either moves (gRPC). */
+/* Both bodies may flow at once, for as long as either moves (gRPC). */
 static bool is_conversation(const struct rg_exchange *x)
 {
-    return x->responding && rg_client_is_h2(x->client);
+    return x->responding;
 }
 
 static bool client_is_too_slow(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)

@@ -206,6 +206,12 @@ static void dispatch(struct rg_worker *w, const struct rg_completion *c)
     }
 }
 
+/* A connection that works weighs more than one that waits: a long stream is one for hours. */
+static void publish_requests(struct rg_worker *w)
+{
+    __atomic_store_n(&w->steer->requests, rg_metric_get(w->metrics, RG_M_EXCHANGES_OPEN), __ATOMIC_RELAXED);
+}
+
 static void turn(struct rg_worker *w)
 {
     struct rg_completion c;
@@ -224,6 +230,7 @@ static void turn(struct rg_worker *w)
     rg_ring_provide(w->ring, w->n_starved);
     rg_h2_flush_all(w);
     rg_socket_flush_all(w);
+    publish_requests(w);
     if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring))) {
         rg_metric_add(w->metrics, RG_M_BUFFERS_AT_LIMIT, 1);
         rg_conn_shed_heads(w);

@@ -131,12 +131,13 @@ static void write_worker(const struct rg_gateway *g, uint16_t id, FILE *out)
     uint64_t now = rg_gateway_now_ns(), since = __atomic_load_n(&row->busy_since, __ATOMIC_RELAXED);
     fprintf(out,
             "{\"worker\":%u,\"generation\":%" PRIu64 ",\"ended\":%s,\"hung\":%s,\"busy_us\":%" PRIu64
-            ",\"steering\":{\"active\":%s,\"open\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"assigned\":%" PRIu64
-            ",\"retired\":%s},",
+            ",\"steering\":{\"active\":%s,\"open\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"accepted\":%" PRIu64
+            ",\"assigned\":%" PRIu64 ",\"retired\":%s},",
             id, rg_worker_generation(w->worker), rg_worker_has_ended(w->worker) ? "true" : "false",
             w->stalled_turn ? "true" : "false", since && now > since ? (now - since) / 1000 : 0,
             g->steer ? "true" : "false", __atomic_load_n(&row->open, __ATOMIC_RELAXED),
-            __atomic_load_n(&row->accepted, __ATOMIC_RELAXED), __atomic_load_n(&row->assigned, __ATOMIC_RELAXED),
+            __atomic_load_n(&row->requests, __ATOMIC_RELAXED), __atomic_load_n(&row->accepted, __ATOMIC_RELAXED),
+            __atomic_load_n(&row->assigned, __ATOMIC_RELAXED),
             __atomic_load_n(&row->retired, __ATOMIC_RELAXED) ? "true" : "false");
     write_counters(rg_worker_metrics(w->worker), out);
     fputs("}", out);

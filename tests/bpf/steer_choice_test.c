@@ -56,6 +56,21 @@ static void follows_open(void **state)
     SITE_EXPECT(&site, [RG_STEER_LOAD] = 2 * CONNECTIONS);
 }
 
+/* Streams that last count like connections: the worker with fewer of both gets the next one. */
+static void follows_requests(void **state)
+{
+    (void)state;
+    open_load(2);
+    site_row(&site, 0)->open = site_row(&site, 1)->open = 100;
+    site_row(&site, 0)->requests = 90;
+    serve_all_to(1, CONNECTIONS);
+    site_row(&site, 1)->requests = 91;
+    serve_all_to(0, CONNECTIONS);
+    site_row(&site, 1)->open = 0; /* 91 against 190 */
+    serve_all_to(1, CONNECTIONS);
+    SITE_EXPECT(&site, [RG_STEER_LOAD] = 3 * CONNECTIONS);
+}
+
 static void balances_what_it_gives(void **state)
 {
     unsigned n[4] = {0};
@@ -362,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(rows_share_no_cache_line),
         CASE(follows_open),
+        CASE(follows_requests),
         CASE(balances_what_it_gives),
         CASE(any_two_workers_are_compared),
         CASE(avoids_a_hung_worker),

@@ -66,12 +66,13 @@ static void workers_are_shown_one_by_one(void **state)
     start_gateway();
     gateway.phase = RG_PHASE_SERVING;
     fake_steer.rows[1].open = 7;
+    fake_steer.rows[1].requests = 3;
     fake_steer.rows[1].assigned = 9;
     rg_metric_add(&fake(1)->metrics, RG_M_REQUESTS_2XX, 4);
     assert_int_equal(ask(RG_METHOD_GET, "/workers", "", ""), 200);
     const char *second = strstr(text, "{\"worker\":1,");
     assert_non_null(second);
-    assert_non_null(strstr(second, "\"open\":7,\"accepted\":0,\"assigned\":9"));
+    assert_non_null(strstr(second, "\"open\":7,\"requests\":3,\"accepted\":0,\"assigned\":9"));
     assert_non_null(strstr(second, "\"requests_total{code=\\\"2xx\\\"}\":4"));
     assert_null(strstr(text, "{\"worker\":2,"));
 }
