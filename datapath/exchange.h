@@ -54,9 +54,9 @@ struct rg_exchange {
     struct rg_pump request, response;
     struct rg_splice splice; /* of one of them */
     struct rg_buf *head;     /* what the replica gets: head, and the body if it was there and small; kept for a retry */
-    uint64_t connect_us, connected_us, sent_us, first_byte_us; /* 0: not yet */
-    uint64_t client_in_ms, client_out_ms, up_ms;               /* last progress */
-    uint64_t leave_since_ms;                                   /* a tunnel is told goodbye; 0: not yet */
+    uint64_t connect_us, connected_us, sent_us, first_byte_us, responding_us; /* 0: not yet */
+    uint64_t client_in_ms, client_out_ms, up_ms;                              /* last progress */
+    uint64_t leave_since_ms;                                                  /* a tunnel is told goodbye; 0: not yet */
     uint64_t half_closed_ms;             /* the client ended its side after a complete request; 0: it has not */
     uint32_t body_in_head;               /* body bytes in `head` */
     uint64_t request_done_ms;            /* when it was first seen that only the response is missing; 0: not yet */

@@ -100,6 +100,30 @@ static void answer_refusal(struct rg_worker *w, struct rg_exchange *x, enum rg_r
     rg_exchange_answer(w, x, status, RG_STR("application/json"), (struct rg_str){body, n > 0 ? (size_t)n : 0});
 }
 
+/* What was queued in this turn is sent at its end; all that is in the output belongs to this exchange. */
+static bool drop_output(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (rg_client_is_h2(x->client))
+        return rg_h2_stream_take_back(rg_client_stream(x->client));
+    const struct rg_socket *s = rg_client_sock(x->client);
+    if (x->responding_us != w->now_us || rg_list_empty(&s->dirty) || rg_socket_in_flight(s, RG_OP_SEND))
+        return false;
+    rg_output_clear(x->client->out);
+    return true;
+}
+
+/* Nothing of the response has left yet: it is dropped, so that the client gets an answer that says what went wrong. */
+static bool take_back_response(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (x->step == RG_STEP_TUNNEL || !drop_output(w, x))
+        return false;
+    rg_pump_fini(&x->response);
+    x->response = (struct rg_pump){0};
+    x->responding = x->ends_with_connection = false;
+    x->status = 0;
+    return true;
+}
+
 /* The one exit of everything that goes wrong. */
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason)
 {
@@ -108,8 +132,8 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
         rg_metric_refused(w->metrics, reason);
     }
     rg_exchange_let_go_of_replica(w, x, false);
-    bool answerable = rg_reason_info(reason)->status != 0 && !x->responding && rg_client_is_there(x->client);
-    if (answerable) {
+    bool answerable = rg_reason_info(reason)->status != 0 && rg_client_is_there(x->client);
+    if (answerable && (!x->responding || take_back_response(w, x))) {
         answer_refusal(w, x, reason);
         return;
     }

@@ -96,6 +96,7 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
         return false;
     }
     x->responding = true;
+    x->responding_us = w->now_us;
     rg_buf_unref(x->head); /* nothing is sent again from here on */
     x->head = NULL;
     rg_client_send_later(w, x->client);

@@ -30,6 +30,8 @@ struct rg_h2_stream {
     uint32_t owed;           /* bytes of DATA for which the client was given no window yet */
     int32_t id;
     uint8_t notes;       /* bits: what its exchange is to be told */
+    uint8_t heads;       /* response heads that were handed over and have not left, the final one being the last */
+    uint8_t void_heads;  /* ... and such that were taken back, before them */
     bool eof;            /* the client's message is complete */
     bool gone;           /* reset, or its connection broke: nothing reaches the client any more */
     bool closed;         /* nghttp2 knows it no longer */
@@ -62,6 +64,8 @@ void rg_h2_stream_send_later(struct rg_worker *w, struct rg_h2_stream *s);
 void rg_h2_stream_receive(struct rg_worker *w, struct rg_h2_stream *s);
 bool rg_h2_stream_respond(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_h1_response *res,
                           const struct rg_framing *framing, const struct rg_response_options *opt);
+/* Drops the responses that were handed over. false: something of the final one may have left. */
+bool rg_h2_stream_take_back(struct rg_h2_stream *s);
 bool rg_h2_stream_respond_own(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_own_response *r);
 void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_conn_after after);
 

@@ -302,6 +302,15 @@ static bool is_clients_fault(uint32_t error_code)
     return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_INTERNAL_ERROR;
 }
 
+static int before_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    (void)arg;
+    if (frame->hd.type != NGHTTP2_HEADERS)
+        return 0;
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    return s ? rg_h2_stream_head_leaves(s) : 0;
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct rg_h2 *h2 = arg;
@@ -340,6 +349,7 @@ nghttp2_session_callbacks *rg_h2_callbacks_create(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);
+    nghttp2_session_callbacks_set_before_frame_send_callback(c, before_frame_send);
     nghttp2_session_callbacks_set_on_frame_send_callback(c, on_frame_send);
     nghttp2_session_callbacks_set_send_data_callback(c, rg_h2_stream_send);
     return c;

@@ -3,8 +3,9 @@
 #include "datapath/h2/h2_parts.h"
 #include "datapath/http/h2_write.h"
 
-#define COPY_MAX    4096u /* smaller pieces are copied next to their frame header */
-#define SLOW_WINDOW 16384 /* with so little window the replica is read in small blocks */
+#define COPY_MAX      4096u /* smaller pieces are copied next to their frame header */
+#define TABLE_DEFAULT 4096  /* of HPACK: RFC 9113 6.5.2 */
+#define SLOW_WINDOW   16384 /* with so little window the replica is read in small blocks */
 
 struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id)
 {
@@ -181,10 +182,12 @@ static bool submit(struct rg_h2_stream *s, const struct rg_h2_fields *f, bool fi
         err = nghttp2_submit_response(s->h2->session, s->id, f->nv, f->n, has_body ? &body : NULL);
     else
         err = nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, f->nv, f->n, NULL);
-    s->responded |= final && err == 0;
-    if (err == 0)
-        rg_h2_mark(s->h2);
-    return err == 0;
+    if (err != 0)
+        return false;
+    s->responded |= final;
+    s->heads++;
+    rg_h2_mark(s->h2);
+    return true;
 }
 
 bool rg_h2_stream_respond(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_h1_response *res,
@@ -203,6 +206,35 @@ bool rg_h2_stream_respond_own(struct rg_worker *w, struct rg_h2_stream *s, const
     if (has_body && !rg_output_copy(&s->out, &w->bufs, r->body.ptr, (uint32_t)r->body.len))
         return false;
     return submit(s, &fields, true, has_body);
+}
+
+/*
+ * The library drops a head when it is asked for the last time whether to send it. By then it is encoded, which is
+ * harmless as responses are not remembered; but a change of the table's size would be lost with it, and those who
+ * have made theirs smaller wait for that.
+ */
+bool rg_h2_stream_take_back(struct rg_h2_stream *s)
+{
+    nghttp2_session *session = s->h2->session;
+    bool harmless = nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_HEADER_TABLE_SIZE) >= TABLE_DEFAULT;
+    if (s->heads == 0 || s->closed || !harmless)
+        return false;
+    s->void_heads = (uint8_t)(s->void_heads + s->heads);
+    s->heads = 0;
+    s->responded = s->deferred = false;
+    rg_output_clear(&s->out);
+    return true;
+}
+
+int rg_h2_stream_head_leaves(struct rg_h2_stream *s)
+{
+    if (s->void_heads > 0) {
+        s->void_heads--;
+        return NGHTTP2_ERR_CANCEL;
+    }
+    if (s->heads > 0) /* it is no trailer section */
+        s->heads--;
+    return 0;
 }
 
 /* ---- the end ---- */
