@@ -159,6 +159,8 @@ void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
     become(w, c, RG_CONN_IDLE);
     const struct rg_listener_settings *s = &w->settings->listeners[l->index];
     c->wants_tls = s->tls.n_certificates > 0;
+    c->redirect_status = s->redirect_status;
+    c->redirect_port = s->redirect_port;
     if (s->proxy_mode != RG_PROXY_MODE_OFF && !begin_proxy_stage(w, c, &addr))
         return;
     if (c->wants_tls && c->proxy_stage == RG_PROXY_STAGE_OVER)

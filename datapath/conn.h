@@ -51,12 +51,13 @@ struct rg_conn {
     uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
     uint32_t linger_bytes; /* ... and what was thrown away so far */
     uint8_t state;
-    uint8_t listener;    /* index in settings and worker */
-    uint8_t proxy_stage; /* enum rg_proxy_stage: something comes before the client's bytes */
-    bool wants_tls;      /* its listener speaks TLS */
-    bool over_tls;       /* its handshake is done */
-    bool may_be_h2;      /* its first bytes have not been looked at */
-    bool uploads;        /* its last request had a large body: so will the next one, perhaps */
+    uint8_t listener;                        /* index in settings and worker */
+    uint8_t proxy_stage;                     /* enum rg_proxy_stage: something comes before the client's bytes */
+    bool wants_tls;                          /* its listener speaks TLS */
+    uint16_t redirect_status, redirect_port; /* of its listener; status 0: requests are served */
+    bool over_tls;                           /* its handshake is done */
+    bool may_be_h2;                          /* its first bytes have not been looked at */
+    bool uploads;                            /* its last request had a large body: so will the next one, perhaps */
     struct rg_peer_text peer;
 };
 

@@ -2,6 +2,8 @@
  * How an exchange begins: the head is framed, its path made normal, what the gateway answers itself is answered, and
  * what the replica will get is written. See exchange_parts.h.
  */
+#include <stdio.h>
+
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 
@@ -105,6 +107,37 @@ static void answer_as_last_hop(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_answer(w, x, 200, RG_STR_NONE, RG_STR_NONE);
 }
 
+/* host:port or [host]:port; only our own port counts there. */
+static struct rg_str without_port(struct rg_str host)
+{
+    const char *colon = host.len > 0 ? memrchr(host.ptr, ':', host.len) : NULL;
+    bool in_brackets = colon && memchr(colon, ']', (size_t)(host.ptr + host.len - colon));
+    return colon && !in_brackets ? (struct rg_str){host.ptr, (size_t)(colon - host.ptr)} : host;
+}
+
+/* While the views of the request are good. NONE: it does not say where it wants to go. */
+static RG_COLD struct rg_str secure_place(const struct rg_conn *c, const struct rg_h1_request *req, struct rg_str host,
+                                          struct rg_str path)
+{
+    static _Thread_local char location[RG_BUF_BULK + 64];
+    char port[8] = "";
+    struct rg_str name = without_port(host);
+    if (name.len == 0)
+        return RG_STR_NONE;
+    if (c->redirect_port != 443)
+        snprintf(port, sizeof port, ":%u", c->redirect_port);
+    bool asterisk = req->target_form == RG_TARGET_ASTERISK;
+    int n = snprintf(location, sizeof location, "https://%.*s%s%.*s%.*s", (int)name.len, name.ptr, port,
+                     asterisk ? 1 : (int)path.len, asterisk ? "/" : path.ptr, (int)req->query.len,
+                     req->query.ptr ? req->query.ptr : "");
+    return n > 0 && (size_t)n < sizeof location ? (struct rg_str){location, (size_t)n} : RG_STR_NONE;
+}
+
+static bool is_redirected(const struct rg_client *c)
+{
+    return RG_UNLIKELY(rg_client_conn(c)->redirect_status != 0) && !c->secure;
+}
+
 void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
@@ -122,6 +155,8 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
                            .scheme = c->secure ? RG_STR("https") : RG_STR("http"),
                            .listener_port = c->listener_port,
                            .replica_host = w->replica_host};
+    if (RG_UNLIKELY(rg_client_sock(c)->tls != NULL))
+        f.subject = rg_tls_client_subject(rg_client_sock(c)->tls);
     f.path = normal_path(req, path_scratch, &reason);
     rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
     memcpy(x->request_id, f.request_id, f.request_id_len);
@@ -141,6 +176,11 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         return;
     }
     bool own = framing.ends_here || is_own_health(w, req, f.path);
+    struct rg_str elsewhere = RG_STR_NONE;
+    bool redirected = !own && is_redirected(c);
+    if (redirected)
+        elsewhere = secure_place(rg_client_conn(c), req, framing.host, f.path);
+    own = own || redirected;
     bool down = !own && rg_replica_is_down(w->replica);
     bool written = own || down || write_request(w, x, req, &framing, &f, head_len);
     rg_input_use(c->in, head_len); /* the views of req end here */
@@ -153,6 +193,10 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
     rg_exchange_check_soon(w, x);
     if (framing.ends_here)
         answer_as_last_hop(w, x);
+    else if (redirected && elsewhere.len == 0)
+        rg_exchange_fail(w, x, RG_REASON_NO_HOST);
+    else if (redirected)
+        rg_exchange_redirect(w, x, rg_client_conn(c)->redirect_status, elsewhere);
     else if (own)
         answer_health(w, x);
     else if (down)

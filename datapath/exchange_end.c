@@ -52,7 +52,8 @@ static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const
     uint32_t cap;
     if (rg_client_is_h2(x->client))
         return rg_h2_stream_respond_own(w, rg_client_stream(x->client), r);
-    char *out = rg_output_room(x->client->out, &w->bufs, (uint32_t)r->body.len + RG_WRITE_SLACK, &cap);
+    char *out =
+        rg_output_room(x->client->out, &w->bufs, (uint32_t)(r->body.len + r->location.len) + RG_WRITE_SLACK, &cap);
     if (!out)
         return false;
     int32_t n = rg_h1_write_own_response(out, cap, r, rg_worker_date(w));
@@ -60,13 +61,14 @@ static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const
     return n > 0;
 }
 
-void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
-                        struct rg_str body)
+static void answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type, struct rg_str body,
+                   struct rg_str location)
 {
     x->keep = x->keep && x->request.done; /* nobody takes the rest of its body */
     struct rg_own_response r = {.status = status,
                                 .content_type = type,
                                 .body = body,
+                                .location = location,
                                 .head_only = x->method == RG_METHOD_HEAD,
                                 .keep_alive = x->keep,
                                 .client_http10 = x->minor == 0,
@@ -85,6 +87,18 @@ void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t sta
     x->client_out_ms = w->now_ms;
     rg_exchange_check_soon(w, x);
     rg_exchange_run(w, x);
+}
+
+void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
+                        struct rg_str body)
+{
+    answer(w, x, status, type, body, RG_STR_NONE);
+}
+
+void rg_exchange_redirect(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str location)
+{
+    x->reason = RG_REASON_HANDLED;
+    answer(w, x, status, RG_STR_NONE, RG_STR_NONE, location);
 }
 
 static void answer_refusal(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason)

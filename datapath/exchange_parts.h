@@ -38,6 +38,7 @@ void rg_exchange_end_splice(struct rg_worker *w, struct rg_exchange *x);
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x);
 void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
                         struct rg_str body);
+void rg_exchange_redirect(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str location);
 void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, bool keep);
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason);
 

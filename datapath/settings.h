@@ -48,6 +48,7 @@ enum rg_replica_protocol { RG_REPLICA_HTTP1 };
 enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
 
+enum rg_client_certificates { RG_CLIENT_CERT_OFF, RG_CLIENT_CERT_OPTIONAL, RG_CLIENT_CERT_REQUIRED };
 enum rg_tls_version { RG_TLS_1_2, RG_TLS_1_3 };
 enum rg_alpn { RG_ALPN_HTTP11, RG_ALPN_H2 };
 
@@ -62,15 +63,18 @@ struct rg_health_settings {
 
 struct rg_certificate_settings {
     char cert[256], key[256]; /* files */
+    char ocsp[256];           /* answer of the authority; "": none */
 };
 
 struct rg_tls_settings {
     uint16_t n_certificates; /* 0: HTTP in the clear */
     struct rg_certificate_settings certificates[RG_TLS_CERTIFICATES_MAX];
-    uint8_t min_version;       /* enum rg_tls_version */
-    char ciphers[512];         /* of TLS 1.2, as OpenSSL writes them; "": ours */
-    uint16_t n_alpn;           /* 0: all that the gateway speaks */
-    uint8_t alpn[RG_ALPN_MAX]; /* enum rg_alpn, the preferred first */
+    uint8_t client_certificates; /* enum rg_client_certificates */
+    char client_ca[256];         /* file; "": none */
+    uint8_t min_version;         /* enum rg_tls_version */
+    char ciphers[512];           /* of TLS 1.2, as OpenSSL writes them; "": ours */
+    uint16_t n_alpn;             /* 0: all that the gateway speaks */
+    uint8_t alpn[RG_ALPN_MAX];   /* enum rg_alpn, the preferred first */
 };
 
 struct rg_listener_settings {
@@ -79,6 +83,8 @@ struct rg_listener_settings {
     uint16_t n_proxy_trusted;
     struct rg_prefix proxy_trusted[RG_TRUSTED_MAX]; /* whose PROXY headers are believed */
     struct rg_tls_settings tls;
+    uint16_t redirect_status; /* to https; 0: what comes in the clear is served */
+    uint16_t redirect_port;
     bool http2; /* its clients may speak HTTP/2 */
 };
 

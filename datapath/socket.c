@@ -293,7 +293,7 @@ static RG_COLD void send_last_words(struct rg_worker *w, struct rg_socket *s, in
     const struct rg_output *words = n > 0 ? rg_socket_tls_last_words(s, (uint32_t)n) : NULL;
     if (!words)
         return;
-    s->cancelled &= (uint16_t)~(1u << RG_OP_SEND);
+    s->cancelled &= (uint16_t) ~(1u << RG_OP_SEND);
     submit_send(w, s, words);
 }
 

@@ -12,11 +12,13 @@
 #define FILE_MAX    (1024 * 1024)
 #define KEYS_WANTED "a file with 80 random bytes for each of 1 to 8 keys"
 
+#define FILES_MAX (RG_LISTENERS_MAX * (RG_TLS_CERTIFICATES_MAX * 3 + 1) + 1)
+
 /* All files of all listeners, in memory for as long as a store is made of them. */
 struct files {
     struct rg_tls_source sources[RG_LISTENERS_MAX];
-    char *texts[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2 + 1];
-    size_t lens[RG_LISTENERS_MAX * RG_TLS_CERTIFICATES_MAX * 2 + 1];
+    char *texts[FILES_MAX];
+    size_t lens[FILES_MAX];
     unsigned n;
 };
 
@@ -83,22 +85,34 @@ static const char *remedy_of(int err)
     }
 }
 
+/* Where the path of a file is, where its text goes, and how it is called. */
+static const struct kind {
+    size_t setting, setting_stride, text;
+    const char *name, *wanted;
+} kinds[] = {
+#define CERTIFICATE(m)                                                                           \
+    offsetof(struct rg_tls_settings, certificates[0].m), sizeof(struct rg_certificate_settings), \
+        offsetof(struct rg_tls_source, m), #m
+    [RG_TLS_AT_CERT] = {CERTIFICATE(cert), "a certificate in PEM"},
+    [RG_TLS_AT_KEY] = {CERTIFICATE(key), "a private key in PEM"},
+    [RG_TLS_AT_OCSP] = {CERTIFICATE(ocsp), "an answer of the certificate's authority"},
+    [RG_TLS_AT_CLIENT_CA] = {offsetof(struct rg_tls_settings, client_ca), 0, offsetof(struct rg_tls_source, client_ca),
+                             "client_ca", "certificates of authorities in PEM"},
+#undef CERTIFICATE
+};
+
 static bool read_or_report(struct files *files, unsigned listener, unsigned i, enum rg_tls_place place,
                            const struct rg_tls_reports *reports)
 {
     const struct rg_tls_source *source = &files->sources[listener];
-    const struct rg_certificate_settings *c = &source->settings->certificates[i];
-    bool is_key = place == RG_TLS_AT_KEY;
-    const char *path = is_key ? c->key : c->cert;
-    struct rg_str *to = is_key ? &files->sources[listener].key[i] : &files->sources[listener].cert[i];
-    int r = read_file(files, path, to);
+    const struct kind *kind = &kinds[place];
+    const char *path = (const char *)source->settings + kind->setting + i * kind->setting_stride;
+    struct rg_str *to = (struct rg_str *)(void *)((char *)&files->sources[listener] + kind->text) + i;
+    int r = path[0] ? read_file(files, path, to) : 0;
     if (r == 0)
         return true;
-    struct rg_tls_fault fault = {.place = place,
-                                 .listener = listener,
-                                 .certificate = i,
-                                 .wanted = is_key ? "a private key in PEM" : "a certificate in PEM",
-                                 .remedy = remedy_of(-r)};
+    struct rg_tls_fault fault = {
+        .place = place, .listener = listener, .certificate = i, .wanted = kind->wanted, .remedy = remedy_of(-r)};
     snprintf(fault.got, sizeof(fault.got), "\"%s\", which can't be read (%s)", path, strerror(-r));
     reports->fault(&fault, reports->arg);
     return false;
@@ -137,8 +151,9 @@ static bool read_listener(struct files *files, unsigned listener, const struct r
     for (unsigned i = 0; i < files->sources[listener].settings->n_certificates; i++) {
         ok = read_or_report(files, listener, i, RG_TLS_AT_CERT, reports) && ok;
         ok = read_or_report(files, listener, i, RG_TLS_AT_KEY, reports) && ok;
+        ok = read_or_report(files, listener, i, RG_TLS_AT_OCSP, reports) && ok;
     }
-    return ok;
+    return read_or_report(files, listener, 0, RG_TLS_AT_CLIENT_CA, reports) && ok;
 }
 
 /* Of listeners whose files can't be read the rest is not looked at: each error is told once. */
@@ -186,8 +201,10 @@ static void name_place(enum rg_tls_place place, unsigned listener, unsigned cert
         snprintf(buf, len, "tls.ticket_keys");
     else if (place == RG_TLS_AT_CIPHERS)
         snprintf(buf + used, len - used, ".ciphers");
+    else if (place == RG_TLS_AT_CLIENT_CA)
+        snprintf(buf + used, len - used, ".client_ca");
     else if (place != RG_TLS_AT_LISTENER)
-        snprintf(buf + used, len - used, ".certificates[%u].%s", certificate, place == RG_TLS_AT_KEY ? "key" : "cert");
+        snprintf(buf + used, len - used, ".certificates[%u].%s", certificate, kinds[place].name);
 }
 
 static void describe_notice(const struct rg_tls_notice *n, char *buf, size_t len)

@@ -162,6 +162,8 @@ int rg_gateway_make_store(const struct rg_gateway *g, const struct rg_settings *
 /* The files of these settings are about to be read. */
 void rg_gateway_note_files(struct rg_gateway *g, const struct rg_settings *s);
 void rg_gateway_tick_tls(struct rg_gateway *g);
+/* Whether the kernel could seal and open records (its module tls); the gateway does it itself. */
+bool rg_gateway_kernel_has_tls(void);
 
 /* ---- gateway_answers.c: what the admin endpoint says ---- */
 

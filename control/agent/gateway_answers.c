@@ -139,6 +139,9 @@ static void write_worker(const struct rg_gateway *g, uint16_t id, FILE *out)
             __atomic_load_n(&row->requests, __ATOMIC_RELAXED), __atomic_load_n(&row->accepted, __ATOMIC_RELAXED),
             __atomic_load_n(&row->assigned, __ATOMIC_RELAXED),
             __atomic_load_n(&row->retired, __ATOMIC_RELAXED) ? "true" : "false");
+    if (rg_gateway_settings(g)->tls)
+        fprintf(out, "\"tls\":{\"records\":\"user space\",\"kernel_has_tls\":%s},",
+                rg_gateway_kernel_has_tls() ? "true" : "false");
     write_counters(rg_worker_metrics(w->worker), out);
     fputs("}", out);
 }

@@ -3,9 +3,12 @@
  * them replaces the settings' store, like any new settings; what can't be used changes nothing.
  * Thread: the control thread.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "control/agent/certificates.h"
 #include "control/agent/gateway.h"
@@ -75,13 +78,21 @@ static uint64_t add_file(uint64_t hash, const char *path)
     return mix(hash, (uint64_t)st.st_ctim.tv_nsec);
 }
 
+static uint64_t add_pair(uint64_t hash, const struct rg_certificate_settings *c)
+{
+    hash = add_file(add_file(hash, c->cert), c->key);
+    return c->ocsp[0] ? add_file(hash, c->ocsp) : hash;
+}
+
 static uint64_t stamp_of(const struct rg_settings *s)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (unsigned i = 0; i < s->n_listeners; i++) {
         const struct rg_tls_settings *tls = &s->listeners[i].tls;
         for (unsigned j = 0; j < tls->n_certificates; j++)
-            hash = add_file(add_file(hash, tls->certificates[j].cert), tls->certificates[j].key);
+            hash = add_pair(hash, &tls->certificates[j]);
+        if (tls->n_certificates > 0 && tls->client_ca[0])
+            hash = add_file(hash, tls->client_ca);
     }
     return s->ticket_keys_on ? add_file(hash, s->ticket_keys) : hash;
 }
@@ -151,4 +162,17 @@ void rg_gateway_tick_tls(struct rg_gateway *g)
     look_at_files(g);
     if (!s->ticket_keys_on && now - g->tls.keys_since_ms >= rg_gateway_settings(g)->ticket_lifetime_ms)
         renew_keys(g);
+}
+
+/* ---- the kernel's own ---- */
+
+/* A socket that is not connected can't take it over; one that there is no module for is told so before. */
+bool rg_gateway_kernel_has_tls(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool has = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls") == 0 || errno == ENOTCONN;
+    close(fd);
+    return has;
 }

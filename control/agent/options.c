@@ -303,10 +303,27 @@ static void check_loop(struct load *l)
  */
 /* A section may be empty elsewhere; here nothing is the opposite of what its author wants. An empty list says that it's
  * meant. */
+static void check_tls_of(struct load *l, unsigned i)
+{
+    const struct rg_listener_settings *s = &l->settings.listeners[i];
+    char path[64];
+    if (s->tls.client_certificates != RG_CLIENT_CERT_OFF && s->tls.client_ca[0] == '\0') {
+        snprintf(path, sizeof(path), "listeners[%u].tls.client_ca", i);
+        rg_conf_errors_add(&l->errors, mark_of(l, path), path, "nothing",
+                           "a file with the authorities of client certificates", "client_certificates needs it");
+    }
+    if (s->redirect_status != 0 && s->tls.n_certificates > 0) {
+        snprintf(path, sizeof(path), "listeners[%u].redirect_https", i);
+        rg_conf_errors_add(&l->errors, mark_of(l, path), path, "a redirection where https is spoken already", "off",
+                           "it belongs to the listener of http");
+    }
+}
+
 static void check_tls(struct load *l)
 {
     for (unsigned i = 0; l->tree && i < l->settings.n_listeners; i++) {
         char section[64];
+        check_tls_of(l, i);
         snprintf(section, sizeof(section), "listeners[%u].tls", i);
         const struct rg_conf_node *n = rg_conf_tree_find(l->tree, section);
         if (n && n->kind == RG_CONF_NODE_SCALAR && n->text.len == 0)

@@ -29,6 +29,15 @@ static const struct rg_conf_word words_proxy[] = {
     {0},
 };
 
+static const struct rg_conf_word words_redirect[] = {{"off", 0, NULL}, {"301", 301, NULL}, {"308", 308, NULL}, {0}};
+
+static const struct rg_conf_word words_client_certificates[] = {
+    {"off", RG_CLIENT_CERT_OFF, NULL},
+    {"optional", RG_CLIENT_CERT_OPTIONAL, NULL},
+    {"required", RG_CLIENT_CERT_REQUIRED, NULL},
+    {0},
+};
+
 static const struct rg_conf_word words_tls_version[] = {
     {"1.2", RG_TLS_1_2, NULL},
     {"1.3", RG_TLS_1_3, NULL},

@@ -29,6 +29,7 @@ void rg_peer_text_set(struct rg_peer_text *peer, const struct in6_addr *addr);
 
 struct rg_forward {
     const struct rg_peer_text *peer;
+    struct rg_str subject;      /* of the client's certificate, verified by us; empty: none */
     struct rg_str scheme;       /* "http" or "https": what the client used */
     uint16_t listener_port;     /* of X-Forwarded-Port; 0: a UNIX socket, none sent */
     struct rg_str path;         /* normal form */
@@ -83,7 +84,8 @@ struct rg_own_response {
     bool head_only; /* answer to HEAD: fields without body */
     bool keep_alive;
     bool client_http10;
-    uint16_t retry_after; /* seconds; 0: none */
+    uint16_t retry_after;   /* seconds; 0: none */
+    struct rg_str location; /* empty: none */
     struct rg_str request_id;
 };
 

@@ -29,6 +29,8 @@ static uint64_t dropped_ids(const struct rg_h1_request *req, const struct rg_fra
         ids |= rg_h1_write_forward_ids;
     if (f->traceparent_is_new) /* the state belongs to the trace that was not continued */
         ids |= FIELD_BIT(RG_FIELD_TRACESTATE);
+    if (RG_UNLIKELY(f->subject.len != 0)) /* what we have verified counts, whoever else has */
+        ids |= FIELD_BIT(RG_FIELD_X_CLIENT_CERT_SUBJECT);
     if (!framing->websocket)
         ids |= WEBSOCKET_IDS;
     if (RG_UNLIKELY(counts_hops(req)))
@@ -206,6 +208,8 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
     rg_h1_write_via(&o, req->fields, req->n_fields, (present & FIELD_BIT(RG_FIELD_VIA)) != 0,
                     req->is_h2 ? 2 : req->minor);
     write_ids(&o, f);
+    if (RG_UNLIKELY(f->subject.len != 0))
+        out_field(&o, "X-Client-Cert-Subject", f->subject);
     if (RG_UNLIKELY((present & s.drop_ids & FIELD_BIT(RG_FIELD_MAX_FORWARDS)) != 0))
         write_max_forwards_slow(&o, req);
     out_lit(&o, "\r\n");

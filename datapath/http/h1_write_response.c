@@ -157,6 +157,8 @@ static void write_own_fields(struct out *o, const struct rg_own_response *r, str
     out_lit(o, "Cache-Control: no-store\r\n");
     if (r->retry_after != 0)
         out_field_uint(o, "Retry-After", r->retry_after);
+    if (r->location.len != 0)
+        out_field(o, "Location", r->location);
     write_persistence(o, r->keep_alive, r->client_http10);
     if (r->request_id.len != 0)
         out_field(o, "X-Request-Id", r->request_id);

@@ -71,6 +71,8 @@ void rg_h2_write_own_response(struct rg_h2_fields *ret, const struct rg_own_resp
     add(ret, RG_STR("cache-control"), RG_STR("no-store"));
     if (r->retry_after != 0)
         add_number(ret, RG_STR("retry-after"), 1, r->retry_after);
+    if (r->location.len != 0)
+        add(ret, RG_STR("location"), r->location);
     if (r->request_id.len != 0)
         add(ret, RG_STR("x-request-id"), r->request_id);
 }

@@ -8,6 +8,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include "datapath/tls/parts.h"
@@ -59,6 +60,34 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     if (SSL_select_next_proto(&chosen, out_len, site->alpn, site->alpn_len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* Of the certificate that was chosen, by its kind of key. */
+static const struct rg_tls_staple *staple_of(const struct rg_tls_site *site, uint32_t certificates, int kind)
+{
+    for (unsigned i = 0; i < RG_TLS_CERTIFICATES_MAX; i++)
+        if ((certificates >> i & 1) && site->kinds[i] == kind)
+            return &site->staples[i];
+    return NULL;
+}
+
+static int staple(SSL *ssl, void *arg)
+{
+    (void)arg;
+    const struct rg_tls *t;
+    const struct rg_tls_site *site = site_of_session(ssl, &t);
+    const EVP_PKEY *key = SSL_get_privatekey(ssl);
+    const struct rg_tls_staple *s = NULL;
+    for (unsigned i = 0; site && key && i < site->n_contexts; i++)
+        if (rg_tls_context_at(site, t->env->worker, i) == SSL_get_SSL_CTX(ssl))
+            s = staple_of(site, site->certificates[i], EVP_PKEY_get_base_id(key));
+    if (!s || s->len == 0)
+        return SSL_TLSEXT_ERR_NOACK;
+    unsigned char *copy = OPENSSL_memdup(s->der, (size_t)s->len); /* the session frees it */
+    if (!copy)
+        return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, s->len);
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -135,17 +164,16 @@ void rg_tls_keys_wipe(struct rg_tls_keys *keys)
 
 /* ---- making one ---- */
 
-static void set_options(SSL_CTX *context, unsigned listener)
+static void set_options(SSL_CTX *context)
 {
-    unsigned char id[] = {'r', 'i', 'n', 'g', 'g', 'a', 't', 'e', (unsigned char)listener};
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                      SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
     SSL_CTX_set_mode(context,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets alone: nothing is kept here */
-    SSL_CTX_set_session_id_context(context, id, sizeof(id));
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
+    SSL_CTX_set_tlsext_status_cb(context, staple);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key);
 }
@@ -165,15 +193,66 @@ static bool set_ciphers(SSL_CTX *context, const struct rg_tls_settings *s, struc
     return false;
 }
 
-SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, uint32_t lifetime_s,
+/* A session that was made where clients are asked for less is none here. */
+static bool set_session_context(SSL_CTX *context, const struct rg_tls_source *source, unsigned listener)
+{
+    unsigned char id[EVP_MAX_MD_SIZE], scope[] = {(unsigned char)listener, source->settings->client_certificates};
+    unsigned len = 0;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool ok = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(hash, scope, sizeof(scope)) == 1 &&
+              EVP_DigestUpdate(hash, source->client_ca.ptr, source->client_ca.len) == 1 &&
+              EVP_DigestFinal_ex(hash, id, &len) == 1 && SSL_CTX_set_session_id_context(context, id, len) == 1;
+    EVP_MD_CTX_free(hash);
+    return ok;
+}
+
+/* Clients are told the names of the authorities, so that they know which certificate to show. */
+static int add_authorities(SSL_CTX *context, BIO *bio)
+{
+    X509 *ca;
+    int n = 0;
+    while ((ca = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        bool ok =
+            X509_STORE_add_cert(SSL_CTX_get_cert_store(context), ca) == 1 && SSL_CTX_add_client_CA(context, ca) == 1;
+        X509_free(ca);
+        if (!ok)
+            return 0;
+        n++;
+    }
+    return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? n : 0;
+}
+
+static bool set_client_certificates(SSL_CTX *context, const struct rg_tls_source *source, struct rg_tls_fault *fault)
+{
+    const struct rg_tls_settings *s = source->settings;
+    int required = s->client_certificates == RG_CLIENT_CERT_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+    if (s->client_certificates == RG_CLIENT_CERT_OFF)
+        return true;
+    BIO *bio = BIO_new_mem_buf(source->client_ca.ptr ? source->client_ca.ptr : "", (int)source->client_ca.len);
+    int n = bio ? add_authorities(context, bio) : 0;
+    BIO_free(bio);
+    if (n > 0) {
+        ERR_clear_error();
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | required, NULL);
+        return true;
+    }
+    fault->place = RG_TLS_AT_CLIENT_CA;
+    snprintf(fault->got, sizeof(fault->got), "\"%s\", which has no certificates that can be read", s->client_ca);
+    fault->wanted = "a file with certificates of authorities in PEM";
+    return false;
+}
+
+SSL_CTX *rg_tls_context_create(const struct rg_tls_source *source, unsigned listener, uint32_t lifetime_s,
                                struct rg_tls_fault *fault)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context)
         return NULL;
-    set_options(context, listener);
+    set_options(context);
     SSL_CTX_set_timeout(context, (long)lifetime_s);
-    if (set_ciphers(context, settings, fault))
+    if (set_session_context(context, source, listener) && set_ciphers(context, source->settings, fault) &&
+        set_client_certificates(context, source, fault))
         return context;
     SSL_CTX_free(context);
     return NULL;

@@ -21,6 +21,12 @@ struct rg_tls_pair {
     EVP_PKEY *key;
 };
 
+/* What the authority says of a certificate, as it is sent. */
+struct rg_tls_staple {
+    unsigned char *der;
+    int len; /* 0: nothing */
+};
+
 /* Contexts of one listener: names lead to one, the first is the default. */
 struct rg_tls_site {
     unsigned refs;             /* stores that have it; the control thread's */
@@ -28,7 +34,9 @@ struct rg_tls_site {
     struct rg_tls_names names; /* to the index of a context */
     uint16_t n_contexts;
     uint32_t certificates[RG_TLS_CONTEXTS_MAX]; /* a bit for each that the context has */
-    unsigned char alpn[64];                     /* in our order, as on the wire */
+    int kinds[RG_TLS_CERTIFICATES_MAX];         /* of their keys */
+    struct rg_tls_staple staples[RG_TLS_CERTIFICATES_MAX];
+    unsigned char alpn[64]; /* in our order, as on the wire */
     uint8_t alpn_len;
     SSL_CTX **contexts; /* n_contexts for each worker */
 };
@@ -43,7 +51,7 @@ static inline SSL_CTX *rg_tls_context_at(const struct rg_tls_site *site, unsigne
 }
 
 /* context.c. Certificates are the caller's to add. */
-SSL_CTX *rg_tls_context_create(const struct rg_tls_settings *settings, unsigned listener, uint32_t lifetime_s,
+SSL_CTX *rg_tls_context_create(const struct rg_tls_source *source, unsigned listener, uint32_t lifetime_s,
                                struct rg_tls_fault *fault);
 /* Of the context in use when the handshake begins; later callbacks find theirs by the session. */
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener);

@@ -42,6 +42,7 @@ void rg_tls_destroy(struct rg_tls *t)
         return;
     rg_list_remove(&t->waiting);
     SSL_free(t->ssl);
+    OPENSSL_free(t->subject);
     rg_input_clear(&t->net);
     rg_output_clear(&t->wire);
     rg_pool_put(&t->env->sessions, t);
@@ -144,6 +145,27 @@ static enum rg_tls_event look_at_first(struct rg_tls *t)
 
 /* ---- the handshake ---- */
 
+#define SUBJECT_MAX 1024
+
+/* Escaped, so that it is visible ASCII whatever stands in the certificate. false: too long, or no memory. */
+static bool note_subject(struct rg_tls *t)
+{
+    X509 *peer = SSL_get0_peer_certificate(t->ssl);
+    if (!peer)
+        return true;
+    if (SSL_get_verify_result(t->ssl) != X509_V_OK)
+        return false;
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    long n = -1;
+    if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(peer), 0, XN_FLAG_RFC2253) >= 0)
+        n = BIO_get_mem_data(bio, &text);
+    if (n >= 0 && n <= SUBJECT_MAX)
+        t->subject = OPENSSL_strndup(text, (size_t)n);
+    BIO_free(bio);
+    return t->subject;
+}
+
 static enum rg_tls_event shake(struct rg_tls *t)
 {
     if (t->is_server && t->env->budget == 0) {
@@ -154,6 +176,8 @@ static enum rg_tls_event shake(struct rg_tls *t)
         t->env->budget--;
     int r = SSL_do_handshake(t->ssl);
     if (r == 1) {
+        if (!note_subject(t))
+            return fail(t, RG_TLS_FAIL_CERTIFICATE);
         forget_errors();
         t->state = RG_TLS_OPEN;
         return RG_TLS_SECURE;
@@ -352,6 +376,11 @@ bool rg_tls_resumed(const struct rg_tls *t)
 static struct rg_str text_of(const char *text)
 {
     return text ? rg_str_of(text) : RG_STR_NONE;
+}
+
+struct rg_str rg_tls_client_subject(const struct rg_tls *t)
+{
+    return text_of(t->subject);
 }
 
 struct rg_str rg_tls_version_name(const struct rg_tls *t)

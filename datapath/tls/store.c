@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -53,7 +54,8 @@ static void refuse(struct build *b, enum rg_tls_place place, unsigned i, const c
 {
     const struct rg_certificate_settings *c = &b->source->settings->certificates[i];
     struct rg_tls_fault fault = {.place = place, .certificate = i, .wanted = wanted, .remedy = remedy};
-    snprintf(fault.got, sizeof(fault.got), "\"%s\", %s", place == RG_TLS_AT_KEY ? c->key : c->cert, got);
+    const char *file = place == RG_TLS_AT_KEY ? c->key : place == RG_TLS_AT_OCSP ? c->ocsp : c->cert;
+    snprintf(fault.got, sizeof(fault.got), "\"%s\", %s", file, got);
     report(b, &fault);
 }
 
@@ -264,7 +266,7 @@ static bool use_pair(struct build *b, SSL_CTX *context, unsigned i)
 static SSL_CTX *make_context(struct build *b, const struct rg_tls_site *site, unsigned which)
 {
     struct rg_tls_fault fault = {.place = RG_TLS_AT_LISTENER, .got = "settings that OpenSSL refuses"};
-    SSL_CTX *context = rg_tls_context_create(b->source->settings, b->listener, b->lifetime_s, &fault);
+    SSL_CTX *context = rg_tls_context_create(b->source, b->listener, b->lifetime_s, &fault);
     if (!context) {
         report(b, &fault);
         return NULL;
@@ -276,6 +278,27 @@ static SSL_CTX *make_context(struct build *b, const struct rg_tls_site *site, un
         }
     }
     return context;
+}
+
+/* Whether it is about this certificate, and still true, is the client's to judge; that it is an answer at all is ours.
+ */
+static void keep_staple(struct build *b, struct rg_tls_site *site, unsigned i)
+{
+    struct rg_str text = b->source->ocsp[i];
+    const unsigned char *at = (const unsigned char *)text.ptr;
+    site->kinds[i] = EVP_PKEY_get_base_id(b->pairs[i].key);
+    if (b->source->settings->certificates[i].ocsp[0] == '\0')
+        return;
+    OCSP_RESPONSE *answer = text.len > 0 ? d2i_OCSP_RESPONSE(NULL, &at, (long)text.len) : NULL;
+    bool good = answer && OCSP_response_status(answer) == OCSP_RESPONSE_STATUS_SUCCESSFUL;
+    OCSP_RESPONSE_free(answer);
+    if (!good) {
+        refuse(b, RG_TLS_AT_OCSP, i, "which has no successful OCSP answer in DER",
+               "an answer of the certificate's authority", "`openssl ocsp -respout FILE` saves one");
+        return;
+    }
+    site->staples[i].der = OPENSSL_memdup(text.ptr, text.len);
+    site->staples[i].len = site->staples[i].der ? (int)text.len : 0;
 }
 
 static bool parse_pairs(struct build *b)
@@ -345,6 +368,8 @@ static void drop_site(struct rg_tls_site *site, uint16_t workers)
     for (unsigned i = 0; site->contexts && i < (unsigned)workers * site->n_contexts; i++)
         SSL_CTX_free(site->contexts[i]);
     free(site->contexts);
+    for (unsigned i = 0; i < RG_TLS_CERTIFICATES_MAX; i++)
+        OPENSSL_free(site->staples[i].der);
     rg_tls_names_fini(&site->names);
     free(site);
 }
@@ -360,6 +385,10 @@ static int build_site(struct build *b, struct rg_tls_site **ret)
     r = parse_pairs(b) ? plan_contexts(b, site) : -EINVAL;
     for (unsigned i = 0; r == 0 && i < b->source->settings->n_certificates; i++)
         note_times(b, site, i);
+    for (unsigned i = 0; r == 0 && i < b->source->settings->n_certificates; i++)
+        keep_staple(b, site, i);
+    if (r == 0 && b->failed)
+        r = -EINVAL;
     if (r == 0)
         r = make_contexts(b, site);
     for (unsigned i = 0; i < RG_TLS_CERTIFICATES_MAX; i++)

@@ -32,10 +32,19 @@ struct rg_tls_keys {
 struct rg_tls_source {
     const struct rg_tls_settings *settings; /* n_certificates 0: the listener speaks no TLS */
     bool http2;                             /* may be agreed on */
-    struct rg_str cert[RG_TLS_CERTIFICATES_MAX], key[RG_TLS_CERTIFICATES_MAX];
+    struct rg_str cert[RG_TLS_CERTIFICATES_MAX], key[RG_TLS_CERTIFICATES_MAX], ocsp[RG_TLS_CERTIFICATES_MAX];
+    struct rg_str client_ca;
 };
 
-enum rg_tls_place { RG_TLS_AT_LISTENER, RG_TLS_AT_CERT, RG_TLS_AT_KEY, RG_TLS_AT_CIPHERS, RG_TLS_AT_TICKET_KEYS };
+enum rg_tls_place {
+    RG_TLS_AT_LISTENER,
+    RG_TLS_AT_CERT,
+    RG_TLS_AT_KEY,
+    RG_TLS_AT_OCSP,
+    RG_TLS_AT_CLIENT_CA,
+    RG_TLS_AT_CIPHERS,
+    RG_TLS_AT_TICKET_KEYS
+};
 
 /* What is wrong with a source, in the words of a configuration error. */
 struct rg_tls_fault {

@@ -60,6 +60,7 @@ struct rg_tls {
     struct ssl_st *ssl; /* NULL in RG_TLS_START */
     struct rg_tls_env *env;
     void *owner;            /* the socket */
+    char *subject;          /* of the client's certificate, RFC 2253; NULL: it has shown none */
     struct rg_list waiting; /* env->waiting */
     struct rg_input net;    /* received, not yet decrypted */
     struct rg_output wire;  /* records to be sent */
@@ -102,6 +103,7 @@ void rg_tls_later(struct rg_tls *t);
 enum rg_tls_protocol rg_tls_agreed(const struct rg_tls *t);
 bool rg_tls_resumed(const struct rg_tls *t);
 /* For logs: "TLSv1.3", "TLS_AES_128_GCM_SHA256", the name that the client asked for ("" when none). Valid with it. */
+struct rg_str rg_tls_client_subject(const struct rg_tls *t);
 struct rg_str rg_tls_version_name(const struct rg_tls *t);
 struct rg_str rg_tls_cipher_name(const struct rg_tls *t);
 struct rg_str rg_tls_server_name(const struct rg_tls *t);

@@ -262,10 +262,11 @@ static const struct {
     {"listeners:", "1:11: listeners: got nothing, wanted a list of 1 to 16 items"},
     {"listeners: []", "1:12: listeners: got a list of 0, wanted a list of 1 to 16 items"},
     {"listeners: {address: 80}", "1:12: listeners: got a section, wanted a list of 1 to 16 items"},
-    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address, http2, tls, proxy_protocol; did "
+    {"listeners: [80]", "1:13: listeners[0]: got 80, wanted a section with address, http2, redirect_https, "
+                        "redirect_port, tls, proxy_protocol; did "
                         "you mean {address: 80}?"},
-    {"listeners: [true]",
-     "1:13: listeners[0]: got \"true\", wanted a section with address, http2, tls, proxy_protocol"},
+    {"listeners: [true]", "1:13: listeners[0]: got \"true\", wanted a section with address, http2, redirect_https, "
+                          "redirect_port, tls, proxy_protocol"},
     {"listeners: [{}]",
      "1:13: listeners[0].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"},
     /* sections */
@@ -357,7 +358,8 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
         "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
         "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
         "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
-        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, http2, tls, proxy_protocol; did "
+        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, http2, redirect_https, "
+        "redirect_port, tls, proxy_protocol; did "
         "you mean "
         "address?\n"
         "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "

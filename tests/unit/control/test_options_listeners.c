@@ -102,7 +102,10 @@ static void flags_replace_the_listeners_of_the_file(void **state)
     config_free(&l);
 }
 
-#define NO_TLS "\"tls\":{\"certificates\":[],\"min_version\":\"1.2\",\"ciphers\":\"default\",\"alpn\":[]},"
+#define NO_REDIRECT "\"redirect_https\":\"off\",\"redirect_port\":443,"
+#define NO_TLS                                                                                                    \
+    "\"tls\":{\"certificates\":[],\"client_certificates\":\"off\",\"client_ca\":\"off\",\"min_version\":\"1.2\"," \
+    "\"ciphers\":\"default\",\"alpn\":[]},"
 
 static void json_has_it(void **state)
 {
@@ -114,12 +117,12 @@ static void json_has_it(void **state)
     FILE *out = open_memstream(&text, &len);
     rg_options_write_json(&s, out);
     fclose(out);
-    assert_non_null(strstr(text,
-                           "\"listeners\":[{\"address\":\"[::]:80\",\"http2\":true," NO_TLS
-                           "\"proxy_protocol\":{\"mode\":\"accept\","
-                           "\"trusted\":[\"10.0.0.0/8\",\"::1/128\"]}},{\"address\":\"[::]:81\",\"http2\":true," NO_TLS
-                           "\"proxy_protocol\":{"
-                           "\"mode\":\"off\",\"trusted\":[]}}],\"tls\":{\"ticket_keys\":\"off\","));
+    assert_non_null(strstr(
+        text, "\"listeners\":[{\"address\":\"[::]:80\",\"http2\":true," NO_REDIRECT NO_TLS
+              "\"proxy_protocol\":{\"mode\":\"accept\","
+              "\"trusted\":[\"10.0.0.0/8\",\"::1/128\"]}},{\"address\":\"[::]:81\",\"http2\":true," NO_REDIRECT NO_TLS
+              "\"proxy_protocol\":{"
+              "\"mode\":\"off\",\"trusted\":[]}}],\"tls\":{\"ticket_keys\":\"off\","));
     struct rg_settings again = config_good(text);
     assert_memory_equal(&again, &s, sizeof(s));
     free(text);
