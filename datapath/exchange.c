@@ -53,8 +53,8 @@ static bool may_repeat(const struct rg_exchange *x)
 
 static void send_head(struct rg_worker *w, struct rg_exchange *x)
 {
-    rg_output_push(&x->up->sock.out, x->head, 0, x->head->len);
-    rg_socket_send_later(w, &x->up->sock);
+    rg_output_push(x->up->out, x->head, 0, x->head->len);
+    rg_server_send_later(w, x->up);
     x->step = RG_STEP_RELAY;
     x->sent_us = w->now_us;
     x->up_ms = w->now_ms;
@@ -88,15 +88,16 @@ void rg_exchange_try_connect(struct rg_worker *w, struct rg_exchange *x)
 
 static void connected(struct rg_worker *w, struct rg_exchange *x)
 {
+    const struct rg_upstream_conn *uc = rg_server_conn(x->up);
     x->connected_us = w->now_us;
     if (w->upstream.address.sa.sa_family == AF_UNIX)
-        rg_sys_connected(x->up->sock.fd);
+        rg_sys_connected(uc->sock.fd);
     rg_replica_connected(w->replica);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
-    rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - x->up->connect_us);
+    rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - uc->connect_us);
     /* Whoever talks before being asked would have its words taken for the answer. One that has left is found out by
      * the receive. */
-    if (rg_sys_has_bytes(x->up->sock.fd)) {
+    if (rg_sys_has_bytes(uc->sock.fd)) {
         rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
         rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
         return;
@@ -112,7 +113,7 @@ static bool is_own_shortage(int err)
 
 static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
 {
-    int err = x->up->sock.error;
+    int err = rg_server_sock(x->up)->error;
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
     if (is_own_shortage(err)) {
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
@@ -134,7 +135,7 @@ static void start_again(struct rg_worker *w, struct rg_exchange *x)
 /* A kept connection that the replica had closed before it saw the request: nothing of it was served. */
 static bool retry(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool untouched = x->first_byte_us == 0 && x->up->sock.in.bytes == 0 && x->up->requests > 1;
+    bool untouched = x->first_byte_us == 0 && x->up->in->bytes == 0 && rg_server_was_kept(x->up);
     if (!untouched || x->retried || !may_repeat(x))
         return false;
     start_again(w, x);
@@ -147,7 +148,7 @@ static bool retry(struct rg_worker *w, struct rg_exchange *x)
  */
 static bool spoke_unasked(struct rg_worker *w, struct rg_exchange *x)
 {
-    return x->sent_us == w->now_us && x->up->requests > 1 && !rg_list_empty(&x->up->sock.dirty);
+    return x->sent_us == w->now_us && rg_server_was_kept(x->up) && !rg_list_empty(&rg_server_sock(x->up)->dirty);
 }
 
 static void drop_unasked(struct rg_worker *w, struct rg_exchange *x)
@@ -207,13 +208,13 @@ static void replica_ended(struct rg_worker *w, struct rg_exchange *x)
         connect_failed(w, x);
     else if (x->step == RG_STEP_TUNNEL)
         rg_exchange_run(w, x);
-    else if (x->up->sock.in.bytes > 0 && x->responding)
+    else if (x->up->in->bytes > 0 && x->responding)
         rg_exchange_run(w, x); /* what came before the end is waiting for the client */
     else if (retry(w, x))
         return;
     else if (!x->responding)
         rg_exchange_fail(w, x, RG_REASON_REPLICA_CLOSED);
-    else if (x->up->sock.broken)
+    else if (rg_server_is_broken(x->up))
         rg_exchange_fail(w, x, RG_REASON_REPLICA_CLOSED);
     else
         rg_exchange_run(w, x);
@@ -227,7 +228,7 @@ void rg_exchange_up_event(struct rg_worker *w, struct rg_exchange *x, enum rg_so
         connected(w, x);
         break;
     case RG_SOCKET_DATA:
-        if (x->first_byte_us == 0 && x->up->sock.in.bytes > 0) {
+        if (x->first_byte_us == 0 && x->up->in->bytes > 0) {
             if (spoke_unasked(w, x)) {
                 drop_unasked(w, x);
                 return;

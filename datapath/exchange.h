@@ -2,8 +2,8 @@
  * An exchange: one request and its response. exchange.c tells its life, step by step.
  *
  * Lifetime: made when a request head is complete or refused, freed in one function when the last byte of the response
- * has been taken by the kernel, or the client is lost. It borrows the client connection for its whole life and an
- * upstream connection from acquire to release. Thread: the worker's.
+ * has been taken by the kernel, or the client is lost. It borrows its client for its whole life and its
+ * side of the replica from acquire to release. Thread: the worker's.
  */
 #ifndef RG_EXCHANGE_H
 #define RG_EXCHANGE_H
@@ -11,7 +11,7 @@
 #include "datapath/client.h"
 #include "datapath/pipes.h"
 #include "datapath/pump.h"
-#include "datapath/upstream.h"
+#include "datapath/server.h"
 
 enum rg_exchange_step {
     RG_STEP_CONNECT, /* has no connection to the replica yet */
@@ -30,7 +30,7 @@ struct rg_splice {
 
 struct rg_exchange {
     struct rg_client *client;
-    struct rg_upstream_conn *up;
+    struct rg_server *up;
     struct rg_list waiting; /* upstream->waiting */
     uint8_t step;
     uint8_t method;            /* enum rg_method */

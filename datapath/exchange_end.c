@@ -11,7 +11,7 @@ void rg_exchange_let_go_of_replica(struct rg_worker *w, struct rg_exchange *x, b
     rg_exchange_end_splice(w, x);
     if (!x->up)
         return;
-    struct rg_upstream_conn *up = x->up;
+    struct rg_server *up = x->up;
     x->up = NULL;
     rg_upstream_release(w, up, keep);
 }

@@ -50,21 +50,19 @@ static bool say(struct rg_worker *w, struct rg_pump *p, struct rg_output *out, c
 
 void rg_exchange_say_goodbye(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *up = &x->up->sock;
     bool ours = !x->response.done && !x->response.frames.closed;
     if (say(w, &x->response, x->client->out, to_client, sizeof to_client - 1) && ours && x->response.done) {
         rg_metric_add(w->metrics, RG_M_TUNNELS_LEFT, 1);
         rg_client_send_later(w, x->client);
     }
-    if (!up->broken && !up->unsendable && say(w, &x->request, &up->out, to_replica, sizeof to_replica - 1))
-        rg_socket_send_later(w, up);
+    if (!rg_server_takes_nothing(x->up) && say(w, &x->request, x->up->out, to_replica, sizeof to_replica - 1))
+        rg_server_send_later(w, x->up);
 }
 
 /* Both were told. A close while the replica is sending would be a reset, and could cost it what it was told. */
 bool rg_exchange_waits_for_replica(const struct rg_exchange *x)
 {
-    const struct rg_socket *up = &x->up->sock;
-    return x->leave_since_ms && !up->eof && !up->broken && !up->unsendable;
+    return x->leave_since_ms && !rg_server_has_ended(x->up) && !rg_server_takes_nothing(x->up);
 }
 
 uint64_t rg_exchange_leave_due_ms(const struct rg_exchange *x)

@@ -106,7 +106,7 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
 /* Takes heads from the replica's input until the final one is passed on. false: the exchange has ended. */
 bool rg_exchange_take_heads(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_input *in = &x->up->sock.in;
+    struct rg_input *in = x->up->in;
     while (!x->responding && in->bytes > 0) {
         struct rg_h1_response res;
         struct rg_framing framing = {0};
@@ -151,20 +151,20 @@ static enum rg_pump_result end_request(struct rg_worker *w, struct rg_exchange *
         x->request.trailer = s->trailers;
         s->trailers = NULL;
     }
-    enum rg_pump_result r = rg_pump_eof(&x->request, &x->up->sock.out, &w->bufs);
-    rg_socket_send_later(w, &x->up->sock);
+    enum rg_pump_result r = rg_pump_eof(&x->request, x->up->out, &w->bufs);
+    rg_server_send_later(w, x->up);
     return r;
 }
 
 /* false: the exchange has ended. */
 bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *up = &x->up->sock;
-    if (x->request.done || up->unsendable || up->broken)
+    struct rg_output *out = x->up->out;
+    if (x->request.done || rg_server_takes_nothing(x->up))
         return true;
-    enum rg_pump_result r = rg_pump_run(&x->request, x->client->in, &up->out, &w->bufs);
-    if (up->out.bytes > 0)
-        rg_socket_send_later(w, up);
+    enum rg_pump_result r = rg_pump_run(&x->request, x->client->in, out, &w->bufs);
+    if (out->bytes > 0)
+        rg_server_send_later(w, x->up);
     bool ended = rg_client_has_ended(x->client) && !x->request.raw && !x->request.done;
     if (ended && r == RG_PUMP_OK && x->request.kind == RG_BODY_EOF) {
         r = end_request(w, x);
@@ -186,17 +186,18 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
     struct rg_output *out = x->client->out;
     if (!x->responding || x->response.done)
         return true;
-    enum rg_pump_result r = rg_pump_run(&x->response, &x->up->sock.in, out, &w->bufs);
+    enum rg_pump_result r = rg_pump_run(&x->response, x->up->in, out, &w->bufs);
     /* The input was used up before the end came: nothing more will follow. */
-    if (r == RG_PUMP_OK && !x->response.done && x->up->sock.broken)
+    if (r == RG_PUMP_OK && !x->response.done && rg_server_is_broken(x->up))
         r = RG_PUMP_BAD;
-    else if (r == RG_PUMP_OK && !x->response.done && x->up->sock.eof)
+    else if (r == RG_PUMP_OK && !x->response.done && rg_server_has_ended(x->up))
         r = rg_pump_eof(&x->response, out, &w->bufs);
     if (out->bytes > 0)
         rg_client_send_later(w, x->client);
     if (r == RG_PUMP_BAD)
         rg_exchange_fail(w, x,
-                         x->up->sock.eof || x->up->sock.broken ? RG_REASON_REPLICA_CLOSED : RG_REASON_REPLICA_FRAMING);
+                         rg_server_has_ended(x->up) || rg_server_is_broken(x->up) ? RG_REASON_REPLICA_CLOSED
+                                                                                  : RG_REASON_REPLICA_FRAMING);
     else if (r == RG_PUMP_NO_BUF)
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
     return r == RG_PUMP_OK || r == RG_PUMP_FULL;
@@ -204,10 +205,10 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
 
 void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool surplus = x->up->sock.in.bytes > 0;
+    bool surplus = x->up->in->bytes > 0;
     if (surplus)
         rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
-    x->up->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
+    rg_server_conn(x->up)->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
     rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
     x->step = RG_STEP_FLUSH;
     if (rg_client_is_h2(x->client)) /* the end has a frame of its own, or goes with the last one */
@@ -228,14 +229,14 @@ static enum rg_recv_mode body_mode(const struct rg_worker *w, const struct rg_pu
 
 static enum rg_recv_mode request_mode(const struct rg_worker *w, const struct rg_exchange *x)
 {
-    const struct rg_socket *up = &x->up->sock;
-    return body_mode(w, &x->request, rg_client_sock(x->client), rg_socket_has_output(up), up->slow);
+    const struct rg_server *up = x->up;
+    return body_mode(w, &x->request, rg_client_sock(x->client), rg_server_has_output(up), rg_server_is_slow(up));
 }
 
 static enum rg_recv_mode response_mode(const struct rg_worker *w, const struct rg_exchange *x)
 {
     const struct rg_client *c = x->client;
-    return body_mode(w, &x->response, &x->up->sock, rg_client_has_output(c), rg_client_is_slow(c));
+    return body_mode(w, &x->response, rg_server_sock(x->up), rg_client_has_output(c), rg_client_is_slow(c));
 }
 
 /* A receive that goes on by itself costs nothing to keep for a body that is nearly there and finds its way. */
@@ -244,13 +245,13 @@ static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
     const struct rg_socket *client = rg_client_sock(x->client);
     bool long_way =
         (x->request.kind == RG_BODY_LENGTH && x->request.left > RG_BUF_BULK) || rg_exchange_is_for_pipe(w, &x->request);
-    return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->sock.out.bytes <= RG_PUMP_LOW;
+    return client->armed == RG_RECV_MULTI && !long_way && client->in.bytes + x->up->out->bytes <= RG_PUMP_LOW;
 }
 
 /* HTTP/2: the connection goes on receiving for all its streams; each has a window of its own. */
 static void receive_from_stream(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool taken = x->step == RG_STEP_RELAY && x->up->sock.out.bytes + x->client->in->bytes <= RG_PUMP_LOW;
+    bool taken = x->step == RG_STEP_RELAY && x->up->out->bytes + x->client->in->bytes <= RG_PUMP_LOW;
     if (taken && !x->request.done)
         rg_h2_stream_receive(w, rg_client_stream(x->client));
 }
@@ -275,14 +276,14 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
         mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else
         mode = keep_multi(w, x) ? RG_RECV_MULTI : request_mode(w, x);
-    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, &x->up->sock))
+    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, rg_server_sock(x->up)))
         return;
     rg_socket_want(w, client, mode);
 }
 
 void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *up = &x->up->sock;
+    struct rg_socket *up = rg_server_sock(x->up);
     enum rg_recv_mode mode = RG_RECV_ONCE;
     if (x->splice.pump == &x->response)
         return;
@@ -310,7 +311,7 @@ static bool tunnel_side_ended(struct rg_worker *w, struct rg_pump *p, struct rg_
 
 void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *client = rg_client_sock(x->client), *up = &x->up->sock;
+    struct rg_socket *client = rg_client_sock(x->client), *up = rg_server_sock(x->up);
     if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
         return;
     if (RG_UNLIKELY(x->leave_since_ms))

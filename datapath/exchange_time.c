@@ -49,10 +49,9 @@ static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 
 static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 {
-    const struct rg_socket *up = &x->up->sock;
-    if (queue_drains(up, &x->up_unsent))
+    if (queue_drains(rg_server_sock(x->up), &x->up_unsent))
         x->up_ms = w->now_ms;
-    return longer_than(w, later(x->up_ms, up->sent_ms), w->settings->response_head_ms);
+    return longer_than(w, later(x->up_ms, rg_server_sent_ms(x->up)), w->settings->response_head_ms);
 }
 
 /* Both bodies may flow at once, for as long as either moves (gRPC). */
@@ -75,12 +74,12 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
 {
     const struct rg_settings *s = w->settings;
     bool waits_for_continue = x->expect_continue && x->request.bytes == 0;
-    if (rg_socket_has_output(&x->up->sock))
+    if (rg_server_has_output(x->up))
         return replica_takes_nothing(w, x) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     if (waits_for_continue)
         return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     /* It was not asked for more before the replica had taken what was there. */
-    uint64_t moved_ms = later(x->client_in_ms, x->up->sock.sent_ms);
+    uint64_t moved_ms = later(x->client_in_ms, rg_server_sent_ms(x->up));
     if (longer_than(w, is_conversation(x) ? later(moved_ms, x->up_ms) : moved_ms, s->body_idle_ms))
         return RG_REASON_BODY_TIMEOUT;
     return client_is_too_slow(w, x, elapsed_ms) ? RG_REASON_BODY_TOO_SLOW : RG_REASON_NONE;
@@ -97,7 +96,7 @@ static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
                    ? RG_REASON_REPLICA_BODY_TIMEOUT
                    : RG_REASON_NONE;
     /* What the kernel still holds of the request has not reached the replica. */
-    if (x->request.bytes > 0 && queue_drains(&x->up->sock, &x->up_unsent))
+    if (x->request.bytes > 0 && queue_drains(rg_server_sock(x->up), &x->up_unsent))
         x->request_done_ms = w->now_ms;
     /* The head, whole: bytes that drip in, or interim responses, don't extend it. */
     uint64_t since_ms = x->request_done_ms;
@@ -106,7 +105,7 @@ static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
 
 static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
 {
-    if (!x->request.done && !x->up->sock.unsendable) {
+    if (!x->request.done && !rg_server_takes_nothing(x->up)) {
         enum rg_reason reason = request_limit(w, x, elapsed_ms);
         if (reason != RG_REASON_NONE)
             return reason;

@@ -32,7 +32,7 @@ static void leave_idle(struct rg_worker *w, struct rg_upstream_conn *uc)
 static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
     leave_idle(w, uc);
-    uc->exchange = NULL;
+    uc->server.exchange = NULL;
     rg_socket_close(w, &uc->sock, false);
     publish(w);
 }
@@ -110,7 +110,8 @@ static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
     struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
     if (!uc)
         goto no_conn;
-    *uc = (struct rg_upstream_conn){.exchange = x, .generation = u->generation, .requests = 1, .connect_us = w->now_us};
+    *uc = (struct rg_upstream_conn){.generation = u->generation, .requests = 1, .connect_us = w->now_us};
+    uc->server = (struct rg_server){.exchange = x, .in = &uc->sock.in, .out = &uc->sock.out};
     rg_list_init(&uc->idle);
     if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
         goto no_slot;
@@ -118,7 +119,7 @@ static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
     rg_list_append(&u->all, &uc->all);
     u->open++;
     publish(w);
-    x->up = uc;
+    x->up = &uc->server;
     rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
     return RG_ACQUIRE_NEW;
 
@@ -134,11 +135,11 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
     struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, probe);
     if (!uc)
         return open_new(w, x);
-    uc->exchange = x;
+    uc->server.exchange = x;
     uc->requests++;
     uc->sock.urgent = true;
     rg_socket_leave_line(w, &uc->sock); /* asks again, by the reserve */
-    x->up = uc;
+    x->up = &uc->server;
     publish(w);
     rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
     return RG_ACQUIRE_KEPT;
@@ -174,10 +175,11 @@ static enum rg_recv_mode idle_mode(const struct rg_upstream_conn *uc)
     return uc->small ? RG_RECV_MULTI : RG_RECV_ONCE;
 }
 
-void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *uc, bool keep)
+void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
 {
+    struct rg_upstream_conn *uc = rg_server_conn(s);
     struct rg_upstream *u = &w->upstream;
-    uc->exchange = NULL;
+    uc->server.exchange = NULL;
     bool clean = uc->sock.connected && !uc->sock.eof && !uc->sock.broken && !uc->sock.unsendable &&
                  uc->sock.in.bytes == 0 && !rg_socket_has_output(&uc->sock);
     if (!keep || !clean || uc->generation != u->generation || u->idle_count >= w->settings->replica_idle ||
@@ -211,7 +213,7 @@ void rg_upstream_tick(struct rg_worker *w)
 
 static void free_conn(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
-    RG_ASSERT(!uc->exchange && rg_list_empty(&uc->idle));
+    RG_ASSERT(!uc->server.exchange && rg_list_empty(&uc->idle));
     rg_list_remove(&uc->all);
     w->upstream.open--;
     rg_pool_put(&w->upstream_conns, uc);
@@ -243,8 +245,8 @@ void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, cons
         free_conn(w, uc);
     else if (event == RG_SOCKET_NOTHING)
         return;
-    else if (uc->exchange)
-        rg_exchange_up_event(w, uc->exchange, event);
+    else if (uc->server.exchange)
+        rg_exchange_up_event(w, uc->server.exchange, event);
     else
         idle_event(w, uc, event);
 }

@@ -13,11 +13,18 @@
 
 struct rg_exchange;
 
+/* What an exchange knows of the replica: server.h. */
+struct rg_server {
+    struct rg_exchange *exchange; /* NULL: idle or closing */
+    struct rg_input *in;          /* what comes of heads and the response body */
+    struct rg_output *out;        /* what goes of the request */
+};
+
 struct rg_upstream_conn {
     struct rg_socket sock;
-    struct rg_exchange *exchange; /* NULL: idle or closing */
-    struct rg_list idle;          /* upstream->idle */
-    struct rg_list all;           /* upstream->all */
+    struct rg_server server;
+    struct rg_list idle; /* upstream->idle */
+    struct rg_list all;  /* upstream->all */
     uint64_t idle_since_ms;
     uint64_t connect_us; /* when the connect began */
     uint32_t requests;   /* sent on it, this one included */
@@ -49,7 +56,7 @@ enum rg_acquire {
 /* fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
 /* The exchange is done with it. keep: it may carry another request. */
-void rg_upstream_release(struct rg_worker *w, struct rg_upstream_conn *u, bool keep);
+void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep);
 /* A descriptor or a connection came free: the exchange that has waited longest tries again. */
 void rg_upstream_serve_waiting(struct rg_worker *w);
 /* The limit may have changed, descriptors may have come free: they try again, until one must wait. */
