@@ -1,5 +1,6 @@
 /*
- * See ring.h. liburing ≥ 2.9; features newer than kernel 6.1 are probed.
+ * See ring.h. liburing ≥ 2.9. Needs Linux 6.1, whose newest piece is asked for when the ring is made: deferred task
+ * work. What newer kernels add must be probed.
  *
  * user_data: operation in the top 8 bits, 24 bits of generation, 32 bits of slot.
  */
@@ -15,6 +16,7 @@
 #include "datapath/base/log.h"
 #include "datapath/base/metric.h"
 #include "datapath/provide.h"
+#include "datapath/ring_refused.h"
 
 #define SUBMISSIONS     1024u
 #define COMPLETIONS     8192u
@@ -54,19 +56,13 @@ static uint64_t user_data(struct rg_slot slot, enum rg_op op)
     return (uint64_t)op << 56 | (uint64_t)(slot.generation & GENERATION_MASK) << 32 | slot.index;
 }
 
-static RG_COLD int explain(int err)
+static RG_COLD int refused(int err)
 {
-    if (err == -EPERM)
-        rg_error(
-            "io_uring is not permitted here; check sysctl kernel.io_uring_disabled (must be 0) and seccomp filters");
-    else if (err == -ENOSYS)
-        rg_error("this kernel has no io_uring; Linux 6.1 or newer is needed");
-    else if (err == -EINVAL)
-        rg_error("this kernel's io_uring is too old; Linux 6.1 or newer is needed");
-    else if (err == -ENOMEM)
-        rg_error("no memory for an io_uring; check RLIMIT_MEMLOCK and the memory cgroup");
-    else
-        rg_error("can't set up io_uring: %s", strerror(-err));
+    struct rg_ring_system system;
+    char text[320];
+    rg_ring_system_read(&system);
+    rg_ring_refused_text(text, sizeof text, err, &system);
+    rg_error("%s", text);
     return err;
 }
 
@@ -105,7 +101,9 @@ int rg_ring_create(struct rg_ring **ret, struct rg_bufs *bufs, struct rg_metrics
     if (err < 0)
         goto no_ring;
     io_uring_register_ring_fd(&ring->uring); /* saves a descriptor look-up per enter; fine without */
-    err = provide_setup(ring);
+    err = io_uring_get_events(&ring->uring); /* a filter may forbid to enter the ring that it let us make */
+    if (err >= 0)
+        err = provide_setup(ring);
     if (err < 0)
         goto no_buffers;
     *ret = ring;
@@ -116,7 +114,7 @@ no_buffers:
 no_ring:
     munmap(ring->slots, SLOTS_MAX * sizeof(struct slot));
     free(ring);
-    return explain(err);
+    return refused(err);
 }
 
 void rg_ring_destroy(struct rg_ring *ring)
