@@ -212,6 +212,44 @@ def test_stapled_answer(programs, pki, tmp_path):
     assert status == 422 and "certificates[0].ocsp" in text and "no successful OCSP answer" in text
 
 
+@pytest.mark.parametrize("mode", ["accept", "require"])
+def test_proxy_header_before_tls(programs, pki, mode):
+    origin = programs.origin()
+    address = f"127.0.0.1:{env.free_port()}"
+    item = {**tls.listener(address, pki.server), "proxy_protocol": {"mode": mode, "trusted": ["127.0.0.1"]}}
+    g = programs.gateway(origin.address, {"listeners": [item]}, listen=[address])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    obj = tls.context().wrap_bio(incoming, outgoing)
+    with tls.raw_socket(g.address) as s:
+        def until(act):
+            """What the client says goes out with what is to be said before it."""
+            while True:
+                try:
+                    r = act()
+                    s.sendall(outgoing.read())
+                    return r
+                except ssl.SSLWantReadError:
+                    s.sendall(until.first + outgoing.read())
+                    until.first = b""
+                    data = s.recv(65536)
+                    assert data, "closed"
+                    incoming.write(data)
+        until.first = b"PROXY TCP4 192.0.2.7 192.0.2.8 1234 443\r\n"
+        until(obj.do_handshake)
+        until(lambda: obj.write(req(method="GET", target="/inspect")))
+        data = b""
+        while b"\r\n\r\n" not in data or b'"fields"' not in data:
+            data += until(lambda: obj.read(65536))
+        assert b"192.0.2.7" in data and b'"https"' in data
+    if mode == "accept":
+        with TlsClient(g.address) as c:
+            assert c.request(req(method="GET", target="/bytes/1")).status == 200
+    with Client(g.address) as c:
+        c.send(b"PROXY TCP4 192.0.2.7 192.0.2.8 1234 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        r = c.response()
+        assert r.status == 400 and json.loads(r.body)["reason"] == "clear-on-tls-port"
+
+
 def test_workers_tell_where_records_are_made(sites):
     for w in json.loads(sites["required"].admin("GET", "/workers")[1])["workers"]:
         assert w["tls"]["records"] == "user space" and w["tls"]["kernel_has_tls"] in (True, False)

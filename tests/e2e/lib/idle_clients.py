@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """
 Holds N idle keep-alive connections, each after one request, in a process of its own; says "ready" or what went wrong, and
-ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH [h2]
+ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH [h2 | tls1.2 | tls1.3]
 """
 
 import resource
 import socket
+import ssl
 import sys
 
 
@@ -35,9 +36,17 @@ def read_h2(s):
         data = data[9 + int.from_bytes(data[:3], "big"):]
 
 
+def tls_context(version):
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ctx.check_hostname, ctx.verify_mode = False, ssl.CERT_NONE
+    ctx.minimum_version = ctx.maximum_version = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}[version]
+    return ctx
+
+
 def main():
     host, port, n, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     h2 = sys.argv[5:] == ["h2"]
+    ctx = tls_context(sys.argv[5]) if len(sys.argv) > 5 and not h2 else None
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     request = h2_request(path) if h2 else f"GET {path} HTTP/1.1\r\nHost: idle\r\n\r\n".encode()
@@ -46,6 +55,8 @@ def main():
         batch = []
         for _ in range(min(100, n - start)):
             s = socket.create_connection((host, port), 20)
+            if ctx:
+                s = ctx.wrap_socket(s, server_hostname="a.example")
             s.sendall(request)
             batch.append(s)
         for s in batch:
