@@ -11,7 +11,7 @@ PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl opens
                python3-websockets haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
-PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk gnuplot-nox)
+PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk nghttp2-client openssl curl gnuplot-nox)
 
 # Named by Debian 13, the same on both; on Debian 12 these come to build/deps.
 PACKAGES_NEWER_BUILD=(liburing-dev)
@@ -22,7 +22,7 @@ PACKAGES_UNPACKED=(liburing-dev liburing2 linux-libc-dev libllhttp-dev libllhttp
 declare -A WITHOUT=(
     [ccache]="builds take longer"
     [curl]="the tests that use curl are skipped"
-    [openssl]="tests that need certificates are skipped"
+    [openssl]="tests that need certificates are skipped, TLS is not measured"
     [python3-jsonschema]="the configuration's JSON Schema is not tested"
     [python3-yaml]="the configuration's JSON Schema is not tested"
     [iproute2]="the comparison can only run in the system's network (--congestion system)"
@@ -34,7 +34,7 @@ declare -A WITHOUT=(
     [apache2-bin]="tests in front of Apache are skipped"
     [wrk]="tests under wrk's load are skipped"
     [python3-hpack]="HTTP/2 is not tested frame by frame"
-    [nghttp2-client]="HTTP/2 is not tested under h2load's load"
+    [nghttp2-client]="HTTP/2 is not tested under h2load's load, nor measured"
     [valgrind]="instructions of the HTTP code are not counted"
     [libllhttp-dev]="the HTTP parser is not compared with llhttp"
     [libclang-rt-dev]="nothing is fuzzed"

@@ -4,6 +4,7 @@ import dataclasses
 
 KIB, MIB = 1024, 1024 * 1024
 PROXIES = ("ringgate", "nginx", "haproxy", "others", "floor")  # others: Envoy, h2o, Caddy where they are installed
+SECURE = ("ringgate", "nginx", "haproxy")                      # whose configurations have TLS and HTTP/2
 ALL = (*PROXIES, "direct")                                     # direct: the origin alone, the ceiling
 
 
@@ -24,6 +25,8 @@ class Scenario:
     quick: bool = False             # beside a calm run at the same rate
     least_seconds: float = 0        # of counted load, where what happens in it takes time
     floor_is_alike: bool = True     # whether the floor does no other work than the proxies; otherwise no ratio to it
+    tls: bool = False               # between load and contenders
+    streams: int = 0                # HTTP/2 (by h2load) with so many requests at a time on each connection; 0: HTTP/1.1
 
 
 LATENCIES = (0.5, 0.8)
@@ -59,6 +62,17 @@ SCENARIOS = (
              # Many, because a connection that hangs delays the later requests of its own schedule, too.
              connections=512, threads=2, load=("--per-connection",), rates=(0.3,), disturb="freeze",
              least_seconds=3),
+    Scenario("tls-keepalive-64", "TLS 1.3, 1 KiB, 64 connections", tls=True, contenders=SECURE, rates=HALF),
+    Scenario("tls-handshake-full", "TLS 1.3, a full handshake (ECDSA P-256) for each request, 64 at a time", tls=True,
+             contenders=SECURE, load=("--per-connection",), threads=2),
+    Scenario("tls-handshake-resumed", "TLS 1.3, a resumed handshake for each request, 64 at a time", tls=True,
+             contenders=SECURE, load=("--per-connection", "--tls-resume"), threads=2),
+    Scenario("h2-16x32", "HTTP/2 over TLS 1.3, 1 KiB, 16 connections with 32 streams", tls=True, contenders=SECURE,
+             connections=16, streams=32),
+    Scenario("h2-64x8", "HTTP/2 over TLS 1.3, 1 KiB, 64 connections with 8 streams", tls=True, contenders=SECURE,
+             connections=64, streams=8),
+    Scenario("h2-clear-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams", contenders=SECURE,
+             connections=16, streams=32),
 )
 
 
@@ -80,6 +94,11 @@ class Target:
 def keepalive_targets(scenario, what, rate, cpu):
     return (Target(f"{what}: requests/s", scenario, "rate", rate, at_least=True),
             Target(f"{what}: CPU a request", scenario, "cpu_us", cpu))
+
+
+def protocol_targets(scenario, what, rate, unit="requests/s"):
+    return (Target(f"{what}: {unit}", scenario, "rate", rate, at_least=True),
+            Target(f"{what}: CPU a request, below both", scenario, "cpu_us", 1.0))
 
 
 def body_targets(scenario, what):
@@ -117,4 +136,9 @@ TARGETS = (
            against="calm"),
     Target("stalled worker: p99 of the calm run's", "stalled-worker", "p99_us", 1.5, phase="disturbed",
            contender="ringgate+load", against="calm"),
+    *protocol_targets("tls-keepalive-64", "TLS 1.3, 64 connections", 1.45),
+    *protocol_targets("tls-handshake-full", "TLS 1.3, full handshakes", 1.05, "handshakes/s"),
+    *protocol_targets("tls-handshake-resumed", "TLS 1.3, resumed handshakes", 1.2, "handshakes/s"),
+    *protocol_targets("h2-16x32", "HTTP/2, 16 connections with 32 streams", 1.45),
+    *protocol_targets("h2-64x8", "HTTP/2, 64 connections with 8 streams", 1.45),
 )

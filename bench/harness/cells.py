@@ -1,6 +1,7 @@
 """One scenario: its contenders started, asked in turn, round after round in balanced order, and stopped."""
 
 from . import contenders as who, marks, plan, rest, results, stats
+from .load import H2load
 from .measure import measure
 from .programs import CellFailure, Failure
 from .sequence import order_of
@@ -28,8 +29,7 @@ class Cells:
         if not labels:
             raise Failure(f"{scenario.name}: none of its contenders is wanted; it has {', '.join(scenario.contenders)}", 2)
         field = who.Field(self.options, self.programs, self.ports)
-        field.start(labels, scenario.path if scenario.path.startswith("/bytes") else "/bytes/64", scenario.replica,
-                    shares=bool(scenario.active), bodies=bool(scenario.body))
+        field.start(scenario, labels)
         for label, problem in field.absent.items():
             self.say(f"{scenario.name}: {label} does not take part: {problem}")
         try:
@@ -50,7 +50,7 @@ class Cells:
             self.run_rounds(scenario, field, group, reference[1], rounds)
             rates |= {phase.name: phase.rate and reference[1] * phase.rate for phase in group}
         return {"name": scenario.name, "title": scenario.title, "connections": scenario.connections,
-                "active": scenario.active, "body": scenario.body, "replica": scenario.replica,
+                "active": scenario.active, "body": scenario.body, "replica": scenario.replica, "streams": scenario.streams,
                 "kept": "--per-connection" not in scenario.load, "seconds": plan.seconds_for(scenario, self.options),
                 "floor_is_alike": self.floor_is_alike(scenario, labels),
                 "phases": rates, "reference": {"label": reference[0], "rate": reference[1]}, "rounds": rounds}
@@ -82,7 +82,7 @@ class Cells:
         # The origin has the proxies' kept connections all the time.
         self.port_before = None if contender is field.origin else contender.port
         try:
-            row, hgrm = measure(self.options, self.programs, field, contender, order, self.generator,
+            row, hgrm = measure(self.options, self.programs, field, contender, order, self.generator_for(scenario),
                                 phase.disturbed and scenario.disturb == "freeze")
         except CellFailure as failure:
             return {"problem": str(failure)}
@@ -92,6 +92,10 @@ class Cells:
             row["hgrm"] = self.keep(f"{scenario.name}.{contender.label}.{phase.name.strip('%')}.{number + 1}", hgrm)
         return row
 
+    def generator_for(self, scenario):
+        """Streams are h2load's: the other generators know HTTP/1 only."""
+        return H2load(self.options, self.programs.folder) if scenario.streams else self.generator
+
     def keep(self, name, text):
         folder = self.programs.folder / "hgrm"
         folder.mkdir(exist_ok=True)
@@ -100,7 +104,7 @@ class Cells:
 
 
 def progress(scenario, phase, number, count, label, row):
-    head = f"{scenario.name:16} {phase.name:9} {number}/{count}  {label:15}"
+    head = f"{scenario.name:21} {phase.name:9} {number}/{count}  {label:15}"
     if "problem" in row:
         return f"{head} FAILED: {row['problem']}"
     p99 = row["latency_us"].get("p99")

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 
-from . import contenders, document, lock, machine, options as opts, plan, report, revision
+from . import abilities, contenders, document, lock, machine, options as opts, plan, report, revision
 from .programs import Failure
 from .run import Run
 
@@ -67,11 +67,12 @@ def bench(options):
         machine.enter_own_network(options.congestion)
     options.descriptors = machine.raise_descriptor_limit()
     check_descriptors(options)
-    run = Run(options, old, say)
-    say(f"this takes about {opts.in_words(opts.expected_seconds(options))}: {len(options.chosen)} scenario(s), "
-        f"{options.rounds} rounds of {options.seconds:g} s")
     with tempfile.TemporaryDirectory(prefix="ringgate-bench-") as name:
         contenders.check_unix_path(pathlib.Path(name))
+        abilities.check(options, pathlib.Path(name), say)
+        run = Run(options, old, say)
+        say(f"this takes about {opts.in_words(opts.expected_seconds(options))}: {len(options.chosen)} scenario(s), "
+            f"{options.rounds} rounds of {options.seconds:g} s")
         run.measure(pathlib.Path(name))
     whole, made = run.write()
     summary(whole, made, options)

@@ -1,6 +1,9 @@
 """Who is compared: one row of KINDS each, a readable configuration in bench/peers, and settings that scenarios ask for.
 
 A contender is written `kind`, or `kind+setting` for one that differs in a setting: `ringgate+hash`, `nginx+log`.
+
+A scenario has a mode: "clear", "tls" (where HTTP/2 is offered beside HTTP/1) or "h2c" (HTTP/2 in the clear). Lines of a
+configuration that begin with `#tls#` and the like are comments but in that mode; `#alpn#` are those that name HTTP/2 over TLS.
 """
 
 import dataclasses
@@ -10,13 +13,15 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 import time
 
-from . import machine
+from . import machine, tls
 from .programs import CellFailure, Failure, SYSTEM_PATH, find_binary, find_program, knows, version_of
 
 PEER_FOLDER = pathlib.Path(__file__).resolve().parent.parent / "peers"
 LOG_NAME = "access.log"
+MODES = ("clear", "tls", "h2c")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Kind:
     settings: dict = dataclasses.field(default_factory=dict)  # setting -> placeholders that it changes
     defaults: dict = dataclasses.field(default_factory=dict)
     unix: str = "unix:{}"         # how it writes the address of a UNIX socket
+    modes: tuple = ("clear",)     # which its configuration has
 
 
 def nginx_like_log():
@@ -38,12 +44,13 @@ def nginx_like_log():
 KINDS = {
     "ringgate": Kind("ringgate", "ringgate.yaml", ("-c", "{conf}"), ("--version",), ours=True,
                      defaults={"steering": "load", "log": '"off"'},
+                     modes=MODES,
                      settings={"log": {"log": "{dir}/" + LOG_NAME}, "load": {"steering": "load"},
                                "hash": {"steering": "hash"}, "off": {"steering": "off"}}),
     "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},
-                  settings=nginx_like_log()),
+                  settings=nginx_like_log(), modes=MODES),
     "haproxy": Kind("HAProxy", "haproxy.cfg", ("-db", "-f", "{conf}"), defaults={"log": "off"}, unix="unix@{}",
-                    settings={"log": {"log": "on"}}),
+                    settings={"log": {"log": "on"}}, modes=MODES),
     "envoy": Kind("Envoy", "envoy.yaml", ("--concurrency", "{workers}", "--log-level", "warning", "--disable-hot-restart",
                                           "-c", "{conf}"), ("--version",)),
     "h2o": Kind("h2o", "h2o.conf", ("-c", "{conf}"), unix="[unix:{}]"),
@@ -58,6 +65,10 @@ CLIENTS = 0.6                                # of a process's descriptors, the r
 PEERS = ("nginx", "haproxy")                 # the best peer is one of these
 OPTIONAL_PEERS = ("envoy", "h2o", "caddy")   # measured where a scenario has no settings that only the others know
 ENVOY_ADDRESS = {"tcp": "socket_address: {{ address: 127.0.0.1, port_value: {} }}", "unix": "pipe: {{ path: {} }}"}
+
+
+def mode_of(scenario):
+    return "tls" if scenario.tls else "h2c" if scenario.streams else "clear"
 
 
 def kind_of(label):
@@ -79,9 +90,11 @@ def installed_optional_peers():
     return [name for name in OPTIONAL_PEERS if shutil.which(name, path=SYSTEM_PATH)]
 
 
-def fill(template, values):
-    """Every @NAME@ outside of comments must have a value."""
+def fill(template, values, marks=()):
+    """Every @NAME@ outside of comments must have a value; lines with one of the marks are no comments."""
     text = (PEER_FOLDER / template).read_text()
+    for mark in marks:
+        text = re.sub(f"^#{mark}#", "", text, flags=re.MULTILINE)
     for name, value in values.items():
         text = text.replace(f"@{name.upper()}@", str(value))
     left = re.search(r"^[^#\n]*(@[A-Z_]+@)", text, re.MULTILINE)
@@ -101,19 +114,31 @@ class Contender:
     log: pathlib.Path | None = None
     log_is_cut: bool = False
     pids: tuple = ()
+    mode: str = "clear"
 
     @property
     def kind(self):
         return kind_of(self.label)
 
     def get(self, target):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        if self.mode == "h2c":
+            return self.get_by_curl(target)
+        connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=2, context=tls.client_context())
+                      if self.mode == "tls" else http.client.HTTPConnection("127.0.0.1", self.port, timeout=2))
         try:
             connection.request("GET", target)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
+
+    def get_by_curl(self, target):
+        """HTTP/2 that begins without being asked for: some speak nothing else on such a port."""
+        done = subprocess.run(["curl", "--silent", "--http2-prior-knowledge", "--max-time", "2", "--write-out", "%{http_code}",
+                               f"http://127.0.0.1:{self.port}{target}"], capture_output=True)
+        if done.returncode != 0:
+            raise OSError(f"curl ended with status {done.returncode}")
+        return int(done.stdout[-3:]), done.stdout[:-3]
 
     def response_bytes(self, target):
         """Of the whole response to a request on a kept connection, head included."""
@@ -172,18 +197,23 @@ class Field:
         self.options, self.programs, self.ports = options, programs, ports
         self.contenders = []
         self.absent = {}           # label -> why it does not take part
-        self.bodies = False        # whether the scenario has bodies worth large buffers
         self.response_bytes = None  # with it the floor shares its connections to the replica
 
-    def start(self, labels, target, replica, shares=False, bodies=False):
-        self.bodies = bodies
+    def begin(self, scenario, replica, folder):
+        """What configurations are made of."""
+        self.scenario, self.replica, self.mode = scenario, replica, mode_of(scenario)
+        self.certificate = tls.certificate_in(folder) if scenario.tls else tls.NO_CERTIFICATE
+
+    def start(self, scenario, labels):
+        target = scenario.path if scenario.path.startswith("/bytes") else "/bytes/64"
         origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
         command = [self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
                    "--threads", self.options.origin_threads, "--quiet"]
         self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
-        self.replica = str(origin_path) if replica == "unix" else f"127.0.0.1:{origin_port}"
+        self.begin(scenario, str(origin_path) if scenario.replica == "unix" else f"127.0.0.1:{origin_port}",
+                   self.programs.folder)
         expected = self.origin.wait_until_it_answers(target, None)
-        self.response_bytes = self.origin.response_bytes(target) if shares else None
+        self.response_bytes = self.origin.response_bytes(target) if scenario.active else None
         for label in labels:
             contender = self.origin if label == "direct" else self.start_proxy(label)
             try:
@@ -200,24 +230,30 @@ class Field:
         return find_binary(self.options.bin, BINARIES[kind]) if KINDS[kind].ours else find_program(kind)
 
     def start_proxy(self, label):
-        kind = KINDS[kind_of(label)]
         folder = self.programs.folder / label
-        folder.mkdir(exist_ok=True)
         port, admin = self.ports.take(), self.ports.take()
+        program = self.programs.start(label, self.command_of(label, folder, port, admin))
+        ours = kind_of(label) == "ringgate"
+        return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program), mode=self.mode)
+
+    def command_of(self, label, folder, port, admin):
+        """Writes its configuration, too."""
+        kind = KINDS[kind_of(label)]
+        folder.mkdir(exist_ok=True)
         values = {"dir": folder, "port": port, "admin": admin, "listen": f"127.0.0.1:{port}",
                   "replica": self.replica_for(kind), "workers": self.options.workers,
-                  "bodies": "on" if self.bodies else "off", "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template,
+                  "bodies": "on" if self.scenario.body else "off", "tls": "on" if self.mode == "tls" else "off",
+                  "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template, **self.certificate,
                   "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
                   "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
         values.update(settings_of(label, kind, values))
         if kind.template:
-            (folder / kind.template).write_text(fill(kind.template, values))
+            marks = (self.mode, "alpn") if self.scenario.streams and self.scenario.tls else (self.mode,)
+            (folder / kind.template).write_text(fill(kind.template, values, marks))
         command = [self.binary(label), *(part.format(**values) for part in kind.command)]
         if self.response_bytes and label == "floor" and floor_shares(self.options):
             command += ["--response-bytes", self.response_bytes]
-        program = self.programs.start(label, command)
-        ours = kind_of(label) == "ringgate"
-        return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program))
+        return command
 
     def replica_for(self, kind):
         is_unix = self.replica.startswith("/")

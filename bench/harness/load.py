@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+from . import tls
 from .programs import CellFailure, find_binary, find_program, knows
 
 ERRORS = ("connect", "read", "write", "status", "timeout", "protocol")
@@ -35,6 +36,8 @@ class Order:
     rate: float | None = None
     options: tuple = ()
     seed: int = 1                  # of the schedule's phases and the choice of the busy connections
+    tls: bool = False
+    streams: int = 0               # HTTP/2, so many requests at a time on each connection; 0: HTTP/1.1
 
     def is_plain(self):
         return self.rate is None and not self.options and self.active == self.connections
@@ -55,6 +58,7 @@ class Result:
     end: float | None = None
     backlog: dict | None = None    # open loop: requests due and not answered, at its begin and end
     reconnects: int | None = None  # kept connections that the server closed between two requests
+    tls: dict | None = None        # version, cipher, group, and the handshakes of the counted time where they are known
 
     def failed(self):
         return sum(self.errors.values())
@@ -70,7 +74,7 @@ class RinggateLoad:
 
     @staticmethod
     def can(order):
-        return order.seconds > 0
+        return not order.streams
 
     def command(self, order):
         command = [self.program, "--connect", f"127.0.0.1:{order.port}", "--path", order.path,
@@ -83,6 +87,8 @@ class RinggateLoad:
             command += ["--rate", f"{order.rate:.0f}"]
         if self.has_seeds:
             command += ["--seed", order.seed]
+        if order.tls:
+            command += ["--tls", "--tls-version", tls.VERSION, "--tls-cipher", tls.CIPHER]
         return command
 
     def result(self, order, program, status, usage):
@@ -90,11 +96,14 @@ class RinggateLoad:
             raise CellFailure(f"ringgate-load ended with status {status}: {program.output()[-1000:] or 'no output'}")
         told = json.loads((self.folder / "load.json").read_text())
         errors = {kind: told["errors"].get(kind, 0) for kind in ERRORS}
+        problem = tls.not_resumed(told["tls"]) if "--tls-resume" in order.options else None
+        if problem:
+            raise CellFailure(problem)
         hgrm = (self.folder / "load.hgrm").read_text()
         return Result(told["requests"], told["rate"], told["seconds"], errors, told["latency_us"],
                       told["cpu"]["share"], told.get("behind"), hgrm, told["bytes_in"] + told["bytes_out"],
                       seconds_of(told.get("begin_ns")), seconds_of(told.get("end_ns")), told.get("backlog"),
-                      told.get("reconnects"))
+                      told.get("reconnects"), told.get("tls"))
 
 
 def seconds_of(nanoseconds):
@@ -111,7 +120,7 @@ class Wrk:
 
     @staticmethod
     def can(order):
-        return order.is_plain()
+        return order.is_plain() and not order.tls and not order.streams
 
     def command(self, order):
         threads = min(order.threads, order.connections)
@@ -147,9 +156,25 @@ class H2load:
         return order.is_plain()
 
     def command(self, order):
-        return [self.program, "--h1", "-t", min(order.threads, order.connections), "-c", order.connections,
-                "-D", in_ms(order.seconds), "--warm-up-time", in_ms(max(0.1, order.warmup)), "-T", REQUEST_TIMEOUT,
-                f"http://127.0.0.1:{order.port}{order.path}"]
+        protocol = ["-m", order.streams] if order.streams else ["--h1"]
+        scheme = "https" if order.tls else "http"
+        return [self.program, *protocol, "-t", min(order.threads, order.connections), "-c", order.connections,
+                "-D", in_ms(order.seconds), "--warm-up-time", in_ms(self.warmup(order)), "-T", REQUEST_TIMEOUT,
+                *(["--tls13-ciphers", tls.CIPHER] if order.tls else []), f"{scheme}://127.0.0.1:{order.port}{order.path}"]
+
+    @staticmethod
+    def warmup(order):
+        return max(0.1, order.warmup)
+
+    @staticmethod
+    def agreed(order, text):
+        """What h2load says of TLS; it falls back to HTTP/1.1 where a server wants that, which is another scenario."""
+        def told(name):
+            found = re.search(rf"^{name}: (?:ECDH )?(\S+)", text, re.MULTILINE)
+            return found.group(1) if found else "unknown"
+        if order.streams and told("Application protocol") not in ("h2", "h2c"):
+            raise CellFailure(f"h2load and the server agreed on {told('Application protocol')}, not on HTTP/2")
+        return {"version": told("TLS Protocol"), "cipher": told("Cipher"), "group": told("Server Temp Key")} if order.tls else None
 
     def result(self, order, program, status, usage):
         text = program.output()
@@ -163,7 +188,7 @@ class H2load:
         latency = {"max": float(times.group(1)) * self.UNITS[times.group(2)],
                    "mean": float(times.group(3)) * self.UNITS[times.group(4)]}
         return Result(succeeded, float(rate.group(1)), order.seconds, errors, latency,
-                      share=usage / (order.threads * order.seconds))
+                      share=usage / (order.threads * (order.seconds + self.warmup(order))), tls=self.agreed(order, text))
 
 
 LOADS = {one.name: one for one in (RinggateLoad, Wrk, H2load)} | {"ringgate": RinggateLoad}

@@ -195,7 +195,7 @@ def figures(told, samples, end):
         "origin_cpu_us": origin / told.rate * 1e6,
         # Below zero when the accounts don't add up: seen, not hidden.
         "idle": idle, "others": 1 - idle - (proxy + origin + generator) / cpus,
-        "behind": told.behind, "backlog": told.backlog, "saturated": load.per_thread_limit(told) and idle > IDLE,
+        "tls": told.tls, "behind": told.behind, "backlog": told.backlog, "saturated": load.per_thread_limit(told) and idle > IDLE,
     }
 
 

@@ -69,7 +69,8 @@ def parser():
     how.add_argument("--workers", type=whole, default=2, help="of each proxy (default 2)")
     how.add_argument("--origin-threads", type=whole, default=2, help="of the origin (default 2)")
     how.add_argument("--load", choices=["ringgate", "wrk", "h2load"], default="ringgate",
-                     help="what asks; wrk and h2load can do closed loops over kept connections only")
+                     help="what asks; wrk and h2load can do closed loops over kept connections only, wrk no TLS; of HTTP/2 it "
+                          "is always h2load")
     how.add_argument("--no-latency", action="store_true", help="peaks only, no open loops")
     how.add_argument("--congestion", default="cubic", metavar="NAME",
                      help="TCP congestion control of all sockets of the run (default cubic); system: no network namespace "
@@ -120,7 +121,7 @@ def choose(options):
 
 def order_like(scenario):
     return Order(0, scenario.path, scenario.connections, scenario.active or scenario.connections, scenario.threads, 1, 0,
-                 options=scenario.load)
+                 options=scenario.load, tls=scenario.tls, streams=scenario.streams)
 
 
 def expected_seconds(options):
@@ -133,6 +134,6 @@ def in_words(total):
 
 
 def listing(options):
-    lines = [f"{one.name:16} {in_words(plan.duration(one, options, plan.labels_of(one, options.only))):>8}  {one.title}"
+    lines = [f"{one.name:21} {in_words(plan.duration(one, options, plan.labels_of(one, options.only))):>8}  {one.title}"
              + ("  (quick)" if one.quick else "") for one in options.chosen]
-    return "\n".join(lines) + f"\n{'all':16} {in_words(expected_seconds(options)):>8}"
+    return "\n".join(lines) + f"\n{'all':21} {in_words(expected_seconds(options)):>8}"

@@ -77,7 +77,7 @@ def order_for(scenario, options, contender, phase, reference, number=0):
         more += scenario.disturb
     return Order(contender.port, scenario.path, scenario.connections, scenario.active or scenario.connections,
                  min(scenario.threads, scenario.connections), seconds_for(scenario, options), options.warmup,
-                 reference * phase.rate if phase.rate is not None else None, more, number + 1)
+                 reference * phase.rate if phase.rate is not None else None, more, number + 1, scenario.tls, scenario.streams)
 
 
 def descriptors_needed(scenario, label, shares=False):

@@ -1,6 +1,6 @@
 """What the report says about one scenario: its peaks, its latencies, its log."""
 
-from . import marks, stats
+from . import marks, stats, tls
 from .contenders import PEERS
 from .tables import middle, number, ranged, table
 
@@ -81,6 +81,21 @@ def log_table(scenario):
     return table(["access records", "should be", "written", "counted as dropped", "lost"], rows) if rows else None
 
 
+def tls_text(scenario):
+    """On what everybody agreed; beside whom who differs, since figures are then not of the same work."""
+    found = {}
+    for label, phases in scenario["rounds"].items():
+        for what in dict.fromkeys(tls.agreed(row) for rows in phases.values() for row in rows):
+            if what:
+                found.setdefault(what, []).append(label)
+    if not found:
+        return None
+    if len(found) == 1:
+        return f"TLS, of everybody: {', '.join(next(iter(found)))}."
+    return "**TLS was not the same for all**: " + "; ".join(f"{', '.join(what)}: {', '.join(labels)}"
+                                                          for what, labels in found.items()) + "."
+
+
 def problems_text(scenario):
     """Cells without figures, and why."""
     lines = []
@@ -103,7 +118,7 @@ def run_text(scenario):
 def scenario_text(scenario, level="###"):
     parts = [f"{level} {scenario['name']}: {scenario['title']}", run_text(scenario), peak_table(scenario)]
     parts += [latency_table(scenario, phase, rate) for phase, rate in scenario["phases"].items() if rate]
-    parts += [text for text in (log_table(scenario), problems_text(scenario)) if text]
+    parts += [text for text in (tls_text(scenario), log_table(scenario), problems_text(scenario)) if text]
     reference = scenario["reference"]
     if reference["label"]:
         parts.append(f"Rates of the open loops are shares of {reference['label']}'s peak, {reference['rate']:,.0f}/s.")

@@ -73,6 +73,14 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 1; /* the reference is ours */
 }
 
+/* Without it OpenSSL builds and checks the chain all the same, and then does not mind. */
+static int accept_certificate(X509_STORE_CTX *chain, void *unused)
+{
+    (void)chain;
+    (void)unused;
+    return 1;
+}
+
 static bool set_cipher(SSL_CTX *ctx, const struct rg_load_options *o)
 {
     if (!o->tls_cipher)
@@ -94,6 +102,7 @@ int rg_tls_context_init(struct rg_tls_context *x, const struct rg_load_options *
         SSL_CTX_set_alpn_protos(x->ctx, protocols, sizeof protocols - 1) != 0)
         goto failed;
     SSL_CTX_set_verify(x->ctx, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(x->ctx, accept_certificate, NULL);
     SSL_CTX_set_options(x->ctx, SSL_OP_NO_RENEGOTIATION);
     if (o->connections >= MANY_CONNECTIONS)
         SSL_CTX_set_mode(x->ctx, SSL_MODE_RELEASE_BUFFERS);

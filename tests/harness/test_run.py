@@ -112,6 +112,23 @@ def test_h2load_finds_about_the_same_peak(harness):
     assert 0.2 < rates["h2load"] / rates["ringgate"] < 2, rates
 
 
+@pytest.mark.skipif(not all(map(shutil.which, ("nginx", "haproxy", "openssl", "h2load", "curl"))),
+                    reason="nginx, HAProxy, openssl, h2load or curl is missing")
+def test_tls_and_http2(harness):
+    """Everybody's configuration of every mode, HTTP/2 over TLS included."""
+    names = ("tls-handshake-resumed", "h2-64x8", "h2-clear-16x32")
+    process = harness(*TINY, "--no-latency", "--only", "ringgate,nginx,haproxy", "--scenario", ",".join(names))
+    out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, out + err
+    results = json.loads((harness.report / "results.json").read_text())
+    rows = {one["name"]: {label: phases["peak"][0] for label, phases in one["rounds"].items()} for one in results["scenarios"]}
+    assert tuple(rows) == names and all(set(one) == {"ringgate", "nginx", "haproxy"} for one in rows.values())
+    assert all(row["requests"] > 0 and row["failed"] == 0 for one in rows.values() for row in one.values())
+    agreed = {row["tls"] and row["tls"]["cipher"] for one in rows.values() for row in one.values()}
+    assert agreed == {"TLS_AES_128_GCM_SHA256", None} and not rows["h2-clear-16x32"]["nginx"]["tls"]
+    assert (harness.report / "report.md").read_text().count("TLS, of everybody: TLSv1.3") == 2
+
+
 def test_an_interrupt_leaves_nothing_behind(harness):
     process = harness(*TINY, "--seconds", "30")
     deadline = time.monotonic() + 20
