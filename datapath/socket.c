@@ -184,20 +184,27 @@ static void close_step(struct rg_worker *w, struct rg_socket *s)
 }
 
 /* It is sent at once or not at all: a peer that takes nothing keeps no socket, the cancel follows. */
-static RG_COLD void say_farewell(struct rg_worker *w, struct rg_socket *s)
+static void say_farewell(struct rg_worker *w, struct rg_socket *s)
 {
     const struct rg_output *words = rg_socket_tls_farewell(s);
-    rg_list_remove(&s->tls->waiting);
     if (words)
         submit_send(w, s, words);
+}
+
+/* Whatever waited for the end of the turn is not wanted any more: the socket may be gone by then. */
+static RG_COLD void end_tls(struct rg_worker *w, struct rg_socket *s, bool reset)
+{
+    if (!reset && !s->shut)
+        say_farewell(w, s);
+    rg_socket_tls_leave_line(s);
 }
 
 void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset)
 {
     if (s->state != RG_SOCKET_OPEN)
         return;
-    if (RG_UNLIKELY(s->tls != NULL) && !reset && !s->shut)
-        say_farewell(w, s);
+    if (RG_UNLIKELY(s->tls != NULL))
+        end_tls(w, s, reset);
     s->state = RG_SOCKET_CLOSING;
     rg_list_remove(&s->dirty);
     rg_socket_leave_line(w, s);

@@ -95,6 +95,11 @@ enum rg_socket_event rg_socket_tls_received(struct rg_worker *w, struct rg_socke
     return rg_socket_tls_go_on(w, s);
 }
 
+void rg_socket_tls_leave_line(struct rg_socket *s)
+{
+    rg_list_remove(&s->tls->waiting);
+}
+
 struct rg_output *rg_socket_tls_seal(struct rg_worker *w, struct rg_socket *s)
 {
     (void)w;

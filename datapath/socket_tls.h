@@ -14,6 +14,8 @@ bool rg_socket_tls_accept(struct rg_worker *w, struct rg_socket *s, unsigned lis
 enum rg_socket_event rg_socket_tls_received(struct rg_worker *w, struct rg_socket *s, struct rg_buf *b);
 /* Goes on with what is there: one that waited in the line of the worker's environment. */
 enum rg_socket_event rg_socket_tls_go_on(struct rg_worker *w, struct rg_socket *s);
+/* It does not go on by itself any more. */
+void rg_socket_tls_leave_line(struct rg_socket *s);
 /* What is to be sent in the place of `out`, which is sealed into it. */
 struct rg_output *rg_socket_tls_seal(struct rg_worker *w, struct rg_socket *s);
 void rg_socket_tls_sent(struct rg_worker *w, struct rg_socket *s, uint32_t n);

@@ -395,6 +395,34 @@ def test_idle_connections_cost_little(programs, certs, version):
     g.wait_metric(0, "ringgate_connections_open", 15)
 
 
+def test_reset_with_more_to_tell(programs, certs):
+    """
+    Responses that must end with RST, to clients that have said good-bye in the same piece as their request: what the session
+    would tell at the end of the turn finds nobody any more.
+    """
+    origin = programs.origin()
+    g = tls_gateway(programs, origin.address, certs)
+    for i in range(40):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        obj = tls.context().wrap_bio(incoming, outgoing)
+        with tls.raw_socket(g.address) as s:
+            while True:
+                try:
+                    obj.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    s.sendall(outgoing.read())
+                    incoming.write(s.recv(65536))
+            path = "/bytes/1000000?chunked=1&close=300000&rst=1" if i % 2 else "/bytes/10?status=99"
+            obj.write(f"GET {path} HTTP/1.0\r\nHost: a\r\n\r\n".encode())
+            with pytest.raises(ssl.SSLWantReadError):
+                obj.unwrap()
+            s.sendall(outgoing.read())
+            if i % 3:
+                is_closed(s)
+    g.wait_metric(0, "ringgate_connections_open", 15)
+
+
 def test_access_log(site):
     with TlsClient(site.gateway.address, name="a.example") as c:
         assert c.request(req(method="GET", target="/bytes/7?logged")).status == 200
