@@ -269,7 +269,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
     (void)flags;
     nghttp2_session_consume_connection(session, len);
-    rg_h2_count_work(h2, (uint32_t)len);
+    rg_h2_count_work(h2, (uint32_t)len, false);
     if (!wants_body(s)) {
         nghttp2_session_consume_stream(session, id, len);
         return 0;

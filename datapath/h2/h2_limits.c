@@ -7,7 +7,7 @@
 #include "datapath/h2/h2_parts.h"
 
 #define FORGIVE_MS     10000 /* so often the budget of control frames is full again */
-#define CONTROL_A_STEP 4     /* earned by each frame of data of at least STEP_BYTES */
+#define CONTROL_A_STEP 4     /* earned by each frame of data of STEP_BYTES, or of all that there was to send */
 #define STEP_BYTES     1024u
 #define SECOND_US      1000000u
 
@@ -34,7 +34,7 @@ void rg_h2_count_finished(struct rg_h2 *h2)
     struct rg_h2_budget *b = &h2->budget;
     if (b->second == h2->w->now_us / SECOND_US)
         b->resets--;
-    rg_h2_count_work(h2, STEP_BYTES);
+    rg_h2_count_work(h2, STEP_BYTES, false);
 }
 
 void rg_h2_count_control(struct rg_h2 *h2)
@@ -50,9 +50,9 @@ void rg_h2_count_control(struct rg_h2 *h2)
         b->control--;
 }
 
-void rg_h2_count_work(struct rg_h2 *h2, uint32_t bytes)
+void rg_h2_count_work(struct rg_h2 *h2, uint32_t bytes, bool all)
 {
     struct rg_h2_budget *b = &h2->budget;
-    if (bytes >= STEP_BYTES && b->control < h2->w->settings->h2_control_frames)
+    if ((bytes >= STEP_BYTES || all) && b->control < h2->w->settings->h2_control_frames)
         b->control += CONTROL_A_STEP;
 }

@@ -83,6 +83,7 @@ void rg_h2_budget_init(struct rg_h2 *h2);
 void rg_h2_count_reset(struct rg_h2 *h2);    /* by the client, or by us for what it did */
 void rg_h2_count_finished(struct rg_h2 *h2); /* a stream, completely */
 void rg_h2_count_control(struct rg_h2 *h2);  /* a frame that moves nothing */
-void rg_h2_count_work(struct rg_h2 *h2, uint32_t bytes);
+/* all: of data to the client, that no window kept back any of it. Small messages earn as much as large ones. */
+void rg_h2_count_work(struct rg_h2 *h2, uint32_t bytes, bool all);
 
 #endif

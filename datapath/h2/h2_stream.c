@@ -163,7 +163,7 @@ int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint
         if (!copied && !rg_output_push(out, piece->buf, piece->off, n))
             return NGHTTP2_ERR_CALLBACK_FAILURE;
         rg_output_sent(&s->out, n);
-        rg_h2_count_work(h2, n);
+        rg_h2_count_work(h2, n, s->out.bytes == 0);
     }
     s->sent_ms = w->now_ms;
     rg_h2_stream_touch(s, RG_H2_NOTE_SENT);

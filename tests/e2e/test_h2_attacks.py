@@ -162,6 +162,27 @@ def test_pings_unread(lane):
     sock.close()
 
 
+def test_small_messages_with_a_ping_each(programs):
+    """Clients of gRPC find out with a PING for each message how much they may let come: what moves earns that."""
+    messages = 1500
+
+    def script(connection, _request):
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(messages):
+            taken.acquire(timeout=env.scaled(10))
+            connection.send(b"5\r\nhello\r\n")
+        return b"0\r\n\r\n"
+    taken = threading.Semaphore(1)
+    gateway = programs.gateway(programs.raw_origin(script).address, {"limits": {"control_frames": 300}})
+    with H2(gateway.address) as c:
+        c.get("/stream")
+        for _ in range(messages):
+            assert c.wait(DATA).payload == b"hello"  # two WINDOW_UPDATEs go with it
+            c.frame(PING, 0, 0, b"12345678")
+            taken.release()
+        assert c.until(lambda: c.responses[1].complete) and not c.goaways
+
+
 # ---- heads ----
 
 def open_head(c, block=b"", flags=0):
