@@ -112,7 +112,8 @@ def choose(options):
     able = [one for one in chosen if options.load == "ringgate" or not one.disturb and LOADS[options.load].can(order_like(one))]
     if options.scenario and len(able) < len(chosen):
         unable = ", ".join(one.name for one in chosen if one not in able)
-        raise Failure(f"--load {options.load} can't do {unable}: only closed loops over kept connections without more options", 2)
+        raise Failure(f"--load {options.load} can't do {unable}: only closed loops over kept connections without more options, "
+                      "and wrk neither TLS nor HTTP/2", 2)
     for scenario in able:
         if options.compare and "ringgate" not in scenario.contenders:
             raise Failure(f"--compare: {scenario.name} has no plain ringgate in it", 2)

@@ -85,11 +85,11 @@ def test_every_handshake_is_a_full_one(origin, version):
     assert 0 < latency["p50"] <= latency["max"] <= r["latency_us"]["max"]
 
 
-@pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_sessions_are_resumed(origin, version):
+@pytest.mark.parametrize("version, threads", [("1.2", 1), ("1.3", 1), ("1.3", 2)])
+def test_sessions_are_resumed(origin, version, threads):
     server = origin(each)
     r = measure(server.address, *short("--tls", "--tls-version", version, "--tls-resume", "--per-connection", "--connections", 4,
-                                       "--duration", 0.5))
+                                       "--threads", threads, "--duration", 0.5))
     full, resumed = handshakes(r)
     assert resumed > 0 and full == 0 and sum(r["errors"].values()) == 0
     # Each connection had one to begin with.
