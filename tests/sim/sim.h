@@ -18,6 +18,9 @@
 
 struct sim_script {
     const char *client;  /* bytes that each client sends */
+    uint32_t client_len; /* so many; 0: it is a string */
+    uint32_t cut;        /* so many of them come first, the rest later; 0: all at once */
+    bool http2;          /* as in the settings of the listener */
     const char *replica; /* bytes that the replica sends after it got a request */
     bool replica_closes; /* ... and then ends the connection */
     unsigned clients;
@@ -46,6 +49,11 @@ struct sim_choices {
     unsigned n;
 };
 
+/* Settings of a worker in this world, for one listener and one replica; a script changes some. */
+struct rg_settings sim_settings(const struct sim_script *script);
+/* A whole run: made, started, joined, freed. What must hold in every run is asserted. */
+struct sim_result sim_play(const struct sim_script *script, struct sim_choices *choices);
+
 void sim_begin(const struct sim_script *script, struct sim_choices *choices);
 void sim_set_worker(struct rg_worker *w);
 /* After the worker has ended: checks that nothing is left open or in flight, forgets the run. */
@@ -59,6 +67,7 @@ struct sim_result {
     uint64_t shed_heads;
     uint64_t tunnels_left;
     uint64_t spliced;
+    uint64_t bytes_at_replica, bytes_at_clients;
     bool ran_out; /* the run was shorter than its prefix: no choice was taken */
 };
 struct sim_result sim_result(void);

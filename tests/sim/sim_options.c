@@ -20,7 +20,9 @@ static void recv_options(struct sim_options *o, unsigned i)
     const struct sim_op *op = &sim.ops[i];
     const struct sim_fd *f = sim_fd_of(op->fd);
     bool one = op->how != MULTI;
-    int32_t n = (int32_t)strlen(f->data);
+    int32_t n = (int32_t)(f->len < RG_BUF_SMALL_CAP ? f->len : RG_BUF_SMALL_CAP);
+    if (f->kind == FD_CLIENT && sim.script.cut > 0 && f->data == sim.script.client)
+        n = (int32_t)sim.script.cut;
     bool half_first = sim.script.in_halves && n > HALVED && !op->cancelled;
     bool cancel_first = sim.script.in_halves && op->cancelled;
     /* The kernel looks for a block when it gets the receive, and when bytes come. */
@@ -47,7 +49,7 @@ static void recv_options(struct sim_options *o, unsigned i)
 static void recv_faults(struct sim_options *o, unsigned i)
 {
     const struct sim_fd *f = sim_fd_of(sim.ops[i].fd);
-    if (f->data[0] == '\0')
+    if (f->len == 0)
         may(o, i, 0, true);
     may(o, i, -ECONNRESET, true);
     if (sim.ops[i].how != INTO && sim.script.blocks == 0)
@@ -86,7 +88,7 @@ static void options_of(struct sim_options *o, unsigned i, bool faults)
             may(o, i, -ECANCELED, true);
         break;
     case RG_OP_POLL_IN:
-        if (sim_fd_of(op->fd)->data[0] || sim_replica_ends(sim_fd_of(op->fd)) || faults)
+        if (sim_fd_of(op->fd)->len > 0 || sim_replica_ends(sim_fd_of(op->fd)) || faults)
             may(o, i, 1, true);
         if (op->cancelled)
             may(o, i, -ECANCELED, true);

@@ -154,6 +154,7 @@ static void take_data(struct sim_op *op, struct sim_fd *f, int32_t n, struct rg_
         done->buf->len = (uint32_t)n;
     }
     f->data += done->res;
+    f->len -= (uint32_t)done->res;
 }
 
 static void sent(struct sim_op *op, int32_t n)
@@ -162,7 +163,9 @@ static void sent(struct sim_op *op, int32_t n)
     if (f->kind == FD_UPSTREAM && (uint32_t)n == op->len) {
         f->left = ++sim.result.requests_at_replica == sim.script.leaves_at;
         f->data = f->left ? "" : sim.script.replica;
+        f->len = (uint32_t)strlen(f->data);
     }
+    *(f->kind == FD_UPSTREAM ? &sim.result.bytes_at_replica : &sim.result.bytes_at_clients) += (uint32_t)n;
     if (f->kind == FD_CLIENT && f->got == 0 && n > 0)
         sim.result.responses_at_clients++;
     f->got += (uint32_t)n;
@@ -177,7 +180,9 @@ static void perform(struct rg_ring *ring, const struct sim_option *what)
     *done = (struct rg_completion){
         .owner = slot->owner, .kind = slot->kind, .op = op->op, .res = what->res, .more = !what->last};
     if (op->op == RG_OP_ACCEPT && what->res > 0) {
-        done->res = sim_fd_open_from(sim.script.freed_late ? SIM_FDS_MAX / 2 : 1, FD_CLIENT, sim.script.client);
+        done->res =
+            sim_fd_open_from(sim.script.freed_late ? SIM_FDS_MAX / 2 : 1, FD_CLIENT, sim.script.client,
+                             sim.script.client_len ? sim.script.client_len : (uint32_t)strlen(sim.script.client));
         sim.clients_left--;
         sim.result.accepted++;
     } else if (op->op == RG_OP_RECV && what->res > 0) {

@@ -60,20 +60,20 @@ struct sim_fd *sim_fd_of(int fd)
     return &sim.fds[fd - SIM_FIRST_FD];
 }
 
-int sim_fd_open_from(int first, enum sim_fd_kind kind, const char *data)
+int sim_fd_open_from(int first, enum sim_fd_kind kind, const char *data, uint32_t len)
 {
     for (int i = first; i < SIM_FDS_MAX; i++) {
         if (sim.fds[i].kind == FD_UNUSED) {
-            sim.fds[i] = (struct sim_fd){.kind = kind, .data = data};
+            sim.fds[i] = (struct sim_fd){.kind = kind, .data = data, .len = len};
             return SIM_FIRST_FD + i;
         }
     }
     abort();
 }
 
-static int fd_open(enum sim_fd_kind kind, const char *data)
+static int fd_open(enum sim_fd_kind kind, const char *data, uint32_t len)
 {
-    return sim_fd_open_from(1, kind, data);
+    return sim_fd_open_from(1, kind, data, len);
 }
 
 static bool has_socket(void)
@@ -88,12 +88,12 @@ static bool has_socket(void)
 
 int sim_open_upstream(void)
 {
-    return has_socket() ? fd_open(FD_UPSTREAM, "") : -EMFILE;
+    return has_socket() ? fd_open(FD_UPSTREAM, "", 0) : -EMFILE;
 }
 
 int sim_renumber(int fd)
 {
-    int copy = fd_open(sim_fd_of(fd)->kind, sim_fd_of(fd)->data);
+    int copy = fd_open(sim_fd_of(fd)->kind, sim_fd_of(fd)->data, sim_fd_of(fd)->len);
     sim_close(fd);
     return copy;
 }
@@ -106,7 +106,7 @@ bool sim_has_waiting(int fd)
 /* One descriptor stands for both ends. */
 int sim_open_pipe(void)
 {
-    return fd_open(FD_PIPE, "");
+    return fd_open(FD_PIPE, "", 0);
 }
 
 void sim_close(int fd)
@@ -151,7 +151,7 @@ unsigned sim_choose(unsigned n)
 
 static int64_t splice_in(struct sim_fd *from, struct sim_fd *pipe, uint64_t n)
 {
-    uint64_t there = strlen(from->data);
+    uint64_t there = from->len;
     if (there > n)
         there = n;
     int64_t usual = there > 0 ? (int64_t)there : sim_replica_ends(from) ? 0 : -EAGAIN;
@@ -159,6 +159,7 @@ static int64_t splice_in(struct sim_fd *from, struct sim_fd *pipe, uint64_t n)
     int64_t r = sim_is_choosing() ? outcomes[sim_choose(there > 1 ? 5 : there > 0 ? 3 : 4)] : usual;
     if (r > 0) {
         from->data += r;
+        from->len -= (uint32_t)r;
         pipe->got += (uint32_t)r;
     }
     return r;

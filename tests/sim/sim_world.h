@@ -30,6 +30,7 @@ struct sim_op {
 struct sim_fd {
     enum sim_fd_kind kind;
     const char *data; /* what the peer has sent and we have not received */
+    uint32_t len;     /* bytes of it */
     bool left;        /* the peer ended the connection instead of an answer */
     uint32_t got;     /* bytes the peer took; of a pipe: bytes in it */
 };
@@ -70,7 +71,7 @@ struct sim_world {
 extern struct sim_world sim;
 
 struct sim_fd *sim_fd_of(int fd);
-int sim_fd_open_from(int first, enum sim_fd_kind kind, const char *data);
+int sim_fd_open_from(int first, enum sim_fd_kind kind, const char *data, uint32_t len);
 bool sim_has_block(void);                                 /* memory for what is received */
 bool sim_replica_ends(const struct sim_fd *f);            /* it has answered and closes */
 bool sim_is_choosing(void);                               /* otherwise things go the usual way */

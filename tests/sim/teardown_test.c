@@ -14,70 +14,13 @@
 
 #include "tests/sim/sim.h"
 
-#define LISTEN_FD SIM_FIRST_FD
-
-static struct rg_settings settings(void)
-{
-    return (struct rg_settings){
-        .generation = 1,
-        .workers = 1,
-        .backlog = 16,
-        .replica = {.in = {.sin_family = AF_INET}, .len = sizeof(struct sockaddr_in), .text = "127.0.0.1:1"},
-        .replica_idle = 4,
-        .replica_idle_ms = 60000,
-        .health = {.fall = 60000},
-        .client_head_ms = 10000,
-        .client_idle_ms = 75000,
-        .body_idle_ms = 30000,
-        .connect_ms = 5000,
-        .response_head_ms = 60000,
-        .drain_ms = 30000,
-        .drain_idle_ms = 1000,
-        .tunnel_idle_ms = 3600000,
-        .connections = 100,
-        .head_bytes = 32768,
-        .field_bytes = 16384,
-        .target_bytes = 8192,
-        .headers = 100,
-        .body_bytes = 1 << 20,
-        .buffer_bytes = 16 << 20,
-        .interim_responses = 8,
-        .access_log = true,
-        .access_sample = 1,
-    };
-}
-
 static uint64_t spliced; /* bytes, in all runs so far */
 
 static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
 {
-    struct rg_settings s = settings();
-    s.descriptors = script->descriptors;
-    s.splice_bytes = script->splice_bytes;
-    if (script->behind_proxy) {
-        s.listeners[0].proxy_mode = RG_PROXY_MODE_REQUIRE;
-        s.listeners[0].address.sa.sa_family = AF_UNIX; /* everyone is trusted there */
-    }
-    struct rg_replica replica = {0};
-    struct rg_steer_worker row = {0};
-    struct rg_access_ring *access = rg_access_ring_create(1 << 16);
-    struct rg_worker *w = NULL;
-    struct rg_worker_init init = {.settings = &s,
-                                  .replica = &replica,
-                                  .steer = &row,
-                                  .access = access,
-                                  .listen_fds = {LISTEN_FD},
-                                  .n_listen_fds = 1};
-    sim_begin(script, choices);
-    assert_int_equal(rg_worker_create(&w, &init), 0);
-    sim_set_worker(w);
-    assert_int_equal(rg_worker_start(w), 0);
-    rg_worker_destroy(w); /* joins; asserts that the pools are whole */
-    sim_end();
-    assert_int_equal(row.open, 0);
-    rg_access_ring_destroy(access);
-    spliced += sim_result().spliced;
-    return sim_result();
+    struct sim_result r = sim_play(script, choices);
+    spliced += r.spliced;
+    return r;
 }
 
 static unsigned play_all(struct sim_script script, unsigned depth)
