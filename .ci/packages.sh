@@ -7,7 +7,7 @@
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libssl-dev libyaml-dev libcbor-dev
                 libcmocka-dev libnghttp2-dev)
 PACKAGES_RUN=(curl)
-PACKAGES_TEST=(openssl python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
+PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
                python3-websockets haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
