@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from lib import seccomp
+from lib import env, seccomp
 from lib.client import get
 from lib.process import StartError
 
@@ -14,8 +14,11 @@ DISABLED = "/proc/sys/kernel/io_uring_disabled"
 
 
 def log_of_a_failed_start(programs, preexec=None):
+    """By flags: whoever preexec turns the process into may not read the test's files."""
     origin = programs.raw_origin()
-    gateway = programs.prepared_gateway(origin.address, workers=2, preexec=preexec)
+    address = f"127.0.0.1:{env.free_port()}"
+    gateway = programs.prepared_gateway(listen=[address], preexec=preexec, flags=[
+        "--workers", "2", "--listen", address, "--replica", origin.address, "--admin", "{admin}"])
     gateway.expected_exit = 1
     with pytest.raises(StartError):
         gateway.start()
