@@ -11,6 +11,7 @@ PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl opens
                python3-websockets haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
+PACKAGES_KERNEL=(qemu-system-x86 kmod)
 PACKAGES_BENCH=(python3 iproute2 nginx haproxy wrk nghttp2-client openssl curl gnuplot-nox)
 
 # Named by Debian 13, the same on both; on Debian 12 these come to build/deps.
@@ -244,8 +245,9 @@ unpack_from()
 # Read after the system's own configuration (so that a proxy set there is used), whose hooks are dropped.
 write_apt_configuration()
 {
-    local mirror=$1 apt=$2
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s trixie main\n' "$mirror" >"$apt/sources.list"
+    local mirror=$1 apt=$2 suite=${3:-trixie}
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$suite" \
+        >"$apt/sources.list"
     cat >"$apt/apt.conf" <<CONF
 Dir::State "$apt/state";
 Dir::State::status "/var/lib/dpkg/status";

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Makes one CTest directory of several build trees, so that one ctest run covers them and prints one summary.
 
-usage: merge_trees.py OUT PRESET...
+usage: merge_trees.py [--slower FACTOR] OUT PRESET...
 
-Every test keeps its command and properties and gets the name of its tree in front: asan/unit.test_pool.
+Every test keeps its command and properties and gets the name of its tree in front: asan/unit.test_pool. With --slower, all
+that a test waits for may take so much longer.
 """
 
+import argparse
 import json
 import re
 import subprocess
@@ -91,7 +93,13 @@ def as_text(value):
     return str(value)
 
 
-def properties_of(test, preset):
+def slowed(environment, factor):
+    """The end-to-end tests' own factor (tests/e2e/lib/env.py), multiplied."""
+    name = "RINGGATE_TEST_SLOW="
+    return [f"{name}{float(word.removeprefix(name)) * factor:g}" if word.startswith(name) else word for word in environment]
+
+
+def properties_of(test, preset, slower):
     properties = {p["name"]: p["value"] for p in test.get("properties", []) if not p["name"].startswith("_")}
     for name in REFERENCES:
         if name in properties:
@@ -99,7 +107,9 @@ def properties_of(test, preset):
     # In halves of a CPU, as ./dev counts them.
     properties["PROCESSORS"] = 1 if "waits" in properties.get("LABELS", []) else 2
     properties["COST"] = COSTS.get(test["name"], COSTS.get(preset, 0))
-    properties["ENVIRONMENT"] = TREES[preset].environment + properties.get("ENVIRONMENT", [])
+    properties["ENVIRONMENT"] = TREES[preset].environment + slowed(properties.get("ENVIRONMENT", []), slower)
+    if "TIMEOUT" in properties:
+        properties["TIMEOUT"] *= slower
     return properties
 
 
@@ -114,18 +124,23 @@ def write_test(out, name, command, properties):
 
 
 def main():
-    directory, presets = Path(sys.argv[1]), sys.argv[2:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--slower", type=float, default=1)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("presets", nargs="+", choices=TREES)
+    arguments = parser.parse_args()
+    directory = arguments.directory
     out = ["# Written by tests/house/merge_trees.py."]
     for name, command in HOUSE_TESTS.items():
         write_test(out, name, command, {"WORKING_DIRECTORY": str(ROOT), "TIMEOUT": 60})
-    for preset in presets:
+    for preset in arguments.presets:
         chosen = [test for test in tests_of(preset) if wanted(test["name"], TREES[preset])]
         if not chosen:
             sys.exit(f"build/{preset}: no test was chosen")
         for test in chosen:
             # A test whose program was not built has no command; ctest then reports it as failed.
             command = test.get("command", [f"{test['name']}-is-not-built"])
-            write_test(out, f"{preset}/{test['name']}", command, properties_of(test, preset))
+            write_test(out, f"{preset}/{test['name']}", command, properties_of(test, preset, arguments.slower))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "CTestTestfile.cmake").write_text("\n".join(out) + "\n")
 
