@@ -1,6 +1,6 @@
 /*
  * The first stage of a client connection where listeners[].proxy_protocol is on: who may put a PROXY header before its
- * bytes, and what it changes. conn.c runs it before anything else looks at the bytes, TLS included.
+ * bytes, and what it changes. conn_begin.c runs it before anything else looks at the bytes, TLS included.
  * Thread: the worker's.
  */
 #ifndef RG_CONN_PROXY_H

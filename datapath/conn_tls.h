@@ -1,5 +1,6 @@
 /*
- * What a client connection has to do with TLS, and what is counted of it. See conn.c for when. Thread: the worker's.
+ * What a client connection has to do with TLS, and what is counted of it. See conn_begin.c for when.
+ * Thread: the worker's.
  */
 #ifndef RG_CONN_TLS_H
 #define RG_CONN_TLS_H
