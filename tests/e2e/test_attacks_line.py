@@ -192,8 +192,11 @@ def test_http09_and_half_lines(lane, data):
     lane.refused(data, {400, 505}, {"bad-version", "bad-request-line", "not-http", "bad-method", "bad-target"}, method="GET")
 
 
-def test_http2_preface(lane):
-    lane.refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {505, 400}, {"version-not-supported", "bad-target", "not-http"})
+def test_http2_preface_where_it_is_not_spoken(programs):
+    origin = programs.raw_origin()
+    address = f"127.0.0.1:{env.free_port()}"
+    gateway = programs.gateway(origin.address, {"listeners": [{"address": address, "http2": False}]}, listen=[address])
+    Lane(gateway, origin).refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {505, 400}, {"version-not-supported", "bad-target", "not-http"})
 
 
 # ---- target ----
