@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -18,16 +19,20 @@ void rg_ring_system_read(struct rg_ring_system *ret)
     FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
     if (!f)
         return;
-    if (fscanf(f, "%d", &ret->disabled) != 1)
-        ret->disabled = -1;
+    char line[16];
+    if (fgets(line, sizeof line, f) && line[0] >= '0' && line[0] <= '9')
+        ret->disabled = (int)strtol(line, NULL, 10);
     fclose(f);
 }
 
 /* A release that can't be read counts as new: nobody is sent to upgrade for nothing. */
 static bool is_too_old(const char *release)
 {
-    unsigned major, minor;
-    return sscanf(release, "%u.%u", &major, &minor) == 2 && (major < 6 || (major == 6 && minor < 1));
+    char *end;
+    long major = strtol(release, &end, 10);
+    if (end == release || *end != '.')
+        return false;
+    return major < 6 || (major == 6 && strtol(end + 1, NULL, 10) < 1);
 }
 
 static void forbidden_text(char *to, size_t size, int disabled)
