@@ -238,6 +238,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         trailer_complete(h2, s);
         break;
     case NGHTTP2_DATA:
+        if (!ends && frame->hd.length > 0 && frame->hd.length == frame->data.padlen) /* nothing but padding */
+            rg_h2_count_control(h2);
         break;
     case NGHTTP2_SETTINGS:
         take_settings(h2, frame->hd.flags & NGHTTP2_FLAG_ACK);

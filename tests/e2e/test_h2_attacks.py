@@ -13,7 +13,7 @@ from lib import env
 from lib.attack import Lane
 from lib.client import get
 from lib.h2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, HEADERS,
-                    INITIAL_WINDOW_SIZE, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, SETTINGS,
+                    INITIAL_WINDOW_SIZE, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, SETTINGS,
                     Ended, H2, frame, request_fields, wait_closed)
 from lib.raw_origin import Gone, reply
 
@@ -130,13 +130,15 @@ def test_floods_of_frames_that_move_nothing(lane, name):
     flood(lane, FLOODS[name], 20000, "http2-flood")
 
 
-def test_flood_of_empty_data(lane):
+@pytest.mark.parametrize("empty", [frame(DATA, 0, 1), frame(DATA, PADDED, 1, b"\0"),
+                                   frame(DATA, PADDED, 1, b"\4" + b"\0" * 4)], ids=["empty", "no-padding", "padding"])
+def test_flood_of_empty_data(lane, empty):
     lane.reset(hang)
     with H2(lane.gateway.address) as c:
-        stream = c.headers(request_fields("/", method="POST"), end=False)
+        c.headers(request_fields("/", method="POST"), end=False)
         try:
-            for _ in range(20000):
-                c.data(stream, b"")
+            for _ in range(200):
+                c.send(empty * 100)
         except Ended:
             pass
         assert c.connection_error() in (ENHANCE_YOUR_CALM, None)
