@@ -41,6 +41,8 @@ SCENARIOS = (
     Scenario("keepalive-1", "1 KiB, one connection", connections=1, rates=LATENCIES),
     Scenario("empty", "no body, 64 connections", path="/bytes/0", rates=LATENCIES),
     Scenario("unix-64", "1 KiB, 64 connections, UNIX socket to the replica", replica="unix", rates=LATENCIES),
+    Scenario("sockmap-64", "1 KiB, 64 connections, ringgate also with replica.sockmap",
+             contenders=("ringgate", "ringgate+sockmap", "nginx", "haproxy", "floor", "direct"), rates=LATENCIES),
     Scenario("per-connection", "1 KiB, a connection for each request, 64 at a time", load=("--per-connection",), threads=2,
              # The floor can't reuse connections to a replica that closes them, as these requests ask it to.
              rates=LATENCIES, quick=True, floor_is_alike=False),

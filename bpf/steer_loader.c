@@ -3,35 +3,32 @@
  * per listener, and puts the listening sockets into place. Errors are returned, never logged; the text in `why` is for
  * the operator who reads that steering is off.
  *
- * Owner and thread: the control thread. libbpf's own messages are a setting of the whole process; they are taken over
- * while the program is loaded and given back afterwards.
+ * Owner and thread: the control thread.
  */
 #include "bpf/steer_loader.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/explain.h"
+
 #include "steer.skel.h"
 
 _Static_assert(sizeof(struct rg_steer_worker) == 128, "a row is a pair of cache lines");
 _Static_assert(offsetof(struct rg_steer_worker, assigned) == 64, "worker and program write different lines");
 
-#define ROWS_BYTES         (RG_STEER_WORKERS_MAX * sizeof(struct rg_steer_worker))
-#define VERIFIER_LOG_BYTES (64u << 10)
-#define TAKEOVER_TRIES     50 /* times 2 ms: how long the kernel may take to free a dead process's maps */
+#define ROWS_BYTES     (RG_STEER_WORKERS_MAX * sizeof(struct rg_steer_worker))
+#define TAKEOVER_TRIES 50 /* times 2 ms: how long the kernel may take to free a dead process's maps */
 
 struct rg_steer {
     unsigned workers;
@@ -43,117 +40,6 @@ struct rg_steer {
     uint64_t filled[RG_STEER_GROUPS_MAX];         /* bit per worker: its slot was filled here */
     struct steer_bpf *group[RG_STEER_GROUPS_MAX]; /* one instance per listener; maps but `sockets` are group[0]'s */
 };
-
-/* ---- what to tell the operator --------------------------------------------------------------------------------------
- */
-
-static _Thread_local char first_warning[256]; /* of libbpf during a load; those that follow only say that it failed */
-
-static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-
-static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
-{
-    if (level == LIBBPF_WARN && first_warning[0] == '\0')
-        return vsnprintf(first_warning, sizeof(first_warning), format, args);
-    return 0;
-}
-
-static bool has_capability(unsigned cap)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (syscall(SYS_capget, &header, data) != 0)
-        return false;
-    return (data[cap / 32].effective >> (cap % 32)) & 1;
-}
-
-static bool read_text(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = -1;
-
-    if (fd >= 0) {
-        n = read(fd, text, size - 1);
-        close(fd);
-    }
-    text[n > 0 ? n : 0] = '\0';
-    return n >= 0;
-}
-
-static const char *why_no_permission(void)
-{
-    char text[128];
-
-    if (!has_capability(CAP_BPF) && !has_capability(CAP_SYS_ADMIN))
-        return "loading BPF programs needs CAP_BPF; run as root, or grant it (systemd: AmbientCapabilities=CAP_BPF)";
-    if (read_text("/sys/kernel/security/lockdown", text, sizeof(text)) && !strstr(text, "[none]"))
-        return "CAP_BPF is held, but the kernel is locked down (/sys/kernel/security/lockdown)";
-    if (read_text("/proc/self/uid_map", text, sizeof(text)) && !strstr(text, "4294967295")) /* maps all only there */
-        return "CAP_BPF is held only inside a user namespace; the kernel wants it in the initial one";
-    return "CAP_BPF is held, but a security module or a seccomp filter forbids bpf()";
-}
-
-/* The verifier's reason is the last line that is not its statistics. */
-static void copy_verifier_reason(char *line, size_t size, const char *log)
-{
-    const char *end = log + strlen(log);
-
-    line[0] = '\0';
-    while (end > log) {
-        const char *start;
-
-        while (end > log && end[-1] == '\n')
-            end--;
-        for (start = end; start > log && start[-1] != '\n';)
-            start--;
-        if (end > start && strncmp(start, "processed ", 10) != 0) {
-            snprintf(line, size, "%.*s", (int)(end - start), start);
-            return;
-        }
-        end = start;
-    }
-}
-
-static void copy_warning(char *line, size_t size)
-{
-    static const char prefix[] = "libbpf: ";
-    const char *text = first_warning;
-
-    if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
-        text += sizeof(prefix) - 1;
-    snprintf(line, size, "%.*s", (int)strcspn(text, "\n"), text);
-}
-
-static void explain_load(int err, const char *verifier_log, char *why, size_t why_len)
-{
-    char detail[200];
-
-    switch (-err) {
-    case EPERM:
-        snprintf(why, why_len, "%s", why_no_permission());
-        return;
-    case ENOSYS:
-        snprintf(why, why_len, "the kernel has no bpf() (CONFIG_BPF_SYSCALL), or a seccomp filter hides it");
-        return;
-    case ENOMEM:
-        snprintf(why, why_len, "out of memory for BPF maps or program");
-        return;
-    default:
-        break;
-    }
-    copy_verifier_reason(detail, sizeof(detail), verifier_log);
-    if (detail[0]) {
-        snprintf(why, why_len, "the kernel's verifier refused the program (%s): %s; %s", strerror(-err), detail,
-                 has_capability(CAP_PERFMON) || has_capability(CAP_SYS_ADMIN)
-                     ? "Linux 6.1 or newer is wanted"
-                     : "Linux 6.1 or newer is wanted, and with CAP_PERFMON it is less strict");
-        return;
-    }
-    copy_warning(detail, sizeof(detail));
-    snprintf(why, why_len, "loading the program failed (%s)%s%s", strerror(-err), detail[0] ? ": " : "", detail);
-}
 
 /* ---- loading --------------------------------------------------------------------------------------------------------
  */
@@ -167,7 +53,8 @@ static int share_maps(struct steer_bpf *to, const struct steer_bpf *from)
 
 static int load_group(struct rg_steer *s, unsigned group, enum rg_steer_mode mode, char *verifier_log)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log, .kernel_log_size = VERIFIER_LOG_BYTES);
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log,
+                .kernel_log_size = RG_BPF_VERIFIER_LOG_BYTES);
     struct steer_bpf *skel = steer_bpf__open_opts(&opts);
     int err;
 
@@ -188,23 +75,14 @@ static int load_group(struct rg_steer *s, unsigned group, enum rg_steer_mode mod
 
 static int load_groups(struct rg_steer *s, enum rg_steer_mode mode, char *why, size_t why_len)
 {
-    char *verifier_log = calloc(1, VERIFIER_LOG_BYTES);
-    libbpf_print_fn_t print;
-    int err = 0;
+    struct rg_bpf_load load;
+    int err = rg_bpf_load_begin(&load, why, why_len);
 
-    if (!verifier_log) {
-        snprintf(why, why_len, "out of memory");
-        return -ENOMEM;
-    }
-    first_warning[0] = '\0';
-    print = libbpf_set_print(keep_warning);
-    for (unsigned g = 0; g < s->groups && !err; g++)
-        err = load_group(s, g, mode, verifier_log);
-    libbpf_set_print(print);
     if (err)
-        explain_load(err, verifier_log, why, why_len);
-    free(verifier_log);
-    return err;
+        return err;
+    for (unsigned g = 0; g < s->groups && !err; g++)
+        err = load_group(s, g, mode, load.verifier_log);
+    return rg_bpf_load_end(&load, err, why, why_len);
 }
 
 static int map_rows(struct rg_steer *s, char *why, size_t why_len)

@@ -22,6 +22,7 @@ static int start(struct rg_gateway *g, const struct rg_flags *flags, const struc
     if (rg_gateway_load_certificates(g) < 0 || rg_gateway_open_listeners(g) < 0)
         return RG_EXIT_USAGE;
     rg_gateway_load_steering(g);
+    rg_gateway_settle_sockmap(g, &g->current->settings);
     if (rg_gateway_start_workers(g) < 0)
         return RG_EXIT_FAILED;
     return EXIT_SUCCESS;

@@ -7,6 +7,9 @@
  * peer), or either side breaks; what is left then goes the usual way. One fill a readiness event, and the pipe is
  * emptied before it is filled again, so a fill never waits: bytes are known to be there, and room for them is.
  *
+ * Not from a mapped connection (`replica.sockmap`): splice takes what came by TCP and knows of nothing else, so that it
+ * would pass by what was redirected before.
+ *
  * Lifetime: the pipe is the exchange's from begin to end. Polls in flight belong to the sockets, which join them.
  * See exchange_parts.h.
  */
@@ -30,8 +33,8 @@ bool rg_exchange_is_for_pipe(const struct rg_worker *w, const struct rg_pump *p)
 bool rg_exchange_begin_splice(struct rg_worker *w, struct rg_exchange *x, struct rg_pump *p, struct rg_socket *from,
                               struct rg_socket *to)
 {
-    if (!rg_exchange_is_for_pipe(w, p) || x->splice.pump || x->splice.unfit || to->slow || !is_sound(from) ||
-        !is_sound(to))
+    if (!rg_exchange_is_for_pipe(w, p) || x->splice.pump || x->splice.unfit || to->slow ||
+        rg_server_conn(x->up)->mapped || !is_sound(from) || !is_sound(to))
         return false;
     if (from->in.bytes > 0 || rg_socket_has_output(to) || rg_socket_in_flight(from, RG_OP_RECV) ||
         rg_socket_in_flight(to, RG_OP_SEND))

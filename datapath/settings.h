@@ -44,6 +44,7 @@ bool rg_prefixes_hold(const struct rg_prefix *prefixes, unsigned n, const struct
 
 enum rg_proxy_mode { RG_PROXY_MODE_OFF, RG_PROXY_MODE_ACCEPT, RG_PROXY_MODE_REQUIRE };
 enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
+enum rg_sockmap_mode { RG_SOCKMAP_OFF, RG_SOCKMAP_AUTO };
 enum rg_replica_protocol { RG_REPLICA_HTTP1 };
 enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
@@ -107,6 +108,9 @@ struct rg_settings {
     /* may change on reload */
     struct rg_address replica;
     uint8_t replica_protocol;     /* enum rg_replica_protocol */
+    uint8_t replica_sockmap;      /* enum rg_sockmap_mode */
+    bool sockmap;                 /* ... and it can be had for this replica */
+    int sockmap_marks;            /* then: the map in which a socket is marked for it; the control thread's */
     uint32_t replica_connections; /* most at once per worker; 0: no limit but descriptors */
     uint32_t replica_idle;        /* most idle kept per worker */
     uint32_t replica_idle_ms;

@@ -4,14 +4,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bpf/sockmap.h"
 
 #define PIPE_BYTES (512 * 1024) /* measured: docs/adr/0008; more brings nothing */
 
@@ -130,6 +134,18 @@ uint16_t rg_sys_local_port(int fd)
     if (a.sa.sa_family == AF_INET)
         return ntohs(a.in.sin_port);
     return a.sa.sa_family == AF_INET6 ? ntohs(a.in6.sin6_port) : 0;
+}
+
+bool rg_sys_mark_for_sockmap(int marks, int fd)
+{
+    struct rg_sockmap_end end = {.side = RG_SOCKMAP_GATEWAY};
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.map_fd = (uint32_t)marks;
+    attr.key = (uintptr_t)&fd;
+    attr.value = (uintptr_t)&end;
+    attr.flags = BPF_NOEXIST;
+    return syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof attr) == 0;
 }
 
 int64_t rg_sys_unsent(int fd)

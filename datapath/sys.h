@@ -22,6 +22,9 @@ uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
  */
 int rg_sys_accept(int listener);
 
+/* Lets a socket that is not connected yet into the sockmap. false: not this one. */
+bool rg_sys_mark_for_sockmap(int marks, int fd);
+
 /* Bytes that the peer's kernel has not acknowledged; -1: unknown. */
 int64_t rg_sys_unsent(int fd);
 /* Something can be read that is not the end. */

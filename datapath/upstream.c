@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "bpf/sockmap.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 
 void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
 {
-    *u = (struct rg_upstream){.address = settings->replica};
-    rg_list_init(&u->idle);
+    *u = (struct rg_upstream){.address = settings->replica, .sockmap = settings->sockmap};
+    rg_list_init(&u->idle[false]);
+    rg_list_init(&u->idle[true]);
     rg_list_init(&u->all);
     rg_list_init(&u->waiting);
 }
@@ -39,29 +41,52 @@ static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
 
 void rg_upstream_close_idle(struct rg_worker *w)
 {
-    while (!rg_list_empty(&w->upstream.idle))
-        end(w, RG_CONTAINER(w->upstream.idle.next, struct rg_upstream_conn, idle));
+    for (unsigned kind = 0; kind < 2; kind++)
+        while (!rg_list_empty(&w->upstream.idle[kind]))
+            end(w, RG_CONTAINER(w->upstream.idle[kind].next, struct rg_upstream_conn, idle));
+}
+
+/* Unused for the longest time, of both kinds. NULL: none is idle. */
+static struct rg_upstream_conn *longest_idle(const struct rg_upstream *u)
+{
+    struct rg_upstream_conn *found = NULL;
+    for (unsigned kind = 0; kind < 2; kind++) {
+        if (rg_list_empty(&u->idle[kind]))
+            continue;
+        struct rg_upstream_conn *uc = RG_CONTAINER(u->idle[kind].prev, struct rg_upstream_conn, idle);
+        if (!found || uc->idle_since_ms < found->idle_since_ms)
+            found = uc;
+    }
+    return found;
 }
 
 void rg_upstream_configure(struct rg_worker *w)
 {
     struct rg_upstream *u = &w->upstream;
     const struct rg_address *next = &w->settings->replica;
-    if (u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0)
+    bool same_address = u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0;
+    if (same_address && u->sockmap == w->settings->sockmap)
         return;
     rg_ring_enter(w->ring, 0); /* connects that are queued read the address when they are submitted */
     u->address = *next;
+    u->sockmap = w->settings->sockmap;
     u->generation++;
     rg_upstream_close_idle(w);
 }
 
 /* ---- acquire ---- */
 
-static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool probe)
+/* See upstream.h. What does not fit into one message would leave the map in the middle. */
+static bool is_for_map(const struct rg_worker *w, const struct rg_exchange *x)
 {
-    struct rg_upstream *u = &w->upstream;
-    while (!rg_list_empty(&u->idle)) {
-        struct rg_upstream_conn *uc = RG_CONTAINER(u->idle.next, struct rg_upstream_conn, idle);
+    return w->upstream.sockmap && x->whole_in_head && !x->websocket && x->head->len <= RG_SOCKMAP_MESSAGE_MAX;
+}
+
+static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool mapped, bool probe)
+{
+    struct rg_list *idle = &w->upstream.idle[mapped];
+    while (!rg_list_empty(idle)) {
+        struct rg_upstream_conn *uc = RG_CONTAINER(idle->next, struct rg_upstream_conn, idle);
         leave_idle(w, uc);
         if (!probe || rg_sys_is_quiet(uc->sock.fd))
             return uc;
@@ -89,8 +114,9 @@ static int open_socket(struct rg_worker *w)
 static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x, bool no_descriptor)
 {
     struct rg_upstream *u = &w->upstream;
-    if (!rg_list_empty(&u->idle))
-        end(w, RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle));
+    struct rg_upstream_conn *unused = longest_idle(u);
+    if (unused)
+        end(w, unused);
     u->no_descriptor = no_descriptor;
     rg_list_append(&u->waiting, &x->waiting);
     return RG_ACQUIRE_WAIT;
@@ -116,6 +142,7 @@ static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
     if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
         goto no_slot;
     uc->sock.urgent = true;
+    uc->mapped = is_for_map(w, x) && rg_sys_mark_for_sockmap(w->settings->sockmap_marks, fd);
     rg_list_append(&u->all, &uc->all);
     u->open++;
     publish(w);
@@ -132,7 +159,7 @@ no_conn:
 
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe)
 {
-    struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, probe);
+    struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, is_for_map(w, x), probe);
     if (!uc)
         return open_new(w, x);
     uc->server.exchange = x;
@@ -190,7 +217,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
     uc->idle_since_ms = w->now_ms;
     uc->sock.fast = false;
     uc->sock.urgent = false;
-    rg_list_prepend(&u->idle, &uc->idle);
+    rg_list_prepend(&u->idle[uc->mapped], &uc->idle);
     u->idle_count++;
     rg_socket_want(w, &uc->sock, idle_mode(uc));
     publish(w);
@@ -200,12 +227,9 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
 void rg_upstream_tick(struct rg_worker *w)
 {
     struct rg_upstream *u = &w->upstream;
-    while (!rg_list_empty(&u->idle)) {
-        struct rg_upstream_conn *uc = RG_CONTAINER(u->idle.prev, struct rg_upstream_conn, idle);
-        if (w->now_ms - uc->idle_since_ms < w->settings->replica_idle_ms)
-            break;
+    struct rg_upstream_conn *uc;
+    while ((uc = longest_idle(u)) != NULL && w->now_ms - uc->idle_since_ms >= w->settings->replica_idle_ms)
         end(w, uc);
-    }
     rg_upstream_serve_all_waiting(w); /* descriptors may have come free elsewhere, and nobody else tells */
 }
 

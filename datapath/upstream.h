@@ -2,6 +2,10 @@
  * The way to the replica: connections of this worker, kept between requests (the most recently used first), and the
  * exchanges that wait for one. A connection carries one request at a time.
  *
+ * There may be two kinds (`replica.sockmap`). Small whole requests go over mapped connections, whose bytes pass TCP by;
+ * bodies that stream, and tunnels, need what only TCP does (back-pressure, half-closed connections, splice), and go
+ * over plain ones.
+ *
  * Lifetime: an upstream connection belongs to the pool while idle, to its exchange while used; freed in one function
  * when its socket has gone. Thread: the worker's.
  */
@@ -23,27 +27,29 @@ struct rg_server {
 struct rg_upstream_conn {
     struct rg_socket sock;
     struct rg_server server;
-    struct rg_list idle; /* upstream->idle */
+    struct rg_list idle; /* upstream->idle, by kind */
     struct rg_list all;  /* upstream->all */
     uint64_t idle_since_ms;
     uint64_t connect_us; /* when the connect began */
     uint32_t requests;   /* sent on it, this one included */
     uint32_t generation; /* of the address it leads to */
+    bool mapped;         /* its kind: marked for the sockmap */
     bool small;          /* its last response fitted into one block: the next one probably will */
 };
 
 struct rg_upstream {
     struct rg_address address;
     uint32_t generation; /* counts changes of the address; connections of an older one are not kept */
+    bool sockmap;        /* new connections may be mapped */
     uint32_t open, idle_count;
-    struct rg_list idle; /* the most recently used first */
+    struct rg_list idle[2]; /* plain, mapped; the most recently used first */
     struct rg_list all;
     struct rg_list waiting; /* exchanges, the longest waiting first */
     bool no_descriptor;     /* the last that had to wait did so for want of a descriptor, not for replica.connections */
 };
 
 void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings);
-/* New settings: a changed address retires kept connections. */
+/* New settings: a changed address, or way to it, retires kept connections. */
 void rg_upstream_configure(struct rg_worker *w);
 
 enum rg_acquire {

@@ -43,10 +43,11 @@ def nginx_like_log():
 
 KINDS = {
     "ringgate": Kind("ringgate", "ringgate.yaml", ("-c", "{conf}"), ("--version",), ours=True,
-                     defaults={"steering": "load", "log": '"off"'},
+                     defaults={"steering": "load", "log": '"off"', "sockmap": ""},  # older versions don't know that option
                      modes=MODES,
                      settings={"log": {"log": "{dir}/" + LOG_NAME}, "load": {"steering": "load"},
-                               "hash": {"steering": "hash"}, "off": {"steering": "off"}}),
+                               "hash": {"steering": "hash"}, "off": {"steering": "off"},
+                               "sockmap": {"sockmap": "\n  sockmap: auto"}}),
     "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},
                   settings=nginx_like_log(), modes=MODES),
     "haproxy": Kind("HAProxy", "haproxy.cfg", ("-db", "-f", "{conf}"), defaults={"log": "off"}, unix="unix@{}",

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "bpf/sockmap.h"
 #include "bpf/steer.h"
 #include "datapath/base/reasons.h"
 

@@ -284,6 +284,7 @@ void rg_gateway_fini(struct rg_gateway *g)
     rg_listen_unlink(&g->listen);
     rg_listen_close(&g->listen);
     rg_steer_destroy(g->steer);
+    rg_sockmap_destroy(g->sockmap);
     rg_access_writer_fini(&g->access);
     rg_notify_fini(&g->notify);
     if (g->signals.fd >= 0)

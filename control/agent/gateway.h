@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "bpf/sockmap_loader.h"
 #include "bpf/steer_loader.h"
 #include "control/agent/access_writer.h"
 #include "control/agent/admin.h"
@@ -84,6 +85,7 @@ struct rg_gateway {
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
     struct rg_steer *steer;                            /* NULL: the kernel's hash decides */
+    struct rg_sockmap *sockmap;                        /* NULL: not asked for yet, or not to be had */
     struct rg_replica replica;
     uint16_t n_workers;
     struct rg_gateway_worker *workers;
@@ -104,6 +106,8 @@ struct rg_gateway {
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings);
 int rg_gateway_open_listeners(struct rg_gateway *g); /* the admin's too */
 void rg_gateway_load_steering(struct rg_gateway *g); /* fails open: the kernel's hash, said once */
+/* gateway_sockmap.c: settles whether new settings, before they are published, use it. Fails open: TCP, said once. */
+void rg_gateway_settle_sockmap(struct rg_gateway *g, struct rg_settings *settings);
 int rg_gateway_start_workers(struct rg_gateway *g);
 int rg_gateway_serve(struct rg_gateway *g); /* turns the loop until all workers have ended; returns the exit status */
 void rg_gateway_fini(struct rg_gateway *g); /* takes half-started gateways */

@@ -69,6 +69,12 @@ static void collect(struct rg_gateway *g)
     values[RG_CM_CONFIG_GENERATION] = rg_gateway_settings(g)->generation;
     values[RG_CM_CERTIFICATE_EXPIRY] = rg_tls_store_expiry(rg_gateway_settings(g)->tls);
     values[RG_CM_REPLICA_UP] = __atomic_load_n(&g->replica.state, __ATOMIC_RELAXED) == RG_REPLICA_HEALTHY;
+    values[RG_CM_SOCKMAP_ACTIVE] = rg_gateway_settings(g)->sockmap;
+    if (g->sockmap) {
+#define RG_SOCKMAP_X(id, family, labels, help) values[RG_CM_SOCKMAP_##id] = rg_sockmap_get(g->sockmap, RG_SOCKMAP_##id);
+        RG_SOCKMAP_COUNTS(RG_SOCKMAP_X)
+#undef RG_SOCKMAP_X
+    }
     if (!g->steer)
         return;
 #define RG_STEER_X(id, name, help) values[RG_CM_VERDICT_##id] = rg_steer_verdict_count(g->steer, RG_STEER_##id);
@@ -146,6 +152,11 @@ static void write_worker(const struct rg_gateway *g, uint16_t id, FILE *out)
     fputs("}", out);
 }
 
+static uint64_t sockmap_count(const struct rg_gateway *g, enum rg_sockmap_count what)
+{
+    return g->sockmap ? rg_sockmap_get(g->sockmap, what) : 0;
+}
+
 static void answer_workers(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
@@ -155,7 +166,11 @@ static void answer_workers(struct rg_gateway *g, const struct rg_admin_request *
             fputs(",", ret->body);
         write_worker(g, i, ret->body);
     }
-    fputs("]}\n", ret->body);
+    fprintf(ret->body,
+            "],\"sockmap\":{\"active\":%s,\"connections\":%" PRIu64 ",\"redirected\":%" PRIu64 ",\"tcp\":%" PRIu64
+            "}}\n",
+            rg_gateway_settings(g)->sockmap ? "true" : "false", sockmap_count(g, RG_SOCKMAP_CONNECTIONS),
+            sockmap_count(g, RG_SOCKMAP_REDIRECTED), sockmap_count(g, RG_SOCKMAP_BY_TCP));
 }
 
 /* ---- Orders ---- */

@@ -238,6 +238,7 @@ int rg_gateway_reload(struct rg_gateway *g, FILE *report)
         rg_options_keep_fixed(rg_gateway_settings(g), &box->settings, report_kept, &kept);
         fputs("],\"changed\":[", report);
         report_changes(rg_gateway_settings(g), &box->settings, report);
+        rg_gateway_settle_sockmap(g, &box->settings);
         take_over(g, box);
         fprintf(report, "],\"generation\":%" PRIu64 "}\n", box->settings.generation);
         rg_info("reloaded generation=%" PRIu64 " kept=%u", box->settings.generation, kept.rows);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "bpf/sockmap.h"
 #include "bpf/steer.h"
 #include "datapath/base/metric.h"
 

@@ -22,6 +22,12 @@ static const struct rg_conf_word words_steering[] = {
     {0},
 };
 
+static const struct rg_conf_word words_sockmap[] = {
+    {"off", RG_SOCKMAP_OFF, NULL},
+    {"auto", RG_SOCKMAP_AUTO, NULL},
+    {0},
+};
+
 static const struct rg_conf_word words_proxy[] = {
     {"off", RG_PROXY_MODE_OFF, NULL},
     {"accept", RG_PROXY_MODE_ACCEPT, NULL},

@@ -172,7 +172,7 @@ def test_slow_reader_of_a_tunnel_holds_the_origin(lane):
             return same
         env.wait_until(paused, 3, "the origin to be paused")
         assert state["sent"] < 64 << 20
-    lane.origin.wait_all_ended(3)
+    lane.origin.wait_all_ended(10)
 
 
 def test_websocket_echo_of_the_projects_origin(programs):

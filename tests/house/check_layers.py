@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "datapath/base": ["datapath/base"],
     "datapath/http": ["datapath/http", "datapath/base"],
     "datapath/tls": ["datapath/tls", "datapath/base", "datapath/settings.h"],
-    "datapath": ["datapath", "bpf/steer.h"],
+    "datapath": ["datapath", "bpf/steer.h", "bpf/sockmap.h"],
     "bpf": ["bpf"],
     "control/common": ["control/common", "datapath/base", "datapath/settings.h"],
     "control": ["control", "datapath", "bpf"],
@@ -28,11 +28,13 @@ MAY_LINK = {
     "rg_http": {"rg_base"},
     "rg_tls": {"rg_base"},
     "rg_datapath": {"rg_http", "rg_tls", "rg_liburing"},
-    "rg_steer": {"rg_flags"},
+    "rg_bpf_explain": {"rg_flags"},
+    "rg_steer": {"rg_bpf_explain"},
+    "rg_sockmap": {"rg_bpf_explain"},
     "rg_conf": {"rg_base"},
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
-    "rg_control": {"rg_conf", "rg_options", "rg_datapath", "rg_steer"},
+    "rg_control": {"rg_conf", "rg_options", "rg_datapath", "rg_steer", "rg_sockmap"},
 }
 
 

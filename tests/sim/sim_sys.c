@@ -34,6 +34,13 @@ uint16_t rg_sys_local_port(int fd)
     return 80;
 }
 
+bool rg_sys_mark_for_sockmap(int marks, int fd)
+{
+    (void)marks;
+    (void)fd;
+    return false;
+}
+
 int64_t rg_sys_unsent(int fd)
 {
     (void)fd;

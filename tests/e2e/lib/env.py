@@ -12,6 +12,9 @@ SANITIZER = os.environ.get("RINGGATE_SANITIZER", "")
 # How much slower than a plain build on an idle machine this run may be: deadlines and configured time-outs grow with it.
 SLOW = float(os.environ.get("RINGGATE_TEST_SLOW", "1"))
 
+# Options of the replica with which a whole module is run once more: see CMakeLists.txt.
+REPLICA = {"sockmap": "auto"} if os.environ.get("RINGGATE_TEST_SOCKMAP") else {}
+
 _random = random.Random(os.getpid() ^ time.monotonic_ns())
 
 

@@ -91,7 +91,7 @@ class Gateway:
             self.config = merge({
                 "workers": workers,
                 "listeners": [{"address": a} for a in self.listen],
-                "replica": {"address": replica, "health": {"path": "off"}},
+                "replica": {"address": replica, "health": {"path": "off"}, **env.REPLICA},
                 "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             }, config)
             self.write_config(self.config)
