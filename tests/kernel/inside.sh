@@ -23,6 +23,7 @@ mount -t 9p -o trans=virtio,version=9p2000.L,access=any out /run/out
 export TMPDIR=/run/tmp RINGGATE_OUT=/run/out
 
 ip link set lo up
+echo 1 >/proc/sys/vm/overcommit_memory # some tests reserve more than this machine has, and use little of it
 ulimit -n 524288
 cd "$(word project)" || exit 1
 echo "kernel: $(uname -r), $(nproc) CPUs"
