@@ -90,6 +90,14 @@ def test_certificate_by_name(site, certs, asked, which):
         assert c.certificate == tls.der(getattr(certs, which))
 
 
+def test_the_name_of_the_certificate_is_no_boundary(site):
+    """One replica stands behind all names: a Host of another certificate, or of none, is served on the same connection."""
+    with TlsClient(site.gateway.address, name="a.example") as c:
+        for host in ("a.example", "other.example", "nobody.example"):
+            seen = json.loads(c.request(req(method="GET", target="/inspect", host=host)).body)
+            assert {k.lower(): v for k, v in seen["fields"]}["host"] == host
+
+
 def test_rsa_for_those_without_ecdsa(site, certs):
     ctx = tls.context(ssl.TLSVersion.TLSv1_2)
     ctx.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
@@ -345,16 +353,17 @@ def test_garbage_after_the_handshake(site):
     c.close()
 
 
-def test_a_ticket_that_nobody_made(site):
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_ticket_that_nobody_made(site, tmp_path, version):
     """Resumption with a damaged ticket is a full handshake."""
-    ctx = tls.context(ssl.TLSVersion.TLSv1_2)
-    with TlsClient(site.gateway.address, ctx=ctx) as c:
-        assert c.request(req(method="GET", target="/bytes/1")).status == 200
-        session = c.sock.session
-    assert session.has_ticket
-    other = tls.context(ssl.TLSVersion.TLSv1_2)
-    with TlsClient(site.gateway.address, ctx=other) as c:
-        assert not c.sock.session_reused
+    path = str(tmp_path / "session")
+    ask = b"GET /bytes/1 HTTP/1.0\r\n\r\n"
+    code, _ = tls.s_client(site.gateway, version, "-ign_eof", "-sess_out", path, send=ask)
+    assert code == 0
+    assert "Reused, TLSv1." in tls.s_client(site.gateway, version, "-ign_eof", "-sess_in", path, send=ask)[1], "the test itself"
+    tls.damage_ticket(path)
+    code, said = tls.s_client(site.gateway, version, "-ign_eof", "-sess_in", path, send=ask)
+    assert code == 0 and "New, TLSv1." in said and "Reused" not in said and "HTTP/1.1 200" in said, said
 
 
 # ---- many ----

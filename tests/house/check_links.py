@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Links between documents: every relative link of a tracked Markdown file names a tracked file and, after '#', a heading."""
+"""
+What documents point at: every relative link of a tracked Markdown file names a tracked file and, after '#', a heading; every
+test that is cited as `FILE::NAME` (`::NAME`: of the file cited before it in the same line) is defined in that file.
+"""
 
 import re
 import subprocess
@@ -10,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
+TEST = re.compile(r"`([\w./-]*)::(\w+)`")
 
 
 def tracked():
@@ -41,11 +45,34 @@ def problem(document, link, files):
     return None
 
 
+def test_files(cited, files):
+    """A file is cited by its name alone or by its path; below tests/ no two may answer to it."""
+    return [file for file in files if file.parts[0] == "tests" and ("/" + str(file)).endswith("/" + cited)]
+
+
+def cited_tests(text, files):
+    """(citation, why it is wrong) for each test that is cited and not there."""
+    for line in FENCE.sub("", text).splitlines():
+        cited = None
+        for file, name in TEST.findall(line):
+            cited = file or cited
+            if cited == "FILE" or not cited:
+                continue
+            found = test_files(cited, files)
+            if len(found) != 1:
+                yield f"{cited}::{name}", "no such file below tests/" if not found else "several files have that name"
+            elif not re.search(rf"^(?:async def|def|static void) {name}\(", (ROOT / found[0]).read_text(), re.MULTILINE):
+                yield f"{cited}::{name}", f"{found[0]} has no such test"
+
+
 def main():
     files = tracked()
     bad = 0
     for document in sorted(file for file in files if file.suffix == ".md" and (ROOT / file).exists()):
         text = (ROOT / document).read_text()
+        for test, why in cited_tests(text, files):
+            print(f"{document}: test {test}: {why}", file=sys.stderr)
+            bad += 1
         prose = CODE.sub("", FENCE.sub("", text))
         for link in LINK.findall(prose):
             if re.match(r"[a-z]+:", link):

@@ -1,11 +1,14 @@
 """TLS for the tests: certificates made by openssl(1) once a run, clients of Python's ssl, curl and openssl s_client."""
 
+import base64
 import os
+import re
 import select
 import shutil
 import socket
 import ssl
 import subprocess
+import textwrap
 import time
 
 import pytest
@@ -138,6 +141,18 @@ def s_client(gateway, *flags, send=b"", timeout=20):
     r = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", *flags], input=send, capture_output=True,
                        timeout=env.scaled(timeout), check=False)
     return r.returncode, (r.stdout + r.stderr).decode("utf-8", "replace")
+
+
+def damage_ticket(path):
+    """Changes a byte of the ticket within a session that s_client has written."""
+    with open(path, encoding="ascii") as f:
+        lines = f.read().splitlines()
+    data = bytearray(base64.b64decode("".join(lines[1:-1])))
+    # [10] EXPLICIT OCTET STRING, with the lengths that belong together
+    at = next(m.end() for m in re.finditer(rb"\xaa\x81(.)\x04\x81(.)", data, re.DOTALL) if m[1][0] == m[2][0] + 3)
+    data[at + 60] ^= 1
+    with open(path, "w", encoding="ascii") as f:
+        f.write("\n".join([lines[0], *textwrap.wrap(base64.b64encode(data).decode(), 64), lines[-1], ""]))
 
 
 def raw_socket(address, timeout=10.0):
