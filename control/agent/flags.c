@@ -33,7 +33,7 @@ const size_t rg_flags_count = sizeof(rg_flags_table) / sizeof(rg_flags_table[0])
 void rg_flags_help(FILE *out)
 {
     fputs("Usage: ringgate [-t] [-c FILE] [--listen ADDR]... [--replica ADDR] [--workers N|auto] [--admin ADDR|off]\n\n"
-          "An HTTP/1.1 gateway in front of one service. Flags win over the file.\n\n",
+          "An HTTP/1.1 and HTTP/2 gateway in front of one service. Flags win over the file; TLS needs a file.\n\n",
           out);
     for (size_t i = 0; i < FLAGS; i++) {
         const struct rg_flag *f = &rg_flags_table[i];
