@@ -223,6 +223,27 @@ static void take_settings(struct rg_h2 *h2, bool ack)
     h2->settings_acked |= ack;
 }
 
+/* Counted when it began; nobody asks for what is in it. */
+static int skip_extension(nghttp2_session *session, const nghttp2_frame_hd *hd, const uint8_t *data, size_t len,
+                          void *arg)
+{
+    (void)session;
+    (void)hd;
+    (void)data;
+    (void)len;
+    (void)arg;
+    return NGHTTP2_ERR_CANCEL;
+}
+
+static int unpack_extension(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd, void *arg)
+{
+    (void)session;
+    (void)payload;
+    (void)hd;
+    (void)arg;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct rg_h2 *h2 = arg;
@@ -348,6 +369,8 @@ nghttp2_session_callbacks *rg_h2_callbacks_create(void)
     nghttp2_session_callbacks_set_on_header_callback(c, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(c, on_invalid_header);
     nghttp2_session_callbacks_set_on_begin_frame_callback(c, on_begin_frame);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(c, skip_extension);
+    nghttp2_session_callbacks_set_unpack_extension_callback(c, unpack_extension);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);

@@ -31,6 +31,9 @@ bool rg_h2_shared_init(struct rg_h2_shared *shared)
         return false;
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
+    /* Frames of types that it does not know would pass unseen, and uncounted. */
+    for (unsigned type = NGHTTP2_ALTSVC; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
     /* Fields of responses are not remembered: it would cost 4 KiB for each connection, and time for each response. */
     nghttp2_option_set_max_deflate_dynamic_table_size(o, 0);
     shared->option = o;

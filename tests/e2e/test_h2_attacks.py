@@ -121,6 +121,8 @@ FLOODS = {
     "ping": lambda c, i: c.frame(PING, 0, 0, b"12345678"),
     "priority": lambda c, i: c.frame(PRIORITY, 0, 2 * i + 1, b"\0\0\0\0\x10"),
     "window": lambda c, i: c.window(0, 1),
+    "unknown": lambda c, i: c.frame(0x77, 0, 0, b"12345678"),
+    "priority-update": lambda c, i: c.frame(0x10, 0, 0, b"\0\0\0\1u=1"),
 }
 
 
