@@ -1,6 +1,5 @@
 /* The life of a connection of HTTP/2, and the two places that call the library: feed and flush. See h2.h. */
 #include "datapath/client.h"
-#include "datapath/exchange_parts.h"
 #include "datapath/h2/h2_parts.h"
 
 #define ENDING_MS  5000 /* a client gets so long to take the last GOAWAY */
@@ -205,7 +204,7 @@ void rg_h2_end(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason)
 
 /* ---- in ---- */
 
-/* Answers that the client does not take must not pile up: then nothing more is read (attack 29). */
+/* Answers that the client does not take must not pile up: then nothing more is read. */
 static void want(struct rg_worker *w, struct rg_h2 *h2)
 {
     struct rg_socket *s = &h2->conn->sock;
