@@ -121,7 +121,7 @@ static void send_now(struct rg_worker *w, struct rg_socket *s)
         return;
     const struct rg_output *out = &s->out;
     if (RG_UNLIKELY(s->tls != NULL))
-        out = rg_socket_tls_seal(w, s);
+        out = rg_socket_tls_seal(s);
     if (out->bytes > 0)
         submit_send(w, s, out);
 }

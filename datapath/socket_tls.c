@@ -100,9 +100,8 @@ void rg_socket_tls_leave_line(struct rg_socket *s)
     rg_list_remove(&s->tls->waiting);
 }
 
-struct rg_output *rg_socket_tls_seal(struct rg_worker *w, struct rg_socket *s)
+struct rg_output *rg_socket_tls_seal(struct rg_socket *s)
 {
-    (void)w;
     struct rg_tls *t = s->tls;
     if (!rg_tls_seal(t, &s->out)) {
         s->unsendable = true;

@@ -17,7 +17,7 @@ enum rg_socket_event rg_socket_tls_go_on(struct rg_worker *w, struct rg_socket *
 /* It does not go on by itself any more. */
 void rg_socket_tls_leave_line(struct rg_socket *s);
 /* What is to be sent in the place of `out`, which is sealed into it. */
-struct rg_output *rg_socket_tls_seal(struct rg_worker *w, struct rg_socket *s);
+struct rg_output *rg_socket_tls_seal(struct rg_socket *s);
 void rg_socket_tls_sent(struct rg_worker *w, struct rg_socket *s, uint32_t n);
 /* The end of our side is told in order; the socket's own end follows when it has been sent. false: it can't be told. */
 bool rg_socket_tls_shut(struct rg_worker *w, struct rg_socket *s);

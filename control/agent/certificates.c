@@ -36,6 +36,7 @@ static int read_open_file(FILE *in, char **ret, size_t *ret_len)
     char *text = malloc(FILE_MAX);
     if (!text)
         return -ENOMEM;
+    setvbuf(in, NULL, _IONBF, 0); /* it would keep a copy of a key, which nobody wipes */
     *ret_len = fread(text, 1, FILE_MAX, in);
     *ret = text;
     return ferror(in) ? -EIO : 0;
