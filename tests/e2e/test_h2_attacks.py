@@ -84,8 +84,8 @@ def made_to_reset():
     def second_head(c, stream):
         c.headers(stream=stream)
 
-    def malformed(c, stream):
-        c.headers([("a", "b")], stream=stream + 0)
+    def malformed(c, _stream):
+        c.headers(request_fields("/made", more=[("connection", "close")]))
     return [zero_window, window_overflow, data_after_end, bad_priority, second_head, malformed]
 
 
