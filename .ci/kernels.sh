@@ -10,7 +10,7 @@ declare -A KERNEL_SUITES=([6.1]=bookworm [6.12]=trixie)
 # What meets the kernel. Left out: what measures time or loads the machine, which says nothing about an emulated one; what
 # plays with simulated completions or with bytes alone.
 KERNEL_TESTS='/(bpf\.|unit\.(test_gateway|test_listen|test_descriptors|test_ring_refused|test_access_writer|tls_)|e2e\.)'
-KERNEL_TESTS_NOT='/e2e\.(load|load_times|load_tls|limits|steering|floor|harness_run|peers|attacks_slow)$'
+KERNEL_TESTS_NOT='/e2e\.(load|load_times|load_tls|limits|steering|floor|harness_run|peers|attacks_slow|attacks_beside)$'
 
 cmd_kernel()
 {
