@@ -28,7 +28,7 @@ void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x)
             return;
         if (x->step == RG_STEP_RELAY && !rg_exchange_pump_response(w, x))
             return;
-        if (x->responding && x->response.done)
+        if (x->responding && x->response.done && rg_server_is_through(x->up))
             rg_exchange_response_received(w, x);
     }
     if (x->step == RG_STEP_TUNNEL) {
@@ -53,8 +53,16 @@ static bool may_repeat(const struct rg_exchange *x)
 
 static void send_head(struct rg_worker *w, struct rg_exchange *x)
 {
-    rg_output_push(x->up->out, x->head, 0, x->head->len);
-    rg_server_send_later(w, x->up);
+    if (rg_server_is_h2(x->up)) {
+        enum rg_reason reason = rg_h2c_stream_begin(w, rg_server_stream(x->up));
+        if (reason != RG_REASON_NONE) {
+            rg_exchange_fail(w, x, reason);
+            return;
+        }
+    } else {
+        rg_output_push(x->up->out, x->head, 0, x->head->len);
+        rg_server_send_later(w, x->up);
+    }
     x->step = RG_STEP_RELAY;
     x->sent_us = w->now_us;
     x->up_ms = w->now_ms;
@@ -66,6 +74,10 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
     x->step = RG_STEP_CONNECT;
     if (x->connect_us == 0)
         x->connect_us = w->now_us;
+    if (RG_UNLIKELY(x->websocket) && w->upstream.protocol == RG_REPLICA_H2C) {
+        rg_exchange_fail(w, x, RG_REASON_WEBSOCKET_OVER_H2C);
+        return;
+    }
     /* What can't be sent twice is not sent on a connection that the replica has already left. */
     switch (rg_upstream_acquire(w, x, x->retried, !may_repeat(x))) {
     case RG_ACQUIRE_KEPT:
@@ -132,11 +144,12 @@ static void start_again(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_connect(w, x);
 }
 
-/* A kept connection that the replica had closed before it saw the request: nothing of it was served. */
+/* A kept connection that the replica had closed before it saw the request: nothing of it was served. Of HTTP/2, the
+ * replica may have said so. */
 static bool retry(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool untouched = x->first_byte_us == 0 && x->up->in->bytes == 0 && rg_server_was_kept(x->up);
-    if (!untouched || x->retried || !may_repeat(x))
+    bool untouched = x->first_byte_us == 0 && x->up->in->bytes == 0 && rg_server_was_kept(x->up) && may_repeat(x);
+    if (x->retried || !(untouched || (rg_server_is_untouched(x->up) && x->whole_in_head)))
         return false;
     start_again(w, x);
     return true;
@@ -148,7 +161,8 @@ static bool retry(struct rg_worker *w, struct rg_exchange *x)
  */
 static bool spoke_unasked(struct rg_worker *w, struct rg_exchange *x)
 {
-    return x->sent_us == w->now_us && rg_server_was_kept(x->up) && !rg_list_empty(&rg_server_sock(x->up)->dirty);
+    return x->sent_us == w->now_us && !rg_server_is_h2(x->up) && rg_server_was_kept(x->up) &&
+           !rg_list_empty(&rg_server_sock(x->up)->dirty);
 }
 
 static void drop_unasked(struct rg_worker *w, struct rg_exchange *x)
@@ -208,14 +222,14 @@ static void replica_ended(struct rg_worker *w, struct rg_exchange *x)
         connect_failed(w, x);
     else if (x->step == RG_STEP_TUNNEL)
         rg_exchange_run(w, x);
-    else if (x->up->in->bytes > 0 && x->responding)
+    else if ((x->up->in->bytes > 0 || x->response.done) && x->responding)
         rg_exchange_run(w, x); /* what came before the end is waiting for the client */
     else if (retry(w, x))
         return;
     else if (!x->responding)
-        rg_exchange_fail(w, x, RG_REASON_REPLICA_CLOSED);
+        rg_exchange_fail(w, x, rg_server_why(x->up));
     else if (rg_server_is_broken(x->up))
-        rg_exchange_fail(w, x, RG_REASON_REPLICA_CLOSED);
+        rg_exchange_fail(w, x, rg_server_why(x->up));
     else
         rg_exchange_run(w, x);
 }

@@ -121,6 +121,8 @@ bool rg_exchange_take_heads(struct rg_worker *w, struct rg_exchange *x)
             reason = RG_REASON_REPLICA_HEAD_TOO_LARGE;
         } else if (n > 0) {
             reason = rg_h1_frame_response(&res, (enum rg_method)x->method, x->websocket, &framing);
+            if (rg_server_is_h2(x->up))
+                res.minor = 2;
         }
         if (reason != RG_REASON_NONE) {
             rg_exchange_fail(w, x, reason);
@@ -163,7 +165,7 @@ bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
     if (x->request.done || rg_server_takes_nothing(x->up))
         return true;
     enum rg_pump_result r = rg_pump_run(&x->request, x->client->in, out, &w->bufs);
-    if (out->bytes > 0)
+    if (out->bytes > 0 || x->request.done)
         rg_server_send_later(w, x->up);
     bool ended = rg_client_has_ended(x->client) && !x->request.raw && !x->request.done;
     if (ended && r == RG_PUMP_OK && x->request.kind == RG_BODY_EOF) {
@@ -181,6 +183,14 @@ bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
     return false;
 }
 
+/* The trailer section of a stream of HTTP/2 goes with its end. */
+static enum rg_pump_result end_response(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (!x->response.trailer)
+        x->response.trailer = rg_server_take_trailers(x->up);
+    return rg_pump_eof(&x->response, x->client->out, &w->bufs);
+}
+
 bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_output *out = x->client->out;
@@ -191,12 +201,12 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
     if (r == RG_PUMP_OK && !x->response.done && rg_server_is_broken(x->up))
         r = RG_PUMP_BAD;
     else if (r == RG_PUMP_OK && !x->response.done && rg_server_has_ended(x->up))
-        r = rg_pump_eof(&x->response, out, &w->bufs);
+        r = end_response(w, x);
     if (out->bytes > 0)
         rg_client_send_later(w, x->client);
     if (r == RG_PUMP_BAD)
         rg_exchange_fail(w, x,
-                         rg_server_has_ended(x->up) || rg_server_is_broken(x->up) ? RG_REASON_REPLICA_CLOSED
+                         rg_server_has_ended(x->up) || rg_server_is_broken(x->up) ? rg_server_why(x->up)
                                                                                   : RG_REASON_REPLICA_FRAMING);
     else if (r == RG_PUMP_NO_BUF)
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
@@ -208,7 +218,10 @@ void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
     bool surplus = x->up->in->bytes > 0;
     if (surplus)
         rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
-    rg_server_conn(x->up)->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
+    if (!x->response.trailer)
+        x->response.trailer = rg_server_take_trailers(x->up);
+    if (!rg_server_is_h2(x->up))
+        rg_server_conn(x->up)->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
     rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
     x->step = RG_STEP_FLUSH;
     if (rg_client_is_h2(x->client)) /* the end has a frame of its own, or goes with the last one */
@@ -276,13 +289,25 @@ void rg_exchange_receive_from_client(struct rg_worker *w, struct rg_exchange *x)
         mode = client->in.bytes < RG_BUF_SMALL_CAP ? rg_conn_waiting_mode(rg_client_conn(x->client)) : RG_RECV_NONE;
     else
         mode = keep_multi(w, x) ? RG_RECV_MULTI : request_mode(w, x);
-    if (mode == RG_RECV_BULK && rg_exchange_begin_splice(w, x, &x->request, client, rg_server_sock(x->up)))
+    bool may_splice = mode == RG_RECV_BULK && !rg_server_is_h2(x->up);
+    if (may_splice && rg_exchange_begin_splice(w, x, &x->request, client, rg_server_sock(x->up)))
         return;
     rg_socket_want(w, client, mode);
 }
 
+/* HTTP/2: as with clients, each stream has a window of its own. */
+static void receive_from_replica_stream(const struct rg_exchange *x)
+{
+    if (x->client->out->bytes + x->up->in->bytes <= RG_PUMP_LOW)
+        rg_h2c_stream_receive(rg_server_stream(x->up));
+}
+
 void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x)
 {
+    if (rg_server_is_h2(x->up)) {
+        receive_from_replica_stream(x);
+        return;
+    }
     struct rg_socket *up = rg_server_sock(x->up);
     enum rg_recv_mode mode = RG_RECV_ONCE;
     if (x->splice.pump == &x->response)

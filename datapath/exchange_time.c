@@ -6,6 +6,7 @@
 
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
+#include "datapath/upstream_h2c.h"
 
 #define RATE_GRACE_MS 10000 /* a request body may be slow for so long before limits.body_rate counts */
 
@@ -49,7 +50,9 @@ static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 
 static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
 {
-    if (queue_drains(rg_server_sock(x->up), &x->up_unsent))
+    /* As with clients of HTTP/2: the queue is that of all streams. */
+    bool waits_for_queue = !rg_server_is_h2(x->up) || rg_socket_has_output(rg_server_sock(x->up));
+    if (waits_for_queue && queue_drains(rg_server_sock(x->up), &x->up_unsent))
         x->up_ms = w->now_ms;
     return longer_than(w, later(x->up_ms, rg_server_sent_ms(x->up)), w->settings->response_head_ms);
 }
@@ -96,7 +99,7 @@ static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
                    ? RG_REASON_REPLICA_BODY_TIMEOUT
                    : RG_REASON_NONE;
     /* What the kernel still holds of the request has not reached the replica. */
-    if (x->request.bytes > 0 && queue_drains(rg_server_sock(x->up), &x->up_unsent))
+    if (x->request.bytes > 0 && !rg_server_is_h2(x->up) && queue_drains(rg_server_sock(x->up), &x->up_unsent))
         x->request_done_ms = w->now_ms;
     /* The head, whole: bytes that drip in, or interim responses, don't extend it. */
     uint64_t since_ms = x->request_done_ms;
@@ -134,7 +137,7 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
     case RG_STEP_CONNECT:
         if (!longer_than(w, x->connect_us / 1000, w->settings->connect_ms))
             return RG_REASON_NONE;
-        if (!in_line)
+        if (!in_line || rg_upstream_is_connecting(&w->upstream))
             return RG_REASON_REPLICA_CONNECT_TIMEOUT;
         return w->upstream.no_descriptor ? RG_REASON_OUT_OF_DESCRIPTORS : RG_REASON_OVERLOADED;
     case RG_STEP_RELAY:

@@ -31,6 +31,7 @@ struct rg_address {
     };
     socklen_t len;
     bool v6_only;   /* of [::], by whoever made the socket: it takes no IPv4 */
+    bool h2c;       /* of a replica: written as h2c://..., which says what it speaks */
     char text[128]; /* canonical, for messages: 127.0.0.1:80, [::]:80, unix:/path */
 };
 
@@ -45,7 +46,7 @@ bool rg_prefixes_hold(const struct rg_prefix *prefixes, unsigned n, const struct
 enum rg_proxy_mode { RG_PROXY_MODE_OFF, RG_PROXY_MODE_ACCEPT, RG_PROXY_MODE_REQUIRE };
 enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
 enum rg_sockmap_mode { RG_SOCKMAP_OFF, RG_SOCKMAP_AUTO };
-enum rg_replica_protocol { RG_REPLICA_HTTP1 };
+enum rg_replica_protocol { RG_REPLICA_HTTP1, RG_REPLICA_H2C };
 enum rg_access_format { RG_ACCESS_JSON };
 enum rg_health_expect { RG_EXPECT_AUTO, RG_EXPECT_IC_STATUS, RG_EXPECT_RANGE };
 

@@ -7,17 +7,21 @@
 #include "bpf/sockmap.h"
 #include "datapath/core.h"
 #include "datapath/exchange.h"
+#include "datapath/h2/h2c.h"
+#include "datapath/upstream_h2c.h"
 
 void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
 {
-    *u = (struct rg_upstream){.address = settings->replica, .sockmap = settings->sockmap};
+    *u = (struct rg_upstream){
+        .address = settings->replica, .protocol = settings->replica_protocol, .sockmap = settings->sockmap};
     rg_list_init(&u->idle[false]);
     rg_list_init(&u->idle[true]);
     rg_list_init(&u->all);
+    rg_list_init(&u->sessions);
     rg_list_init(&u->waiting);
 }
 
-static void publish(struct rg_worker *w)
+void rg_upstream_publish(struct rg_worker *w)
 {
     rg_metric_set(w->metrics, RG_M_REPLICA_OPEN, w->upstream.open);
     rg_metric_set(w->metrics, RG_M_REPLICA_IDLE, w->upstream.idle_count);
@@ -36,7 +40,7 @@ static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
     leave_idle(w, uc);
     uc->server.exchange = NULL;
     rg_socket_close(w, &uc->sock, false);
-    publish(w);
+    rg_upstream_publish(w);
 }
 
 void rg_upstream_close_idle(struct rg_worker *w)
@@ -44,6 +48,7 @@ void rg_upstream_close_idle(struct rg_worker *w)
     for (unsigned kind = 0; kind < 2; kind++)
         while (!rg_list_empty(&w->upstream.idle[kind]))
             end(w, RG_CONTAINER(w->upstream.idle[kind].next, struct rg_upstream_conn, idle));
+    rg_upstream_retire_sessions(w);
 }
 
 /* Unused for the longest time, of both kinds. NULL: none is idle. */
@@ -65,10 +70,11 @@ void rg_upstream_configure(struct rg_worker *w)
     struct rg_upstream *u = &w->upstream;
     const struct rg_address *next = &w->settings->replica;
     bool same_address = u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0;
-    if (same_address && u->sockmap == w->settings->sockmap)
+    if (same_address && u->sockmap == w->settings->sockmap && u->protocol == w->settings->replica_protocol)
         return;
     rg_ring_enter(w->ring, 0); /* connects that are queued read the address when they are submitted */
     u->address = *next;
+    u->protocol = w->settings->replica_protocol;
     u->sockmap = w->settings->sockmap;
     u->generation++;
     rg_upstream_close_idle(w);
@@ -110,55 +116,80 @@ static int open_socket(struct rg_worker *w)
     return fd;
 }
 
-/* A kept one that can't be used must not take the place of one that can. */
-static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x, bool no_descriptor)
+/* The kind of connection that is spoken there; x: of HTTP/1, the exchange that it is for. */
+static bool set_up(struct rg_worker *w, struct rg_upstream_conn *uc, struct rg_exchange *x)
+{
+    if (RG_UNLIKELY(w->upstream.protocol == RG_REPLICA_H2C))
+        return rg_h2c_create(w, uc);
+    uc->server = (struct rg_server){.exchange = x, .in = &uc->sock.in, .out = &uc->sock.out};
+    uc->mapped = is_for_map(w, x) && rg_sys_mark_for_sockmap(w->settings->sockmap_marks, uc->sock.fd);
+    x->up = &uc->server;
+    return true;
+}
+
+/* NULL: none may be opened now (WAIT), or can be. */
+struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_exchange *x, enum rg_acquire *why)
 {
     struct rg_upstream *u = &w->upstream;
-    struct rg_upstream_conn *unused = longest_idle(u);
+    uint32_t most = w->settings->replica_connections;
+    *why = RG_ACQUIRE_WAIT;
+    u->no_descriptor = false;
+    if (most > 0 && u->open >= most)
+        return NULL;
+    int fd = open_socket(w);
+    u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
+    if (u->no_descriptor)
+        return NULL;
+    *why = RG_ACQUIRE_FAILED;
+    if (fd < 0)
+        return NULL;
+    struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
+    if (!uc)
+        goto no_conn;
+    *uc = (struct rg_upstream_conn){.generation = u->generation, .requests = 1, .connect_us = w->now_us};
+    rg_list_init(&uc->idle);
+    if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
+        goto no_slot;
+    if (!set_up(w, uc, x))
+        goto no_session;
+    uc->sock.urgent = true;
+    rg_list_append(&u->all, &uc->all);
+    u->open++;
+    rg_upstream_publish(w);
+    rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
+    *why = RG_ACQUIRE_NEW;
+    return uc;
+
+no_session:
+    rg_ring_slot_put(w->ring, uc->sock.slot);
+no_slot:
+    rg_pool_put(&w->upstream_conns, uc);
+no_conn:
+    close(fd);
+    return NULL;
+}
+
+/* A kept one that can't be used must not take the place of one that can. */
+static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x)
+{
+    struct rg_upstream_conn *unused = longest_idle(&w->upstream);
     if (unused)
         end(w, unused);
-    u->no_descriptor = no_descriptor;
-    rg_list_append(&u->waiting, &x->waiting);
+    rg_list_append(&w->upstream.waiting, &x->waiting);
     return RG_ACQUIRE_WAIT;
 }
 
 static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_upstream *u = &w->upstream;
-    uint32_t most = w->settings->replica_connections;
-    if (most > 0 && u->open >= most)
-        return wait_in_line(w, x, false);
-    int fd = open_socket(w);
-    if (fd == -EMFILE || fd == -ENFILE)
-        return wait_in_line(w, x, true);
-    if (fd < 0)
-        return RG_ACQUIRE_FAILED;
-    struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
-    if (!uc)
-        goto no_conn;
-    *uc = (struct rg_upstream_conn){.generation = u->generation, .requests = 1, .connect_us = w->now_us};
-    uc->server = (struct rg_server){.exchange = x, .in = &uc->sock.in, .out = &uc->sock.out};
-    rg_list_init(&uc->idle);
-    if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
-        goto no_slot;
-    uc->sock.urgent = true;
-    uc->mapped = is_for_map(w, x) && rg_sys_mark_for_sockmap(w->settings->sockmap_marks, fd);
-    rg_list_append(&u->all, &uc->all);
-    u->open++;
-    publish(w);
-    x->up = &uc->server;
-    rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
-    return RG_ACQUIRE_NEW;
-
-no_slot:
-    rg_pool_put(&w->upstream_conns, uc);
-no_conn:
-    close(fd);
-    return RG_ACQUIRE_FAILED;
+    enum rg_acquire why;
+    rg_upstream_open(w, x, &why);
+    return why == RG_ACQUIRE_WAIT ? wait_in_line(w, x) : why;
 }
 
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe)
 {
+    if (RG_UNLIKELY(w->upstream.protocol == RG_REPLICA_H2C))
+        return rg_upstream_acquire_stream(w, x);
     struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, is_for_map(w, x), probe);
     if (!uc)
         return open_new(w, x);
@@ -167,7 +198,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
     uc->sock.urgent = true;
     rg_socket_leave_line(w, &uc->sock); /* asks again, by the reserve */
     x->up = &uc->server;
-    publish(w);
+    rg_upstream_publish(w);
     rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
     return RG_ACQUIRE_KEPT;
 }
@@ -204,6 +235,10 @@ static enum rg_recv_mode idle_mode(const struct rg_upstream_conn *uc)
 
 void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
 {
+    if (rg_server_is_h2(s)) {
+        rg_upstream_release_stream(w, s);
+        return;
+    }
     struct rg_upstream_conn *uc = rg_server_conn(s);
     struct rg_upstream *u = &w->upstream;
     uc->server.exchange = NULL;
@@ -220,7 +255,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
     rg_list_prepend(&u->idle[uc->mapped], &uc->idle);
     u->idle_count++;
     rg_socket_want(w, &uc->sock, idle_mode(uc));
-    publish(w);
+    rg_upstream_publish(w);
     rg_upstream_serve_waiting(w);
 }
 
@@ -230,18 +265,25 @@ void rg_upstream_tick(struct rg_worker *w)
     struct rg_upstream_conn *uc;
     while ((uc = longest_idle(u)) != NULL && w->now_ms - uc->idle_since_ms >= w->settings->replica_idle_ms)
         end(w, uc);
+    rg_upstream_tick_sessions(w);
     rg_upstream_serve_all_waiting(w); /* descriptors may have come free elsewhere, and nobody else tells */
 }
 
 /* ---- events ---- */
 
-static void free_conn(struct rg_worker *w, struct rg_upstream_conn *uc)
+void rg_upstream_gone(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
+    if (RG_UNLIKELY(uc->h2c != NULL) && uc->h2c->n_streams > 0) {
+        uc->h2c->gone = true;
+        return;
+    }
     RG_ASSERT(!uc->server.exchange && rg_list_empty(&uc->idle));
     rg_list_remove(&uc->all);
     w->upstream.open--;
+    if (RG_UNLIKELY(uc->h2c != NULL))
+        rg_h2c_destroy(w, uc->h2c);
     rg_pool_put(&w->upstream_conns, uc);
-    publish(w);
+    rg_upstream_publish(w);
     rg_upstream_serve_waiting(w);
 }
 
@@ -266,9 +308,11 @@ void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, cons
         rg_metric_add(w->metrics, RG_M_BYTES_TO_REPLICA, (uint64_t)c->res);
     enum rg_socket_event event = rg_socket_complete(w, &uc->sock, c);
     if (event == RG_SOCKET_GONE)
-        free_conn(w, uc);
+        rg_upstream_gone(w, uc);
     else if (event == RG_SOCKET_NOTHING)
         return;
+    else if (RG_UNLIKELY(uc->h2c != NULL))
+        rg_h2c_event(w, uc->h2c, event);
     else if (uc->server.exchange)
         rg_exchange_up_event(w, uc->server.exchange, event);
     else

@@ -1,6 +1,7 @@
 /*
  * The way to the replica: connections of this worker, kept between requests (the most recently used first), and the
- * exchanges that wait for one. A connection carries one request at a time.
+ * exchanges that wait for one. A connection of HTTP/1 carries one request at a time, one of HTTP/2 many
+ * (upstream_h2c.h).
  *
  * There may be two kinds (`replica.sockmap`). Small whole requests go over mapped connections, whose bytes pass TCP by;
  * bodies that stream, and tunnels, need what only TCP does (back-pressure, half-closed connections, splice), and go
@@ -17,18 +18,24 @@
 
 struct rg_exchange;
 
+struct rg_h2c;
+
+enum rg_server_kind { RG_SERVER_H1, RG_SERVER_H2 };
+
 /* What an exchange knows of the replica: server.h. */
 struct rg_server {
     struct rg_exchange *exchange; /* NULL: idle or closing */
     struct rg_input *in;          /* what comes of heads and the response body */
     struct rg_output *out;        /* what goes of the request */
+    uint8_t kind; /* enum rg_server_kind: embedded in struct rg_upstream_conn, or in struct rg_h2c_stream */
 };
 
 struct rg_upstream_conn {
     struct rg_socket sock;
-    struct rg_server server;
-    struct rg_list idle; /* upstream->idle, by kind */
-    struct rg_list all;  /* upstream->all */
+    struct rg_server server; /* of HTTP/1 */
+    struct rg_h2c *h2c;      /* it speaks HTTP/2; NULL: HTTP/1 */
+    struct rg_list idle;     /* upstream->idle, by kind */
+    struct rg_list all;      /* upstream->all */
     uint64_t idle_since_ms;
     uint64_t connect_us; /* when the connect began */
     uint32_t requests;   /* sent on it, this one included */
@@ -42,14 +49,16 @@ struct rg_upstream {
     uint32_t generation; /* counts changes of the address; connections of an older one are not kept */
     bool sockmap;        /* new connections may be mapped */
     uint32_t open, idle_count;
+    uint8_t protocol;       /* enum rg_replica_protocol */
     struct rg_list idle[2]; /* plain, mapped; the most recently used first */
     struct rg_list all;
-    struct rg_list waiting; /* exchanges, the longest waiting first */
-    bool no_descriptor;     /* the last that had to wait did so for want of a descriptor, not for replica.connections */
+    struct rg_list sessions; /* struct rg_h2c: those that are not over, the longest used first */
+    struct rg_list waiting;  /* exchanges, the longest waiting first */
+    bool no_descriptor; /* the last that had to wait did so for want of a descriptor, not for replica.connections */
 };
 
 void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings);
-/* New settings: a changed address, or way to it, retires kept connections. */
+/* New settings: a changed address, protocol, or way to it, retires kept connections. */
 void rg_upstream_configure(struct rg_worker *w);
 
 enum rg_acquire {

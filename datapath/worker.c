@@ -19,6 +19,7 @@
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 #include "datapath/h2/h2.h"
+#include "datapath/h2/h2c.h"
 #include "datapath/http/h1_write.h"
 
 #define TICK_MS    1000
@@ -228,7 +229,10 @@ static void turn(struct rg_worker *w)
     if (__atomic_load_n(&w->mail, __ATOMIC_RELAXED))
         read_mail(w);
     rg_ring_provide(w->ring, w->n_starved);
-    rg_h2_flush_all(w);
+    do { /* what was sent lets the other side send on */
+        rg_h2_flush_all(w);
+        rg_h2c_flush_all(w);
+    } while (RG_UNLIKELY(!rg_list_empty(&w->h2.dirty)));
     rg_socket_flush_all(w);
     publish_requests(w);
     if (RG_UNLIKELY(w->n_starved > 0 && rg_ring_at_limit(w->ring))) {

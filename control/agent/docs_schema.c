@@ -54,7 +54,7 @@ static void write_address(const struct rg_conf_option *o, FILE *out)
     if (o->can_be_off)
         fputs("off|", out);
     if (o->use == RG_ADDRESS_REPLICA)
-        fputs("[Hh][Tt][Tt][Pp]://" HOST_PATTERN "(:" PORT_PATTERN ")?/?|", out);
+        fputs("([Hh][Tt][Tt][Pp]|[Hh]2[Cc])://" HOST_PATTERN "(:" PORT_PATTERN ")?/?|", out);
     fputs(PORT_PATTERN "|" HOST_PATTERN ":" PORT_PATTERN "|[Uu][Nn][Ii][Xx]:/[^/].*)$\"}]", out);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/agent/descriptors.h"
+#include "control/agent/health_h2c.h"
 #include "control/agent/listen.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"
@@ -67,6 +68,8 @@ static void close_probe(struct rg_prober *p)
         rg_loop_unwatch(p->loop, &p->socket);
         close(p->socket.fd);
     }
+    rg_probe_h2c_destroy(p->h2c);
+    p->h2c = NULL;
     p->socket.fd = -1;
     p->state = RG_PROBE_IDLE;
 }
@@ -222,8 +225,38 @@ static void take_input(struct rg_prober *p, bool at_end)
         fail(p, "the answer is too long", 0);
 }
 
+static void read_h2c_answer(struct rg_prober *p)
+{
+    char bytes[16384];
+    ssize_t n = recv(p->socket.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0) {
+        fail(p, "can't receive", errno);
+        return;
+    }
+    if (n == 0) {
+        fail(p, "the connection was closed without a complete answer", 0);
+        return;
+    }
+    rg_probe_h2c_receive(p->h2c, bytes, (size_t)n);
+    int r = rg_probe_h2c_send(p->h2c, p->socket.fd);
+    const char *fault = rg_probe_h2c_fault(p->h2c);
+    p->received = rg_probe_h2c_text_len(p->h2c);
+    if (fault)
+        fail(p, fault, 0);
+    else if (rg_probe_h2c_is_complete(p->h2c))
+        take_input(p, true);
+    else if (r < 0)
+        fail(p, "can't send", -r);
+}
+
 static void read_answer(struct rg_prober *p)
 {
+    if (p->h2c) {
+        read_h2c_answer(p);
+        return;
+    }
     ssize_t n = recv(p->socket.fd, p->input + p->received, RG_HEALTH_INPUT - p->received, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -237,8 +270,27 @@ static void read_answer(struct rg_prober *p)
 
 /* ---- The request ---- */
 
+static void await_answer(struct rg_prober *p)
+{
+    p->state = RG_PROBE_READING;
+    rg_loop_rewatch(p->loop, &p->socket, EPOLLIN);
+}
+
+static void send_h2c_request(struct rg_prober *p)
+{
+    int r = rg_probe_h2c_send(p->h2c, p->socket.fd);
+    if (r < 0)
+        fail(p, "can't send", -r);
+    else if (r > 0)
+        await_answer(p);
+}
+
 static void send_request(struct rg_prober *p)
 {
+    if (p->h2c) {
+        send_h2c_request(p);
+        return;
+    }
     ssize_t n = send(p->socket.fd, p->request + p->sent, p->request_len - p->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         fail(p, "can't send", errno);
@@ -247,8 +299,20 @@ static void send_request(struct rg_prober *p)
     p->sent += n > 0 ? (size_t)n : 0;
     if (p->sent < p->request_len)
         return;
-    p->state = RG_PROBE_READING;
-    rg_loop_rewatch(p->loop, &p->socket, EPOLLIN);
+    await_answer(p);
+}
+
+/* Said once; the line after it says that probes go on. */
+static void skip_probe(struct rg_prober *p, int error)
+{
+    if (!p->skipping)
+        rg_warn("the replica can't be checked, what is known of it stays replica=%s error=\"%s\"; %s", p->address.text,
+                strerror(error),
+                error == EMFILE || error == ENFILE ? "raise LimitNOFILE= in the unit, or ulimit -n"
+                                                   : "see to memory and local ports");
+    p->skipping = true;
+    close_probe(p);
+    schedule(p);
 }
 
 static void connected(struct rg_prober *p)
@@ -266,6 +330,13 @@ static void connected(struct rg_prober *p)
         return;
     }
     p->state = RG_PROBE_SENDING;
+    if (p->protocol == RG_REPLICA_H2C) {
+        p->h2c = rg_probe_h2c_create(p->host, p->settings.path, p->input, RG_HEALTH_INPUT);
+        if (!p->h2c) {
+            skip_probe(p, ENOMEM);
+            return;
+        }
+    }
     send_request(p);
 }
 
@@ -311,19 +382,6 @@ static bool is_own_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
 }
 
-/* Said once; the line after it says that probes go on. */
-static void skip_probe(struct rg_prober *p, int error)
-{
-    if (!p->skipping)
-        rg_warn("the replica can't be checked, what is known of it stays replica=%s error=\"%s\"; %s", p->address.text,
-                strerror(error),
-                error == EMFILE || error == ENFILE ? "raise LimitNOFILE= in the unit, or ulimit -n"
-                                                   : "see to memory and local ports");
-    p->skipping = true;
-    close_probe(p);
-    schedule(p);
-}
-
 static void start_probe(struct rg_prober *p)
 {
     p->started_ms = rg_now_ms();
@@ -358,13 +416,13 @@ static void next_due(struct rg_alarm *a)
 
 static void make_request(struct rg_prober *p)
 {
-    char host[128] = "localhost";
+    snprintf(p->host, sizeof(p->host), "localhost");
     if (p->address.sa.sa_family != AF_UNIX)
-        rg_address_format(&p->address, host, sizeof(host));
+        rg_address_format(&p->address, p->host, sizeof(p->host));
     int n = snprintf(p->request, sizeof(p->request),
                      "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: ringgate/%s (health)\r\nAccept: */*\r\n"
                      "Connection: close\r\n\r\n",
-                     p->settings.path, host, RG_VERSION);
+                     p->settings.path, p->host, RG_VERSION);
     p->request_len = (size_t)n;
 }
 
@@ -399,7 +457,8 @@ static bool is_same_health(const struct rg_health_settings *a, const struct rg_h
 
 static bool is_same(const struct rg_prober *p, const struct rg_settings *s)
 {
-    return p->request_len > 0 && rg_address_equal(&p->address, &s->replica) && is_same_health(&p->settings, &s->health);
+    return p->request_len > 0 && p->protocol == s->replica_protocol && rg_address_equal(&p->address, &s->replica) &&
+           is_same_health(&p->settings, &s->health);
 }
 
 /* Nobody has looked: the log must not call the replica healthy. */
@@ -419,6 +478,7 @@ void rg_prober_configure(struct rg_prober *p, const struct rg_settings *s)
     close_probe(p);
     p->address = s->replica;
     p->settings = s->health;
+    p->protocol = s->replica_protocol;
     p->good = p->bad = 0;
     p->why[0] = '\0';
     make_request(p);

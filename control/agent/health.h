@@ -36,7 +36,9 @@ struct rg_prober {
     struct rg_replica *replica;
     struct rg_address address;
     struct rg_health_settings settings;
-    uint64_t *ok, *failed; /* counters, may be NULL */
+    uint8_t protocol;         /* enum rg_replica_protocol */
+    struct rg_probe_h2c *h2c; /* of the probe, when it speaks HTTP/2 */
+    uint64_t *ok, *failed;    /* counters, may be NULL */
 
     enum rg_probe_state state;
     struct rg_watch socket;
@@ -47,6 +49,7 @@ struct rg_prober {
     uint64_t seen_generation;    /* of the replica's state, as last reported */
     char why[RG_HEALTH_WHY_MAX]; /* of the last failure */
 
+    char host[128];
     char request[768];
     size_t request_len, sent;
     char *input; /* RG_HEALTH_INPUT */

@@ -185,6 +185,18 @@ static void check_replica(struct load *l)
                        "give it here or by --replica ADDR");
 }
 
+/* An address of h2c:// says what is spoken there; a flag's says it for the file, too. */
+static void check_replica_protocol(struct load *l)
+{
+    struct rg_settings *s = &l->settings;
+    if (!s->replica.h2c)
+        return;
+    if (!l->flags->replica && is_given(l, "replica.protocol") && s->replica_protocol != RG_REPLICA_H2C)
+        rg_conf_errors_add(&l->errors, mark_of(l, "replica.protocol"), "replica.protocol", "\"http1\"",
+                           "h2c, as replica.address says", "leave it out, or write the address without h2c://");
+    s->replica_protocol = RG_REPLICA_H2C;
+}
+
 static void check_listeners(struct load *l)
 {
     struct rg_settings *s = &l->settings;
@@ -375,6 +387,7 @@ static void count_workers(struct rg_settings *s)
 static void check(struct load *l)
 {
     check_replica(l);
+    check_replica_protocol(l);
     check_listeners(l);
     learn_v6_only(l);
     check_proxy_protocol(l);

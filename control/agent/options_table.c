@@ -11,7 +11,7 @@ static const struct rg_conf_word words_workers[] = {{"auto", 0, NULL}, {0}};
 
 static const struct rg_conf_word words_protocol[] = {
     {"http1", RG_REPLICA_HTTP1, NULL},
-    {"h2c", 0, "this version does not speak HTTP/2 to the replica yet"},
+    {"h2c", RG_REPLICA_H2C, NULL},
     {0},
 };
 

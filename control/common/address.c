@@ -207,20 +207,24 @@ static bool has_scheme(struct rg_str text)
     return memmem(text.ptr, text.len, "://", 3) != NULL;
 }
 
-/* http://ADDR, with a port of 80 when it has none; a path would mean something else to everybody, so it is refused. */
+/* http://ADDR or h2c://ADDR, with a port of 80 when it has none; a path would mean something else to everybody, so it
+ * is refused. */
 static bool parse_url(struct rg_str text, struct rg_address *a, struct rg_address_error *why)
 {
-    if (starts_with(text, "h2c://") || starts_with(text, "https://"))
-        return fail(why, "http://ADDR; this version does not speak HTTP/2 or TLS to the replica yet");
-    if (!starts_with(text, "http://"))
+    bool h2c = starts_with(text, "h2c://");
+    if (starts_with(text, "https://"))
+        return fail(why, "http://ADDR or h2c://ADDR; this version does not speak TLS to the replica yet");
+    if (!h2c && !starts_with(text, "http://"))
         return fail(why, REPLICA_WANTED);
-    struct rg_str rest = after(text, strlen("http://"));
+    struct rg_str rest = after(text, h2c ? strlen("h2c://") : strlen("http://"));
     if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
         rest.len--;
     if (rest.len == 0 || memchr(rest.ptr, '/', rest.len))
-        return fail(why, "http:// and an address, without a path");
-    return rest.ptr[0] == '[' ? parse_bracketed(rest, RG_ADDRESS_REPLICA, 80, a, why)
-                              : parse_host_port(rest, RG_ADDRESS_REPLICA, 80, a, why);
+        return fail(why, h2c ? "h2c:// and an address, without a path" : "http:// and an address, without a path");
+    bool ok = rest.ptr[0] == '[' ? parse_bracketed(rest, RG_ADDRESS_REPLICA, 80, a, why)
+                                 : parse_host_port(rest, RG_ADDRESS_REPLICA, 80, a, why);
+    a->h2c = ok && h2c;
+    return ok;
 }
 
 static bool parse_form(struct rg_str text, enum rg_address_use use, struct rg_address *a, struct rg_address_error *why)

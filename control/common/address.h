@@ -1,7 +1,7 @@
 /*
  * Addresses as operators write them: `80`, `127.0.0.1:80`, `[::]:80`, `unix:/path`, and for a replica also
- * `http://...`. Numeric only, apart from `localhost`: nothing here asks a resolver, so nothing here waits. Thread: any;
- * no state is kept.
+ * `http://...` and `h2c://...`. Numeric only, apart from `localhost`: nothing here asks a resolver, so nothing here
+ * waits. Thread: any; no state is kept.
  */
 #ifndef RG_COMMON_ADDRESS_H
 #define RG_COMMON_ADDRESS_H
@@ -11,7 +11,7 @@
 enum rg_address_use {
     RG_ADDRESS_LISTEN,  /* a port alone means every address of both families */
     RG_ADDRESS_LOCAL,   /* a port alone means 127.0.0.1: for what must not be open to the world by accident */
-    RG_ADDRESS_REPLICA, /* as LOCAL, and http://ADDR is understood */
+    RG_ADDRESS_REPLICA, /* as LOCAL, and http://ADDR and h2c://ADDR are understood */
 };
 
 /* Why an address was refused, in the words of a configuration error. */

@@ -8,6 +8,7 @@
 #include "datapath/core.h"
 #include "datapath/exchange.h"
 #include "datapath/h2/h2.h"
+#include "datapath/h2/h2_bytes.h"
 #include "datapath/http/h2_head.h"
 
 #define RG_H2_STREAM_WINDOW     65535          /* bytes a client may send ahead on a stream */
@@ -45,17 +46,6 @@ struct rg_h2 {
     void *table;         /* that page; NULL: the library's table is not a page */
     bool going;          /* no stream is begun any more */
 };
-
-/* One frame needs two segments of the socket's output at most: its header, and a piece that is not copied. */
-static inline bool rg_h2_has_room(const struct rg_output *out)
-{
-    return out->bytes < RG_PUMP_HIGH && out->count + 2u <= RG_OUT_SEGMENTS;
-}
-
-static inline struct rg_str rg_h2_str(const uint8_t *p, size_t n)
-{
-    return (struct rg_str){(const char *)p, n};
-}
 
 /* h2_frames.c. NULL: no memory. */
 nghttp2_session_callbacks *rg_h2_callbacks_create(void);

@@ -1,6 +1,7 @@
 /* The life of a connection of HTTP/2, and the two places that call the library: feed and flush. See h2.h. */
 #include "datapath/client.h"
 #include "datapath/h2/h2_parts.h"
+#include "datapath/h2/h2c_parts.h"
 
 #define ENDING_MS  5000 /* a client gets so long to take the last GOAWAY */
 #define PREFACE    NGHTTP2_CLIENT_MAGIC
@@ -22,11 +23,15 @@ bool rg_h2_shared_init(struct rg_h2_shared *shared)
     nghttp2_option *o = NULL;
     *shared = (struct rg_h2_shared){0};
     rg_list_init(&shared->dirty);
+    rg_list_init(&shared->replica_dirty);
     rg_h2_mem_init(&shared->mem);
     rg_pool_init(&shared->connections, sizeof(struct rg_h2), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&shared->streams, sizeof(struct rg_h2_stream), POOL_CHUNK, POOL_MAX);
+    rg_pool_init(&shared->replica_sessions, sizeof(struct rg_h2c), POOL_CHUNK, POOL_MAX);
+    rg_pool_init(&shared->replica_streams, sizeof(struct rg_h2c_stream), POOL_CHUNK, POOL_MAX);
     shared->callbacks = rg_h2_callbacks_create();
-    if (!shared->callbacks || nghttp2_option_new(&o) != 0)
+    shared->replica_callbacks = rg_h2c_callbacks_create();
+    if (!shared->callbacks || !shared->replica_callbacks || nghttp2_option_new(&o) != 0)
         return false;
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
@@ -42,9 +47,12 @@ bool rg_h2_shared_init(struct rg_h2_shared *shared)
 void rg_h2_shared_fini(struct rg_h2_shared *shared)
 {
     nghttp2_session_callbacks_del(shared->callbacks);
+    nghttp2_session_callbacks_del(shared->replica_callbacks);
     nghttp2_option_del(shared->option);
     rg_pool_fini(&shared->connections);
     rg_pool_fini(&shared->streams);
+    rg_pool_fini(&shared->replica_sessions);
+    rg_pool_fini(&shared->replica_streams);
     rg_h2_mem_fini(&shared->mem);
 }
 
@@ -52,6 +60,8 @@ void rg_h2_tick(struct rg_worker *w)
 {
     rg_pool_trim(&w->h2.connections);
     rg_pool_trim(&w->h2.streams);
+    rg_pool_trim(&w->h2.replica_sessions);
+    rg_pool_trim(&w->h2.replica_streams);
     rg_h2_mem_trim(&w->h2.mem);
     rg_metric_set(w->metrics, RG_M_H2_BYTES, rg_h2_mem_bytes(&w->h2.mem));
 }

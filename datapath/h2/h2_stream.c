@@ -3,7 +3,6 @@
 #include "datapath/h2/h2_parts.h"
 #include "datapath/http/h2_write.h"
 
-#define COPY_MAX      4096u /* smaller pieces are copied next to their frame header */
 #define TABLE_DEFAULT 4096  /* of HPACK: RFC 9113 6.5.2 */
 #define SLOW_WINDOW   16384 /* with so little window the replica is read in small blocks */
 
@@ -46,20 +45,7 @@ struct rg_conn *rg_h2_stream_conn(const struct rg_h2_stream *s)
 
 bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n)
 {
-    while (n > 0) {
-        /* Frames lie across received blocks; a copy lets those go, whatever else they hold. */
-        struct rg_buf *b = n > RG_BUF_SMALL_CAP ? rg_buf_get_bulk(&s->h2->w->bufs) : NULL;
-        if (!b)
-            b = rg_buf_get_small_for_new(&s->h2->w->bufs);
-        if (!b)
-            return false;
-        b->len = n < b->cap ? n : b->cap;
-        memcpy(b->data, data, b->len);
-        data += b->len;
-        n -= b->len;
-        rg_input_push(&s->in, b);
-    }
-    return true;
+    return rg_h2_take(&s->h2->w->bufs, &s->in, data, n);
 }
 
 void rg_h2_stream_receive(struct rg_worker *w, struct rg_h2_stream *s)
@@ -102,7 +88,9 @@ static bool is_complete(const struct rg_h2_stream *s)
 static struct rg_str response_trailers(const struct rg_h2_stream *s)
 {
     const struct rg_pump *p = &s->client.exchange->response;
-    if (p->kind != RG_BODY_CHUNKED || p->chunked.trailer_len <= 2)
+    if (p->kind != RG_BODY_CHUNKED) /* of a replica of HTTP/2 */
+        return p->trailer ? (struct rg_str){p->trailer->data, p->trailer->len} : RG_STR_NONE;
+    if (p->chunked.trailer_len <= 2)
         return RG_STR_NONE;
     return (struct rg_str){p->chunked.trailer_space, p->chunked.trailer_len};
 }
@@ -132,10 +120,7 @@ ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, si
         s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    /* One segment a frame: header and piece need two segments of the socket's output at most. */
-    size_t n = s->out.count > 0 ? s->out.segments[s->out.first].len : 0;
-    if (n > length)
-        n = length;
+    size_t n = rg_h2_next_piece(&s->out, length);
     *flags = NGHTTP2_DATA_FLAG_NO_COPY;
     if (complete && n == s->out.bytes) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -154,17 +139,10 @@ int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint
     struct rg_output *out = &h2->conn->sock.out;
     struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     RG_ASSERT(s && frame->data.padlen == 0);
-    if (!rg_output_copy(out, &w->bufs, (const char *)head, 9))
+    if (!rg_h2_put_data(&w->bufs, out, &s->out, head, (uint32_t)length))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (length > 0) {
-        const struct rg_segment *piece = &s->out.segments[s->out.first];
-        uint32_t n = (uint32_t)length;
-        bool copied = n <= COPY_MAX && rg_output_copy(out, &w->bufs, piece->buf->data + piece->off, n);
-        if (!copied && !rg_output_push(out, piece->buf, piece->off, n))
-            return NGHTTP2_ERR_CALLBACK_FAILURE;
-        rg_output_sent(&s->out, n);
-        rg_h2_count_work(h2, n, s->out.bytes == 0);
-    }
+    if (length > 0)
+        rg_h2_count_work(h2, (uint32_t)length, s->out.bytes == 0);
     s->sent_ms = w->now_ms;
     rg_h2_stream_touch(s, RG_H2_NOTE_SENT);
     return rg_h2_has_room(out) ? 0 : NGHTTP2_ERR_PAUSE; /* the library would go on with the next frame */

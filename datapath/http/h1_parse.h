@@ -52,7 +52,7 @@ struct rg_h1_response {
     struct rg_field *fields;
     uint16_t n_fields;
     uint16_t status; /* 100 to 999 */
-    uint8_t minor;
+    uint8_t minor;   /* 2: who made the text of a response of HTTP/2 says so (h2_head.h) */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "datapath/http/h1_authority.h"
 #include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_framing.h"
+#include "datapath/http/h1_write.h"
 
 #define REQUEST_LINE_REST " HTTP/1.1\r\n"
 
@@ -272,6 +273,79 @@ enum rg_h2_head_result rg_h2_head_end(struct rg_h2_head *h)
     put(h, "\r\n", 2);
     return RG_H2_HEAD_OK;
 }
+
+/* ---- responses ---- */
+
+/* Three digits (RFC 9113 8.3.2); 101 is not for HTTP/2 (8.6). */
+static enum rg_h2_head_result begin_response(struct rg_h2_head *h, struct rg_str name, struct rg_str value)
+{
+    uint16_t status = 0;
+    if (h->begun || !rg_str_eq(name, RG_STR(":status")) || value.len != 3)
+        return RG_H2_HEAD_MALFORMED;
+    for (size_t i = 0; i < 3; i++) {
+        if (value.ptr[i] < '0' || value.ptr[i] > '9')
+            return RG_H2_HEAD_MALFORMED;
+        status = (uint16_t)(status * 10 + (value.ptr[i] - '0'));
+    }
+    if (status < 100 || status == 101)
+        return RG_H2_HEAD_MALFORMED;
+    struct rg_str phrase = rg_status_phrase(status); /* HTTP/2 has none */
+    if (!has_room(h, sizeof("HTTP/1.1 200 \r\n") + phrase.len))
+        return RG_H2_HEAD_FULL;
+    put(h, "HTTP/1.1 ", 9);
+    put(h, value.ptr, 3);
+    put(h, " ", 1);
+    put(h, phrase.ptr, phrase.len);
+    put(h, "\r\n", 2);
+    h->status = status;
+    h->begun = true;
+    return RG_H2_HEAD_OK;
+}
+
+static enum rg_h2_head_result add_response_line(struct rg_h2_head *h, struct rg_str name, struct rg_str value)
+{
+    enum rg_field_id id = rg_field_lookup(name.ptr, name.len);
+    if (!h->begun || !is_name(name) || !is_value(value) || is_connection_specific(id))
+        return RG_H2_HEAD_MALFORMED;
+    enum rg_h2_head_result r = put_line(h, name, value);
+    if (r == RG_H2_HEAD_OK && id == RG_FIELD_CONTENT_LENGTH)
+        h->has_length = true;
+    return r;
+}
+
+enum rg_h2_head_result rg_h2_head_add_response(struct rg_h2_head *h, struct rg_str name, struct rg_str value,
+                                               const struct rg_h1_limits *limits)
+{
+    uint64_t bytes = (uint64_t)h->bytes + name.len + value.len + 4;
+    bool pseudo = name.len > 0 && name.ptr[0] == ':';
+    uint16_t fields = (uint16_t)(h->fields + (h->fields < UINT16_MAX));
+    enum rg_h2_head_result r = RG_H2_HEAD_OK;
+    if (bytes > limits->head_bytes || fields > limits->fields + 1u || name.len + value.len > limits->field_bytes)
+        refuse(h, RG_REASON_REPLICA_HEAD_TOO_LARGE);
+    if (h->reason == RG_REASON_NONE)
+        r = pseudo ? begin_response(h, name, value) : add_response_line(h, name, value);
+    if (r != RG_H2_HEAD_FULL) {
+        h->bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+        h->fields = fields;
+    }
+    return r;
+}
+
+enum rg_h2_head_result rg_h2_head_end_response(struct rg_h2_head *h, bool no_body)
+{
+    static const char length[] = "content-length: 0\r\n";
+    bool says_length = no_body && !h->has_length && h->status >= 200 && h->status != 204 && h->status != 304;
+    if (!h->begun && h->reason == RG_REASON_NONE)
+        return RG_H2_HEAD_MALFORMED;
+    if (!has_room(h, sizeof length + 2))
+        return RG_H2_HEAD_FULL;
+    if (says_length)
+        put(h, length, sizeof length - 1);
+    put(h, "\r\n", 2);
+    return RG_H2_HEAD_OK;
+}
+
+/* ---- trailers ---- */
 
 int32_t rg_h2_trailer_add(char *buf, uint32_t cap, uint32_t len, struct rg_str name, struct rg_str value)
 {

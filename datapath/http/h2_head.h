@@ -1,7 +1,7 @@
 /*
- * Request heads of HTTP/2 (RFC 9113 section 8) brought into the form of HTTP/1: fields come one by one as HPACK decodes
- * them, and become the text of a head that the parser of HTTP/1 reads like any other. So target, authority and fields
- * pass the same checks, and what follows never sees two kinds of requests.
+ * Heads of HTTP/2 (RFC 9113 section 8), requests and responses, brought into the form of HTTP/1: fields come one by one
+ * as HPACK decodes them, and become the text of a head that the parser of HTTP/1 reads like any other. So target,
+ * authority and fields pass the same checks, and what follows never sees two kinds of requests.
  *
  * Nothing gets into the text that would read as two lines, or as another field than the one that was sent. What a block
  * may bring (size and number of fields) is limited while it is being decoded.
@@ -22,8 +22,10 @@ struct rg_h2_head {
     uint16_t fields;     /* likewise; without pseudo fields */
     uint8_t reason;      /* enum rg_reason: why it will be refused */
     bool has_scheme, has_authority, has_host;
-    bool begun; /* the request line is written */
+    bool begun; /* the first line is written */
     bool te_trailers;
+    uint16_t status; /* of a response */
+    bool has_length; /* of a response: Content-Length */
 };
 
 enum rg_h2_head_result {
@@ -43,6 +45,15 @@ static inline bool rg_h2_head_is_bomb(const struct rg_h2_head *h, const struct r
 {
     return h->bytes / 4 > limits->head_bytes || h->fields / 4u > limits->fields;
 }
+
+/*
+ * The same for the head of a response (the replica's): the text is that of a response of HTTP/1.1, from buf[0] on.
+ * What is over a limit is REPLICA_HEAD_TOO_LARGE in `reason`, and thrown away.
+ */
+enum rg_h2_head_result rg_h2_head_add_response(struct rg_h2_head *h, struct rg_str name, struct rg_str value,
+                                               const struct rg_h1_limits *limits);
+/* no_body: the stream ends with this head. A length of 0 is then said where HTTP/1 would look for one. */
+enum rg_h2_head_result rg_h2_head_end_response(struct rg_h2_head *h, bool no_body);
 
 /*
  * A field of a trailer section as a line behind buf[0..len). Returns the new length; len when the field must not stand

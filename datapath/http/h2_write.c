@@ -33,6 +33,13 @@ static void add_number(struct rg_h2_fields *f, struct rg_str name, unsigned slot
     add(f, name, (struct rg_str){digits + at, sizeof(f->numbers[0]) - at});
 }
 
+static struct rg_str via_of(uint8_t minor)
+{
+    if (minor == 2)
+        return RG_STR("2.0 ringgate");
+    return minor == 0 ? RG_STR("1.0 ringgate") : RG_STR("1.1 ringgate");
+}
+
 void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response *res, const struct rg_framing *framing,
                           const struct rg_response_options *opt, struct rg_str date)
 {
@@ -53,7 +60,7 @@ void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response 
         add_number(ret, RG_STR("content-length"), 0, framing->length);
     if (res->status >= 200 && !has_date)
         add(ret, RG_STR("date"), date);
-    add(ret, RG_STR("via"), res->minor == 0 ? RG_STR("1.0 ringgate") : RG_STR("1.1 ringgate"));
+    add(ret, RG_STR("via"), via_of(res->minor));
     if (res->status >= 200 && opt->request_id.len != 0)
         add(ret, RG_STR("x-request-id"), opt->request_id);
 }
@@ -75,6 +82,27 @@ void rg_h2_write_own_response(struct rg_h2_fields *ret, const struct rg_own_resp
         add(ret, RG_STR("location"), r->location);
     if (r->request_id.len != 0)
         add(ret, RG_STR("x-request-id"), r->request_id);
+}
+
+/* RFC 9113 8.2.2, 8.3.1: these speak of the connection, or have a place of their own. */
+static bool is_left_out(enum rg_field_id id)
+{
+    return id == RG_FIELD_HOST || id == RG_FIELD_CONNECTION || id == RG_FIELD_TRANSFER_ENCODING ||
+           id == RG_FIELD_UPGRADE || id == RG_FIELD_KEEP_ALIVE || id == RG_FIELD_PROXY_CONNECTION;
+}
+
+void rg_h2_write_request(struct rg_h2_fields *ret, const struct rg_h1_request *req)
+{
+    ret->n = 0;
+    add(ret, RG_STR(":method"), req->method);
+    add(ret, RG_STR(":scheme"), RG_STR("http"));
+    add(ret, RG_STR(":path"), req->target);
+    for (unsigned i = 0; i < req->n_fields; i++)
+        if (req->fields[i].id == RG_FIELD_HOST)
+            add(ret, RG_STR(":authority"), rg_field_value(&req->fields[i]));
+    for (unsigned i = 0; i < req->n_fields; i++)
+        if (!is_left_out((enum rg_field_id)req->fields[i].id))
+            add(ret, rg_field_name(&req->fields[i]), rg_field_value(&req->fields[i]));
 }
 
 void rg_h2_write_trailers(struct rg_h2_fields *ret, struct rg_str lines)

@@ -142,8 +142,17 @@ def test_not_supported_is_not_unknown(file):
                              "replica: {address: '127.0.0.1:1'}\ncontrol: {url: 'wss://x'}\n"))
     assert r.returncode == 2
     assert "listeners[0].tls.min_version" in r.stderr and "control" in r.stderr and "support" in r.stderr
-    r = run("--replica", "h2c://127.0.0.1:1", "-t")
-    assert r.returncode == 2 and "h2c" in r.stderr
+    r = run("--replica", "https://127.0.0.1:1", "-t")
+    assert r.returncode == 2 and "https" in r.stderr
+
+
+def test_address_and_protocol_must_agree(file):
+    text = "replica: {address: 'h2c://127.0.0.1:1', protocol: %s}\n"
+    r = run("-t", "-c", file(text % "http1"))
+    assert r.returncode == 2 and "1:51: replica.protocol: got \"http1\", wanted h2c, as replica.address says" in r.stderr
+    assert run("-t", "-c", file(text % "h2c")).returncode == 0
+    assert run("-t", "-c", file("replica: {address: '127.0.0.1:1', protocol: http1}\n"), "--replica",
+               "h2c://127.0.0.1:2").returncode == 0
 
 
 def test_missing_file_and_missing_replica(file, tmp_path):

@@ -79,7 +79,7 @@ static void socket_addresses_are_right(void **state)
 #define PORT    "a port from 1 to 65535"
 #define NAMES   "a numeric address or localhost; host names are not supported by this version"
 #define IPV4    "an IPv4 address: four numbers from 0 to 255, without leading zeros"
-#define NOT_YET "http://ADDR; this version does not speak HTTP/2 or TLS to the replica yet"
+#define NOT_YET "http://ADDR or h2c://ADDR; this version does not speak TLS to the replica yet"
 
 static const struct {
     enum rg_address_use use;
@@ -121,7 +121,7 @@ static const struct {
     {RG_ADDRESS_LISTEN, "unix:///run/x", FORMS, "unix:/run/x"},
     {RG_ADDRESS_LISTEN, "/run/x", FORMS, "unix:/run/x"},
     {RG_ADDRESS_LISTEN, "http://127.0.0.1:80", FORMS, ""},
-    {RG_ADDRESS_REPLICA, "h2c://127.0.0.1:80", NOT_YET, ""},
+    {RG_ADDRESS_REPLICA, "h2c://127.0.0.1:80/api", "h2c:// and an address, without a path", ""},
     {RG_ADDRESS_REPLICA, "https://127.0.0.1:80", NOT_YET, ""},
     {RG_ADDRESS_REPLICA, "ftp://127.0.0.1:80", RFORMS, ""},
     {RG_ADDRESS_REPLICA, "http://127.0.0.1:80/api", "http:// and an address, without a path", ""},

@@ -216,8 +216,8 @@ static const struct {
                              "not supported by this version; did you mean off?"},
     {"admin: {address: ~}",
      "1:18: admin.address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or unix:/path, or off"},
-    {"replica: {address: 'https://127.0.0.1'}", "1:20: replica.address: got \"https://127.0.0.1\", wanted http://ADDR; "
-                                                "this version does not speak HTTP/2 or TLS to the replica yet"},
+    {"replica: {address: 'https://127.0.0.1'}", "1:20: replica.address: got \"https://127.0.0.1\", wanted http://ADDR "
+                                                "or h2c://ADDR; this version does not speak TLS to the replica yet"},
     {"replica: {address: '127.0.0.1'}",
      "1:20: replica.address: got \"127.0.0.1\", wanted an address with a port; did you mean 127.0.0.1:8080?"},
     {"replica: {address: \"a\\0b\"}",
@@ -314,8 +314,7 @@ static const struct {
      "1:48: listeners[0].tls.certificates[0].key: got nothing, wanted an absolute path of at most 255 bytes"},
     {"listeners: [{address: 80, tls: {certificates: [{cert: '-', key: /b}]}}]",
      "1:55: listeners[0].tls.certificates[0].cert: got \"-\", wanted an absolute path of at most 255 bytes"},
-    {"replica: {protocol: h2c}", "1:21: replica.protocol: got \"h2c\", wanted a value that this version supports; this "
-                                 "version does not speak HTTP/2 to the replica yet"},
+    {"replica: {protocol: h2}", "1:21: replica.protocol: got \"h2\", wanted one of http1 or h2c; did you mean h2c?"},
     /* what options mean together */
     {"listeners: [{address: 80}, {address: '[::]:80'}]",
      "1:38: listeners[1].address: got \"[::]:80\" a second time, wanted each address once"},

@@ -56,7 +56,7 @@ static void bad_flags_are_named_after_the_file(void **state)
     (void)state;
     struct rg_flags flags = {.listen = {"80", "x", "80"},
                              .n_listen = 3,
-                             .replica = "h2c://127.0.0.1:1",
+                             .replica = "https://127.0.0.1:1",
                              .workers = "0",
                              .admin = "of",
                              .control = "wss://p",
@@ -67,7 +67,8 @@ static void bad_flags_are_named_after_the_file(void **state)
         l.errors,
         "t.yaml:1:14: log.level: got \"x\", wanted one of error, warn, info or debug\n"
         "--listen: got \"x\", wanted a numeric address or localhost; host names are not supported by this version\n"
-        "--replica: got \"h2c://127.0.0.1:1\", wanted http://ADDR; this version does not speak HTTP/2 or TLS to the "
+        "--replica: got \"https://127.0.0.1:1\", wanted http://ADDR or h2c://ADDR; this version does not speak TLS to "
+        "the "
         "replica yet\n"
         "--workers: got 0, wanted auto or a whole number from 1 to 64\n"
         "--admin: got \"of\", wanted a numeric address or localhost; host names are not supported by this version; did "
