@@ -35,12 +35,17 @@ bool rg_h2_shared_init(struct rg_h2_shared *shared)
         return false;
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
+    shared->option = o;
+    if (nghttp2_option_new(&shared->replica_option) != 0)
+        return false;
+    nghttp2_option_set_no_auto_window_update(shared->replica_option, 1);
+    nghttp2_option_set_no_closed_streams(shared->replica_option, 1);
     /* Frames of types that it does not know would pass unseen, and uncounted. */
     for (unsigned type = NGHTTP2_ALTSVC; type <= UINT8_MAX; type++)
         nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
-    /* Fields of responses are not remembered: it would cost 4 KiB for each connection, and time for each response. */
+    /* Fields of responses are not remembered: it would cost 4 KiB for each connection, and time for each response. To
+     * the replica there are few connections, with much that repeats. */
     nghttp2_option_set_max_deflate_dynamic_table_size(o, 0);
-    shared->option = o;
     return true;
 }
 
@@ -49,6 +54,7 @@ void rg_h2_shared_fini(struct rg_h2_shared *shared)
     nghttp2_session_callbacks_del(shared->callbacks);
     nghttp2_session_callbacks_del(shared->replica_callbacks);
     nghttp2_option_del(shared->option);
+    nghttp2_option_del(shared->replica_option);
     rg_pool_fini(&shared->connections);
     rg_pool_fini(&shared->streams);
     rg_pool_fini(&shared->replica_sessions);

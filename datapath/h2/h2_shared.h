@@ -17,7 +17,7 @@ struct rg_h2_shared {
     struct rg_pool replica_sessions, replica_streams; /* struct rg_h2c, struct rg_h2c_stream */
     struct rg_list replica_dirty;                     /* struct rg_h2c, likewise */
     nghttp2_session_callbacks *callbacks, *replica_callbacks;
-    nghttp2_option *option;
+    nghttp2_option *option, *replica_option;
 };
 
 /* false: no memory; fini is needed nonetheless. */

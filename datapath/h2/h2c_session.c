@@ -25,7 +25,8 @@ static bool make_session(struct rg_worker *w, struct rg_h2c *h2c)
 {
     const uint8_t *magic;
     w->h2.mem.creating = true;
-    int err = nghttp2_session_client_new3(&h2c->session, w->h2.replica_callbacks, h2c, w->h2.option, &w->h2.mem.mem);
+    int err =
+        nghttp2_session_client_new3(&h2c->session, w->h2.replica_callbacks, h2c, w->h2.replica_option, &w->h2.mem.mem);
     w->h2.mem.creating = false;
     if (err != 0)
         return false;

@@ -91,6 +91,12 @@ static bool is_left_out(enum rg_field_id id)
            id == RG_FIELD_UPGRADE || id == RG_FIELD_KEEP_ALIVE || id == RG_FIELD_PROXY_CONNECTION;
 }
 
+/* These would only push others out of the table. */
+static bool is_never_the_same(enum rg_field_id id)
+{
+    return id == RG_FIELD_X_REQUEST_ID || id == RG_FIELD_TRACEPARENT;
+}
+
 void rg_h2_write_request(struct rg_h2_fields *ret, const struct rg_h1_request *req)
 {
     ret->n = 0;
@@ -101,8 +107,11 @@ void rg_h2_write_request(struct rg_h2_fields *ret, const struct rg_h1_request *r
         if (req->fields[i].id == RG_FIELD_HOST)
             add(ret, RG_STR(":authority"), rg_field_value(&req->fields[i]));
     for (unsigned i = 0; i < req->n_fields; i++)
-        if (!is_left_out((enum rg_field_id)req->fields[i].id))
+        if (!is_left_out((enum rg_field_id)req->fields[i].id)) {
             add(ret, rg_field_name(&req->fields[i]), rg_field_value(&req->fields[i]));
+            if (is_never_the_same((enum rg_field_id)req->fields[i].id))
+                ret->nv[ret->n - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+        }
 }
 
 void rg_h2_write_trailers(struct rg_h2_fields *ret, struct rg_str lines)
