@@ -320,7 +320,7 @@ def test_ten_thousand_idle_connections_of_http2(programs):
         if not env.SANITIZER:  # what is held for streams goes back some time after they have ended
             env.wait_until(lambda: each() <= 9 * 1024, 5, f"at most 9 KiB a connection (now {each():.0f} bytes)")
             print(f"an idle connection of HTTP/2 costs {each():.0f} bytes")
-        assert gateway.process.cpu_share(0.5) < 0.1, "idle connections use CPU"
+        env.wait_until(lambda: gateway.process.cpu_share(0.5) < 0.1, 10, "idle connections to use no CPU")
         assert env.best_of(3, lambda: time_of_get(gateway)) < env.scaled(0.2)
     finally:
         p.communicate()

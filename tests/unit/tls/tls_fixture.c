@@ -40,7 +40,10 @@ static char *text_of(BIO *bio)
 {
     char *data = NULL;
     long n = BIO_get_mem_data(bio, &data);
-    char *ret = strndup(data, (size_t)n);
+    char *ret = malloc((size_t)n + 1);
+    assert_non_null(ret);
+    memcpy(ret, data, (size_t)n); /* which has no NUL behind it */
+    ret[n] = '\0';
     BIO_free(bio);
     return ret;
 }
