@@ -63,6 +63,8 @@ COSTS = {
     "e2e.drain": 40,
 }
 
+CHAIN_COST = 100
+
 # Names that refer to other tests or fixtures of the same tree.
 REFERENCES = ("DEPENDS", "FIXTURES_SETUP", "FIXTURES_REQUIRED", "FIXTURES_CLEANUP")
 
@@ -106,7 +108,9 @@ def properties_of(test, preset, slower):
             properties[name] = [f"{preset}/{value}" for value in properties[name]]
     # In halves of a CPU, as ./dev counts them.
     properties["PROCESSORS"] = 1 if "waits" in properties.get("LABELS", []) else 2
-    properties["COST"] = COSTS.get(test["name"], COSTS.get(preset, 0))
+    # Those that exclude each other form a chain, which must not be left over at the end.
+    chained = CHAIN_COST if "RESOURCE_LOCK" in properties else 0
+    properties["COST"] = max(chained, COSTS.get(test["name"], COSTS.get(preset, 0)))
     properties["ENVIRONMENT"] = TREES[preset].environment + slowed(properties.get("ENVIRONMENT", []), slower)
     if "TIMEOUT" in properties:
         properties["TIMEOUT"] *= slower
