@@ -9,7 +9,7 @@ static int read_net(BIO *bio, char *to, int len)
     struct rg_tls *t = BIO_get_data(bio);
     uint32_t done = 0, most = len > 0 ? (uint32_t)len : 0;
     BIO_clear_retry_flags(bio);
-    while (done < most && t->net.bytes > 0) {
+    while (done < most && t->net.head) {
         struct rg_str front = rg_input_front(&t->net);
         uint32_t n = front.len < most - done ? (uint32_t)front.len : most - done;
         memcpy(to + done, front.ptr, n);
