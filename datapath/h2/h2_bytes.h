@@ -1,10 +1,13 @@
 /*
  * What sessions of HTTP/2 do with bytes, towards clients and replicas alike: DATA that came in becomes input of a
- * stream, output of a stream becomes DATA of the socket. Thread: the worker's.
+ * stream, output of a stream becomes DATA of the socket; heads grow with what comes. Thread: the worker's.
  */
 #ifndef RG_H2_BYTES_H
 #define RG_H2_BYTES_H
 
+#include <nghttp2/nghttp2.h>
+
+#include "datapath/http/h2_head.h"
 #include "datapath/pump.h"
 
 #define RG_H2_COPY_MAX 4096u /* smaller pieces are copied next to their frame header */
@@ -32,5 +35,9 @@ bool rg_h2_take(struct rg_bufs *bufs, struct rg_input *in, const char *data, uin
 /* A frame of DATA: its header, and n bytes from the front of `from`. false: no memory. */
 bool rg_h2_put_data(struct rg_bufs *bufs, struct rg_output *to, struct rg_output *from, const uint8_t *head,
                     uint32_t n);
+/* The block was too small for the head: its bytes move to the largest there is. false: it was that, or no memory. */
+bool rg_h2_grow_head(struct rg_bufs *bufs, struct rg_buf **block, struct rg_h2_head *head);
+/* The peer takes so little that what it gets should be received in small blocks. */
+bool rg_h2_window_is_narrow(nghttp2_session *session, int32_t stream);
 
 #endif

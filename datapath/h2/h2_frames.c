@@ -30,25 +30,11 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-/* The block was too small: its bytes move to the largest there is. */
-static bool grow_head(struct rg_h2 *h2)
-{
-    struct rg_buf *b = h2->head_buf->cap < RG_BUF_BULK_CAP ? rg_buf_get_bulk(&h2->w->bufs) : NULL;
-    if (!b)
-        return false;
-    memcpy(b->data, h2->head.buf, h2->head.len);
-    rg_buf_unref(h2->head_buf);
-    h2->head_buf = b;
-    h2->head.buf = b->data;
-    h2->head.cap = b->cap;
-    return true;
-}
-
 /* false: the field makes the message malformed. */
 static bool add_field(struct rg_h2 *h2, struct rg_str name, struct rg_str value)
 {
     enum rg_h2_head_result r = rg_h2_head_add(&h2->head, name, value, &h2->w->limits);
-    if (r == RG_H2_HEAD_FULL && grow_head(h2))
+    if (r == RG_H2_HEAD_FULL && rg_h2_grow_head(&h2->w->bufs, &h2->head_buf, &h2->head))
         r = rg_h2_head_add(&h2->head, name, value, &h2->w->limits);
     if (r == RG_H2_HEAD_FULL)
         h2->head_no_memory = true;
@@ -153,7 +139,7 @@ static void head_complete(struct rg_h2 *h2, int32_t id, bool ends)
     if (!h2->head_no_memory)
         r = rg_h2_head_end(&h2->head);
     if (r == RG_H2_HEAD_FULL)
-        r = grow_head(h2) ? rg_h2_head_end(&h2->head) : r;
+        r = rg_h2_grow_head(&h2->w->bufs, &h2->head_buf, &h2->head) ? rg_h2_head_end(&h2->head) : r;
     if (r == RG_H2_HEAD_MALFORMED) {
         malformed(h2, id);
         drop_head(h2);

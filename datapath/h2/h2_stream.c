@@ -3,8 +3,7 @@
 #include "datapath/h2/h2_parts.h"
 #include "datapath/http/h2_write.h"
 
-#define TABLE_DEFAULT 4096  /* of HPACK: RFC 9113 6.5.2 */
-#define SLOW_WINDOW   16384 /* with so little window the replica is read in small blocks */
+#define TABLE_DEFAULT 4096 /* of HPACK: RFC 9113 6.5.2 */
 
 struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id)
 {
@@ -64,9 +63,7 @@ bool rg_h2_stream_is_slow(const struct rg_h2_stream *s)
 {
     if (s->h2->conn->sock.slow || s->closed)
         return true;
-    int32_t window = nghttp2_session_get_stream_remote_window_size(s->h2->session, s->id);
-    int32_t all = nghttp2_session_get_remote_window_size(s->h2->session);
-    return (window < all ? window : all) < SLOW_WINDOW;
+    return rg_h2_window_is_narrow(s->h2->session, s->id);
 }
 
 void rg_h2_stream_send_later(struct rg_worker *w, struct rg_h2_stream *s)

@@ -36,24 +36,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-/* The block was too small: its bytes move to the largest there is. */
-static bool grow_head(struct rg_h2c *h2c)
-{
-    struct rg_buf *b = h2c->head_buf->cap < RG_BUF_BULK_CAP ? rg_buf_get_bulk(&h2c->w->bufs) : NULL;
-    if (!b)
-        return false;
-    memcpy(b->data, h2c->head.buf, h2c->head.len);
-    rg_buf_unref(h2c->head_buf);
-    h2c->head_buf = b;
-    h2c->head.buf = b->data;
-    h2c->head.cap = b->cap;
-    return true;
-}
-
 static enum rg_reason add_field(struct rg_h2c *h2c, struct rg_str name, struct rg_str value)
 {
     enum rg_h2_head_result r = rg_h2_head_add_response(&h2c->head, name, value, &h2c->w->limits);
-    if (r == RG_H2_HEAD_FULL && grow_head(h2c))
+    if (r == RG_H2_HEAD_FULL && rg_h2_grow_head(&h2c->w->bufs, &h2c->head_buf, &h2c->head))
         r = rg_h2_head_add_response(&h2c->head, name, value, &h2c->w->limits);
     if (r == RG_H2_HEAD_MALFORMED)
         return RG_REASON_REPLICA_MALFORMED;
@@ -128,7 +114,7 @@ static void head_complete(struct rg_h2c *h2c, struct rg_h2c_stream *s, bool ends
 {
     bool no_body = ends && !asked_for_head(s);
     enum rg_h2_head_result r = rg_h2_head_end_response(&h2c->head, no_body);
-    if (r == RG_H2_HEAD_FULL && grow_head(h2c))
+    if (r == RG_H2_HEAD_FULL && rg_h2_grow_head(&h2c->w->bufs, &h2c->head_buf, &h2c->head))
         r = rg_h2_head_end_response(&h2c->head, no_body);
     if (r != RG_H2_HEAD_OK) {
         refuse(h2c, s->id, r == RG_H2_HEAD_FULL ? RG_REASON_OUT_OF_BUFFERS : RG_REASON_REPLICA_MALFORMED);

@@ -2,8 +2,6 @@
 #include "datapath/h2/h2c_parts.h"
 #include "datapath/http/h2_write.h"
 
-#define SLOW_WINDOW 16384 /* with so little window the client is read in small blocks */
-
 struct rg_h2c_stream *rg_h2c_open(struct rg_worker *w, struct rg_h2c *h2c, struct rg_exchange *x)
 {
     struct rg_h2c_stream *s = rg_pool_get(&w->h2.replica_streams);
@@ -57,9 +55,7 @@ bool rg_h2c_stream_is_slow(const struct rg_h2c_stream *s)
 {
     if (s->h2c->conn->sock.slow || s->closed)
         return true;
-    int32_t window = nghttp2_session_get_stream_remote_window_size(s->h2c->session, s->id);
-    int32_t all = nghttp2_session_get_remote_window_size(s->h2c->session);
-    return (window < all ? window : all) < SLOW_WINDOW;
+    return rg_h2_window_is_narrow(s->h2c->session, s->id);
 }
 
 void rg_h2c_stream_send_later(struct rg_worker *w, struct rg_h2c_stream *s)
