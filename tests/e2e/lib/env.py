@@ -41,20 +41,59 @@ def ms(value):
     return f"{int(value * SLOW)}ms"
 
 
+class Ports:
+    """
+    Ports of the loopback, outside the range that the kernel gives to clients. Several test runs live side by side, and a
+    program binds its port a while after it was chosen: so each run leases blocks that are no other run's. A lease is a
+    bound socket, which goes with the process, in the network namespace in which the ports are.
+    """
+
+    FIRST, BLOCK, BLOCKS = 12000, 100, 200
+
+    def __init__(self):
+        self.leases = []
+        self.free = []
+
+    def lease(self):
+        for block in _random.sample(range(self.BLOCKS), self.BLOCKS):
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                s.bind(f"\0ringgate-test-ports-{block}")
+            except OSError:
+                s.close()
+                continue
+            self.leases.append(s)
+            first = self.FIRST + block * self.BLOCK
+            return list(range(first, first + self.BLOCK))
+        raise RuntimeError(f"all {self.BLOCKS} blocks of ports are leased: {len(self.leases)} by this run")
+
+    def take(self):
+        """Each port once: what held it before may still have connections there."""
+        while True:
+            self.free = self.free or self.lease()
+            port = self.free.pop()
+            if is_bindable(port):
+                return port
+
+
+def is_bindable(port):
+    try:
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::")):
+            with socket.socket(family) as s:
+                if family == socket.AF_INET6:
+                    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                s.bind((host, port))
+        return True
+    except OSError:
+        return False
+
+
+_ports = Ports()
+
+
 def free_port():
-    """A port of the loopback that nobody listens on, outside the range that the kernel gives to clients."""
-    for _ in range(200):
-        port = _random.randrange(12000, 32000)
-        try:
-            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::")):
-                with socket.socket(family) as s:
-                    if family == socket.AF_INET6:
-                        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                    s.bind((host, port))
-            return port
-        except OSError:
-            continue
-    raise RuntimeError("no free port found between 12000 and 32000")
+    """A port that nobody listens on and that no other test run will choose."""
+    return _ports.take()
 
 
 def wait_until(condition, seconds=5.0, what="condition", interval=0.01):
