@@ -5,10 +5,11 @@
 # under build/deps, by a private APT configuration that leaves the system alone.
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool libbpf-dev libssl-dev libyaml-dev libcbor-dev
-                libcmocka-dev libnghttp2-dev)
+                libcmocka-dev libnghttp2-dev libjansson-dev libwslay-dev libcurl4-openssl-dev libzip-dev libarchive-dev
+                libc-ares-dev libsqlite3-dev)
 PACKAGES_RUN=(curl)
 PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
-               python3-websockets haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
+               python3-websockets python3-hypothesis haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_KERNEL=(qemu-system-x86 kmod)
@@ -30,6 +31,7 @@ declare -A WITHOUT=(
     [gnuplot-nox]="the report has no plots"
     [nginx]="tests in front of nginx are skipped"
     [libnginx-mod-stream]="tests behind nginx's PROXY header are skipped"
+    [python3-hypothesis]="deployments are not tested by random sequences"
     [python3-websockets]="no other WebSocket client than ours is tested"
     [haproxy]="tests behind HAProxy are skipped"
     [apache2-bin]="tests in front of Apache are skipped"
