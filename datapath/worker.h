@@ -14,6 +14,7 @@
 #include "datapath/settings.h"
 
 struct rg_worker;
+struct rg_snapshot; /* route/snapshot.h */
 
 struct rg_worker_init {
     uint16_t id;
@@ -23,7 +24,9 @@ struct rg_worker_init {
     struct rg_access_ring *access;    /* owned by the control thread */
     int listen_fds[RG_LISTENERS_MAX]; /* bound and listening, one per listener; the worker takes them over */
     uint16_t n_listen_fds;
-    uint32_t borrowed_fds; /* bit per listener: the socket belongs to others too and goes on after this process */
+    uint32_t borrowed_fds;      /* bit per listener: the socket belongs to others too and goes on after this process */
+    struct rg_snapshot *routes; /* what rg_worker_publish_routes would bring; NULL: all requests go to the replica */
+    int switched_fd; /* an eventfd that is written to when the worker has switched to other routes; 0 or less: none */
 };
 
 /* Client connections that so many descriptors suffice for when all are idle; with a request each, it is half of it. */
@@ -36,6 +39,14 @@ int rg_worker_start(struct rg_worker *w); /* spawns the thread */
 /* New settings, read at the next turn of the loop. rg_worker_generation tells when. */
 void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings);
 uint64_t rg_worker_generation(const struct rg_worker *w); /* generation of the settings in use; atomic */
+
+/*
+ * Other routes, taken by the next request after the next turn of the loop. rg_worker_routes_generation tells when, and
+ * switched_fd that it is worth a look. The snapshot stays the control thread's, which destroys it when all workers show
+ * a later generation, or have ended, and rg_snapshot_is_unused.
+ */
+void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot);
+uint64_t rg_worker_routes_generation(const struct rg_worker *w); /* 0: no routes; atomic */
 
 void rg_worker_drain(struct rg_worker *w); /* stop accepting, finish what runs, then the thread ends */
 /* Break off everything and end. WebSocket tunnels are told and get a moment, but for at_once. */
