@@ -63,7 +63,7 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
             if (!rg_address_overlaps(a, earlier))
                 continue;
             fprintf(stderr, "%s: warning: %s: got %s, which the listener %s takes already: leave one of the two out\n",
-                    name_of(flags), flags->n_listen > 0 ? "--listen" : "listeners", a->text, earlier->text);
+                    name_of(flags), flags->listen.n > 0 ? "--listen" : "listeners", a->text, earlier->text);
         }
     }
 }

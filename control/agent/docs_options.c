@@ -52,8 +52,8 @@ static void write_cell(FILE *out, const char *text)
 
 static void write_flags(FILE *out)
 {
-    for (size_t i = 0; i < rg_flags_count; i++) {
-        const struct rg_flag *f = &rg_flags_table[i];
+    for (size_t i = 0; i < rg_flags_table.count; i++) {
+        const struct rg_flag *f = &rg_flags_table.flags[i];
         if (!f->help)
             continue;
         fputs("| ", out);
@@ -115,9 +115,9 @@ static void write_refused(FILE *out)
             if (w->refused)
                 fprintf(out, "| `%s: %s` | %s |\n", o->path, w->name, w->refused);
     }
-    for (size_t i = 0; i < rg_flags_count; i++)
-        if (!rg_flags_table[i].help)
-            fprintf(out, "| `--%s` | %s |\n", rg_flags_table[i].name,
+    for (size_t i = 0; i < rg_flags_table.count; i++)
+        if (!rg_flags_table.flags[i].help)
+            fprintf(out, "| `--%s` | %s |\n", rg_flags_table.flags[i].name,
                     "this version is configured by its file and flags alone");
 }
 

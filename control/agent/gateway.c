@@ -84,7 +84,7 @@ static int open_admin(struct rg_gateway *g)
 int rg_gateway_open_listeners(struct rg_gateway *g)
 {
     char why[RG_LISTEN_ERROR_MAX];
-    bool by_flag = rg_options_by_flag(g->flags, g->flags->n_listen > 0);
+    bool by_flag = rg_options_by_flag(g->flags, g->flags->listen.n > 0);
     int r = rg_listen_open(&g->listen, rg_gateway_settings(g), by_flag, why, sizeof(why));
     if (r < 0) {
         rg_error("%s", why);

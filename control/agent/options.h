@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "control/common/flags.h"
 #include "datapath/settings.h"
 
 struct rg_flags {
@@ -16,8 +17,7 @@ struct rg_flags {
     bool check_only;         /* -t */
     bool show_version;       /* -V */
     bool show_help;          /* -h */
-    const char *listen[RG_LISTENERS_MAX];
-    uint16_t n_listen;
+    struct rg_flag_values listen;
     const char *replica, *workers, *admin, *control, *token_file, *state_dir; /* NULL: not given */
     /* No flags, but given with the start like them: inherited sockets of [::] that take no IPv4. */
     const struct rg_address *v6_only;

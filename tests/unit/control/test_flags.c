@@ -61,7 +61,7 @@ static void no_flags(void **state)
     struct rg_flags f = good("");
     assert_string_equal(f.config_path, "/etc/ringgate/ringgate.yaml");
     assert_false(f.config_given || f.check_only || f.show_version || f.show_help);
-    assert_int_equal(f.n_listen, 0);
+    assert_int_equal(f.listen.n, 0);
     assert_null(f.replica);
     assert_null(f.workers);
     assert_null(f.admin);
@@ -74,9 +74,9 @@ static void all_flags(void **state)
                              "--control wss://p --token-file /t --state-dir /d");
     assert_string_equal(f.config_path, "/x.yaml");
     assert_true(f.config_given && f.check_only);
-    assert_int_equal(f.n_listen, 2);
-    assert_string_equal(f.listen[0], "80");
-    assert_string_equal(f.listen[1], "unix:/s");
+    assert_int_equal(f.listen.n, 2);
+    assert_string_equal(f.listen.list[0], "80");
+    assert_string_equal(f.listen.list[1], "unix:/s");
     assert_string_equal(f.replica, "81");
     assert_string_equal(f.workers, "auto");
     assert_string_equal(f.admin, "off");
@@ -144,7 +144,7 @@ static void listeners_are_bounded(void **state)
     char words[512] = "";
     for (int i = 0; i < RG_LISTENERS_MAX; i++)
         sprintf(words + strlen(words), "--listen=%d ", 8000 + i);
-    assert_int_equal(good(words).n_listen, RG_LISTENERS_MAX);
+    assert_int_equal(good(words).listen.n, RG_LISTENERS_MAX);
     sprintf(words + strlen(words), "--listen=99");
     bad(words, "--listen: got more than 16 of them, wanted at most 16\n");
 }

@@ -101,8 +101,8 @@ static void a_reload_needs_a_file(void **state)
     fixture_flags.replica = "unix:/nowhere/replica.sock";
     fixture_flags.admin = admin;
     fixture_flags.workers = "2";
-    fixture_flags.listen[0] = listener;
-    fixture_flags.n_listen = 1;
+    fixture_flags.listen.list[0] = listener;
+    fixture_flags.listen.n = 1;
     assert_int_equal(unlink(fixture_config), 0);
     start_gateway();
     gateway.phase = RG_PHASE_SERVING;

@@ -92,7 +92,7 @@ static void flags_replace_the_listeners_of_the_file(void **state)
     (void)state;
     static const char text[] =
         "listeners: [{address: 80, proxy_protocol: {mode: require, trusted: ['::1']}}]\nreplica: {address: 9000}\n";
-    struct rg_flags flags = {.listen = {"127.0.0.1:90"}, .n_listen = 1};
+    struct rg_flags flags = {.listen = {{"127.0.0.1:90"}, 1}};
     struct loaded l = config_load(text, strlen(text), &flags);
     assert_string_equal(l.errors, "");
     assert_int_equal(l.settings.n_listeners, 1);

@@ -29,11 +29,8 @@ static void a_replica_is_needed(void **state)
 static void flags_win_over_the_file(void **state)
 {
     (void)state;
-    struct rg_flags flags = {.listen = {"81", "127.0.0.1:82"},
-                             .n_listen = 2,
-                             .replica = "http://127.0.0.1:83",
-                             .workers = "5",
-                             .admin = "off"};
+    struct rg_flags flags = {
+        .listen = {{"81", "127.0.0.1:82"}, 2}, .replica = "http://127.0.0.1:83", .workers = "5", .admin = "off"};
     struct loaded l = config_load(file, strlen(file), &flags);
     assert_string_equal(l.errors, "");
     assert_int_equal(l.settings.n_listeners, 2);
@@ -54,8 +51,7 @@ static void flags_win_over_the_file(void **state)
 static void bad_flags_are_named_after_the_file(void **state)
 {
     (void)state;
-    struct rg_flags flags = {.listen = {"80", "x", "80"},
-                             .n_listen = 3,
+    struct rg_flags flags = {.listen = {{"80", "x", "80"}, 3},
                              .replica = "https://127.0.0.1:1",
                              .workers = "0",
                              .admin = "of",
@@ -100,7 +96,7 @@ static void refused(const char *config, struct rg_flags flags, const char *error
 static void the_replica_is_not_the_gateway(void **state)
 {
     (void)state;
-    refused(NULL, (struct rg_flags){.listen = {"1", "127.0.0.1:2"}, .n_listen = 2, .replica = "2"},
+    refused(NULL, (struct rg_flags){.listen = {{"1", "127.0.0.1:2"}, 2}, .replica = "2"},
             "--replica: got \"127.0.0.1:2\", where the gateway itself listens (--listen 127.0.0.1:2)" A_LOOP);
     refused(NULL, (struct rg_flags){.replica = "http://127.0.0.1"},
             "--replica: got \"127.0.0.1:80\", where the gateway itself listens (the default listener [::]:80)" A_LOOP);
@@ -108,7 +104,7 @@ static void the_replica_is_not_the_gateway(void **state)
             "t.yaml:1:20: replica.address: got \"unix:/a\", where the gateway itself listens (listeners[1].address "
             "unix:/a)" A_LOOP);
     refused(
-        "replica: {address: 'unix:/a'}\n", (struct rg_flags){.listen = {"unix:/a"}, .n_listen = 1},
+        "replica: {address: 'unix:/a'}\n", (struct rg_flags){.listen = {{"unix:/a"}, 1}},
         "t.yaml:1:20: replica.address: got \"unix:/a\", where the gateway itself listens (--listen unix:/a)" A_LOOP);
     refused("listeners: [{address: 81}]\n", (struct rg_flags){.replica = "[::1]:81"},
             "--replica: got \"[::1]:81\", where the gateway itself listens (listeners[0].address [::]:81)" A_LOOP);
@@ -125,10 +121,10 @@ static void the_replica_is_not_the_gateway(void **state)
 static void the_admin_endpoint_is_not_a_listener(void **state)
 {
     (void)state;
-    refused(NULL, (struct rg_flags){.listen = {"127.0.0.1:81"}, .n_listen = 1, .replica = "1", .admin = "81"},
+    refused(NULL, (struct rg_flags){.listen = {{"127.0.0.1:81"}, 1}, .replica = "1", .admin = "81"},
             "--admin: got \"127.0.0.1:81\", where clients connect (--listen 127.0.0.1:81), wanted an address of its "
             "own\n");
-    refused(NULL, (struct rg_flags){.listen = {"9901"}, .n_listen = 1, .replica = "1"},
+    refused(NULL, (struct rg_flags){.listen = {{"9901"}, 1}, .replica = "1"},
             "--admin: got \"127.0.0.1:9901\", where clients connect (--listen [::]:9901), wanted an address of its "
             "own\n");
     refused("replica: {address: 1}\nadmin: {address: 80}\n", (struct rg_flags){0},
