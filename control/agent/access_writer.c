@@ -12,7 +12,7 @@
 
 #include "control/agent/access_trouble.h"
 #include "control/agent/descriptors.h"
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 #include "datapath/base/log.h"
 
 #define RECORDS_PER_TICK 65536 /* of one ring, so that a busy worker can't hold the control thread */

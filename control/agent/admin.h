@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-#include "control/agent/loop.h"
+#include "control/common/json.h"
+#include "control/common/loop.h"
 #include "datapath/http/h1_framing.h"
 #include "datapath/settings.h"
 
@@ -63,8 +64,5 @@ struct rg_str rg_admin_named_field(const struct rg_admin_request *req, const cha
 
 /* Of a query "?a=1&b=2", without decoding. false: absent. */
 bool rg_admin_parameter(const struct rg_admin_request *req, const char *name, struct rg_str *ret);
-
-/* A string as JSON, with its quotes. Bytes that are not printable ASCII are escaped or replaced. */
-void rg_json_string(FILE *out, struct rg_str s);
 
 #endif

@@ -35,20 +35,3 @@ bool rg_admin_parameter(const struct rg_admin_request *req, const char *name, st
     }
     return false;
 }
-
-void rg_json_string(FILE *out, struct rg_str s)
-{
-    fputc('"', out);
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c >= 0x80)
-            fputs("\\ufffd", out);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\u%04x", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
-}

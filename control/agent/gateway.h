@@ -16,7 +16,7 @@
 #include "control/agent/admin.h"
 #include "control/agent/health.h"
 #include "control/agent/listen.h"
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 #include "control/agent/metrics_text.h"
 #include "control/agent/notify.h"
 #include "control/agent/options.h"

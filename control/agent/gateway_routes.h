@@ -7,7 +7,7 @@
 #ifndef RG_AGENT_GATEWAY_ROUTES_H
 #define RG_AGENT_GATEWAY_ROUTES_H
 
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 #include "datapath/route/snapshot.h"
 
 struct rg_gateway;

@@ -7,7 +7,7 @@
 #ifndef RG_AGENT_HEALTH_H
 #define RG_AGENT_HEALTH_H
 
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 #include "datapath/http/h1_framing.h"
 #include "datapath/replica.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "control/agent/listen_inherit.h"
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"
 

@@ -1,26 +1,11 @@
 /*
  * Why: bytes that no YAML may hold are found before the YAML parser sees them, and named with their position; its own
- * messages for these speak of offsets. Strict UTF-8 (RFC 3629): no overlong forms, no surrogates. Thread: any.
+ * messages for these speak of offsets. Thread: any.
  */
 #include "control/common/conf_tree.h"
 
 #include "control/common/conf.h"
-
-/* Length of the well-formed UTF-8 sequence at p; 0: malformed. */
-static size_t utf8_sequence(const unsigned char *p, size_t len)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len < need)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool is_beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return is_overlong || is_beyond ? 0 : need;
-}
+#include "control/common/utf8.h"
 
 static bool is_control(unsigned char c)
 {
@@ -40,16 +25,20 @@ static bool refuse_byte(struct rg_conf_errors *errors, struct rg_conf_mark at, u
     return false;
 }
 
-bool rg_conf_scan(const char *text, size_t len, struct rg_conf_errors *errors)
+bool rg_conf_scan(const char *text, size_t len, size_t max, struct rg_conf_errors *errors)
 {
     struct rg_conf_mark at = {1, 1};
-    if (len > RG_CONF_FILE_MAX) {
-        rg_conf_errors_add(errors, at, "document", "more than 1 MiB", "a file of at most 1 MiB", NULL);
+    if (len > max) {
+        char size[32], got[64], wanted[64];
+        rg_conf_format_size(max, size, sizeof(size));
+        snprintf(got, sizeof(got), "more than %s", size);
+        snprintf(wanted, sizeof(wanted), "at most %s", size);
+        rg_conf_errors_add(errors, at, "document", got, wanted, NULL);
         return false;
     }
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)text[i];
-        size_t n = utf8_sequence((const unsigned char *)text + i, len - i);
+        size_t n = rg_utf8_sequence(text + i, len - i);
         if (n == 0 || is_control(c))
             return refuse_byte(errors, at, c, n > 0);
         if (c == '\n')

@@ -326,7 +326,7 @@ int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len,
     int err = -ENOMEM;
     if (!tree || !b)
         goto out;
-    if (!rg_conf_scan(text, len, errors)) {
+    if (!rg_conf_scan(text, len, RG_CONF_FILE_MAX, errors)) {
         err = 0;
         goto out;
     }

@@ -39,8 +39,8 @@ struct rg_conf_tree;
 int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len, struct rg_conf_errors *errors);
 void rg_conf_tree_destroy(struct rg_conf_tree *tree);
 
-/* Whether text is what YAML may be made of: at most RG_CONF_FILE_MAX bytes of UTF-8 without NUL and other controls. */
-bool rg_conf_scan(const char *text, size_t len, struct rg_conf_errors *errors);
+/* Whether text is what YAML may be made of: at most max bytes of UTF-8 without NUL and other controls. */
+bool rg_conf_scan(const char *text, size_t len, size_t max, struct rg_conf_errors *errors);
 
 /* NULL: an empty document, or one that could not be read. */
 const struct rg_conf_node *rg_conf_tree_root(const struct rg_conf_tree *tree);

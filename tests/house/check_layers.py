@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "datapath/tls": ["datapath/tls", "datapath/base", "datapath/settings.h"],
     "datapath": ["datapath", "bpf/steer.h", "bpf/sockmap.h"],
     "bpf": ["bpf"],
-    "control/common": ["control/common", "datapath/base", "datapath/settings.h"],
+    "control/common": ["control/common", "datapath/http", "datapath/policy/param.h", "datapath/base", "datapath/settings.h"],
     "control": ["control", "datapath", "bpf"],
     "bench": ["bench"],
 }
@@ -32,9 +32,10 @@ MAY_LINK = {
     "rg_steer": {"rg_bpf_explain"},
     "rg_sockmap": {"rg_bpf_explain"},
     "rg_conf": {"rg_base"},
+    "rg_common": {"rg_conf", "rg_http"},
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
-    "rg_control": {"rg_conf", "rg_options", "rg_datapath", "rg_steer", "rg_sockmap"},
+    "rg_control": {"rg_conf", "rg_options", "rg_common", "rg_datapath", "rg_steer", "rg_sockmap"},
 }
 
 

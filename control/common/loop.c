@@ -1,4 +1,4 @@
-#include "control/agent/loop.h"
+#include "control/common/loop.h"
 
 #include <errno.h>
 #include <limits.h>

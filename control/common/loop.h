@@ -5,8 +5,8 @@
  * Ownership: watches and alarms are fields of their owner; the loop only links them. Thread: the control thread alone.
  * A watch or an alarm may be removed, and its owner freed, from any callback of the same turn.
  */
-#ifndef RG_AGENT_LOOP_H
-#define RG_AGENT_LOOP_H
+#ifndef RG_COMMON_LOOP_H
+#define RG_COMMON_LOOP_H
 
 #include <stdbool.h>
 #include <stddef.h>

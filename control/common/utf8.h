@@ -1,0 +1,12 @@
+/* UTF-8 by RFC 3629, strictly: no overlong forms, no surrogates, nothing beyond U+10FFFF. Thread: any (pure). */
+#ifndef RG_COMMON_UTF8_H
+#define RG_COMMON_UTF8_H
+
+#include "datapath/base/str.h"
+
+/* Bytes of the well-formed sequence at p; 0: malformed, or cut off. len > 0. */
+size_t rg_utf8_sequence(const char *p, size_t len);
+
+bool rg_utf8_is_valid(struct rg_str text);
+
+#endif
