@@ -10,7 +10,8 @@
 
 #include "control/agent/artifact.h"
 
-struct rg_unit; /* datapath/route/unit.h */
+struct rg_key_set; /* datapath/policy/keys.h */
+struct rg_unit;    /* datapath/route/unit.h */
 
 /* What an artifact may ask for. A function that is NULL knows nothing. */
 struct rg_compile_context {
@@ -20,7 +21,11 @@ struct rg_compile_context {
     bool (*secret)(void *owner, struct rg_str handle, struct rg_str *ret);
     /* The value of an environment variable. false: not set. NULL: that of this process. */
     bool (*env)(void *owner, struct rg_str name, struct rg_str *ret);
+    /* The API keys of an artifact: that which is compiled, and the provider of a proxy. NULL: it has none. The policies
+     * that ask for it take references. */
+    struct rg_key_set *(*keys)(void *owner, const struct rg_artifact *artifact);
     void *owner;
+    uint16_t workers; /* that will run the unit */
 };
 
 /*
