@@ -157,7 +157,7 @@ static void free_conn(struct rg_worker *w, struct rg_conn *c)
     __atomic_sub_fetch(&open_clients, 1, __ATOMIC_RELAXED);
     publish_open(w);
     rg_pool_put(&w->conns, c);
-    rg_upstream_serve_waiting(w);
+    rg_upstream_serve_in_need(w);
 }
 
 void rg_conn_complete(struct rg_worker *w, struct rg_conn *c, const struct rg_completion *done)

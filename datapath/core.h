@@ -52,8 +52,10 @@ struct rg_worker {
     struct rg_list heads;     /* those in the middle of a head, the slowest first */
     struct rg_list lingering; /* those that are over for us, the longest first */
     uint32_t n_clients, max_clients;
-    struct rg_upstream upstream;
-    struct rg_str replica_host; /* Host for requests that have none */
+    struct rg_upstream replica_upstream;
+    struct rg_list upstreams;         /* all, the replica's first */
+    struct rg_list upstreams_in_need; /* those where exchanges wait for a descriptor, the longest waiting first */
+    struct rg_str replica_host;       /* Host for requests that have none */
     struct rg_replica *replica;
     struct rg_access_ring *access;
     uint32_t access_skip; /* exchanges until the next one that is logged */

@@ -74,7 +74,7 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
     x->step = RG_STEP_CONNECT;
     if (x->connect_us == 0)
         x->connect_us = w->now_us;
-    if (RG_UNLIKELY(x->websocket) && w->upstream.protocol == RG_REPLICA_H2C) {
+    if (RG_UNLIKELY(x->websocket) && x->upstream->protocol == RG_REPLICA_H2C) {
         rg_exchange_fail(w, x, RG_REASON_WEBSOCKET_OVER_H2C);
         return;
     }
@@ -102,7 +102,7 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
 {
     const struct rg_upstream_conn *uc = rg_server_conn(x->up);
     x->connected_us = w->now_us;
-    if (w->upstream.address.sa.sa_family == AF_UNIX)
+    if (x->upstream->address.sa.sa_family == AF_UNIX)
         rg_sys_connected(uc->sock.fd);
     rg_replica_connected(w->replica);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);

@@ -30,8 +30,9 @@ struct rg_splice {
 
 struct rg_exchange {
     struct rg_client *client;
-    struct rg_server *up;
-    struct rg_list waiting; /* upstream->waiting */
+    struct rg_upstream *upstream; /* where it goes; from the beginning to the end */
+    struct rg_server *up;         /* the connection, or a stream on it; NULL: none */
+    struct rg_list waiting;       /* upstream->waiting */
     uint8_t step;
     uint8_t method;            /* enum rg_method */
     uint8_t minor;             /* of the client */

@@ -15,6 +15,7 @@ static struct rg_exchange *create(struct rg_worker *w, struct rg_client *c)
     /* The strings at the end need no clearing. */
     memset(x, 0, offsetof(struct rg_exchange, request_id));
     x->client = c;
+    x->upstream = &w->replica_upstream;
     x->unsent = x->up_unsent = -1;
     x->client_in_ms = x->client_out_ms = x->up_ms = x->checked_ms = w->now_ms;
     rg_list_init(&x->waiting);

@@ -137,9 +137,9 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
     case RG_STEP_CONNECT:
         if (!longer_than(w, x->connect_us / 1000, w->settings->connect_ms))
             return RG_REASON_NONE;
-        if (!in_line || rg_upstream_is_connecting(&w->upstream))
+        if (!in_line || rg_upstream_is_connecting(x->upstream))
             return RG_REASON_REPLICA_CONNECT_TIMEOUT;
-        return w->upstream.no_descriptor ? RG_REASON_OUT_OF_DESCRIPTORS : RG_REASON_OVERLOADED;
+        return x->upstream->no_descriptor ? RG_REASON_OUT_OF_DESCRIPTORS : RG_REASON_OVERLOADED;
     case RG_STEP_RELAY:
         return relay_limit(w, x, elapsed_ms);
     case RG_STEP_TUNNEL:

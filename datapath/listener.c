@@ -130,7 +130,7 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
     l->short_of_fds = is_shortage(err);
     count_shortage(w, l, err);
     if (l->short_of_fds) {
-        rg_upstream_close_idle(w); /* these cost nobody anything */
+        rg_upstream_close_all_idle(w); /* these cost nobody anything */
         rg_pipes_close_kept(w);
         for (unsigned i = 0; i < SHED && rg_conn_shed(w); i++)
             ;

@@ -10,10 +10,12 @@
 #include "datapath/h2/h2c.h"
 #include "datapath/upstream_h2c.h"
 
-void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
+void rg_upstream_init(struct rg_worker *w, struct rg_upstream *u, const struct rg_settings *settings)
 {
     *u = (struct rg_upstream){
         .address = settings->replica, .protocol = settings->replica_protocol, .sockmap = settings->sockmap};
+    rg_list_append(&w->upstreams, &u->of_worker);
+    rg_list_init(&u->in_need);
     rg_list_init(&u->idle[false]);
     rg_list_init(&u->idle[true]);
     rg_list_init(&u->all);
@@ -21,34 +23,34 @@ void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings)
     rg_list_init(&u->waiting);
 }
 
-void rg_upstream_publish(struct rg_worker *w)
+void rg_upstream_publish(struct rg_worker *w, const struct rg_upstream *u)
 {
-    rg_metric_set(w->metrics, RG_M_REPLICA_OPEN, w->upstream.open);
-    rg_metric_set(w->metrics, RG_M_REPLICA_IDLE, w->upstream.idle_count);
+    rg_metric_set(w->metrics, RG_M_REPLICA_OPEN, u->open);
+    rg_metric_set(w->metrics, RG_M_REPLICA_IDLE, u->idle_count);
 }
 
-static void leave_idle(struct rg_worker *w, struct rg_upstream_conn *uc)
+static void leave_idle(struct rg_upstream_conn *uc)
 {
     if (rg_list_empty(&uc->idle))
         return;
     rg_list_remove(&uc->idle);
-    w->upstream.idle_count--;
+    uc->upstream->idle_count--;
 }
 
 static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
-    leave_idle(w, uc);
+    leave_idle(uc);
     uc->server.exchange = NULL;
     rg_socket_close(w, &uc->sock, false);
-    rg_upstream_publish(w);
+    rg_upstream_publish(w, uc->upstream);
 }
 
-void rg_upstream_close_idle(struct rg_worker *w)
+static void close_idle(struct rg_worker *w, struct rg_upstream *u)
 {
     for (unsigned kind = 0; kind < 2; kind++)
-        while (!rg_list_empty(&w->upstream.idle[kind]))
-            end(w, RG_CONTAINER(w->upstream.idle[kind].next, struct rg_upstream_conn, idle));
-    rg_upstream_retire_sessions(w);
+        while (!rg_list_empty(&u->idle[kind]))
+            end(w, RG_CONTAINER(u->idle[kind].next, struct rg_upstream_conn, idle));
+    rg_upstream_retire_sessions(w, u);
 }
 
 /* Unused for the longest time, of both kinds. NULL: none is idle. */
@@ -65,9 +67,8 @@ static struct rg_upstream_conn *longest_idle(const struct rg_upstream *u)
     return found;
 }
 
-void rg_upstream_configure(struct rg_worker *w)
+void rg_upstream_configure(struct rg_worker *w, struct rg_upstream *u)
 {
-    struct rg_upstream *u = &w->upstream;
     const struct rg_address *next = &w->settings->replica;
     bool same_address = u->address.len == next->len && memcmp(&u->address.sa, &next->sa, next->len) == 0;
     if (same_address && u->sockmap == w->settings->sockmap && u->protocol == w->settings->replica_protocol)
@@ -77,23 +78,23 @@ void rg_upstream_configure(struct rg_worker *w)
     u->protocol = w->settings->replica_protocol;
     u->sockmap = w->settings->sockmap;
     u->generation++;
-    rg_upstream_close_idle(w);
+    close_idle(w, u);
 }
 
 /* ---- acquire ---- */
 
 /* See upstream.h. What does not fit into one message would leave the map in the middle. */
-static bool is_for_map(const struct rg_worker *w, const struct rg_exchange *x)
+static bool is_for_map(const struct rg_exchange *x)
 {
-    return w->upstream.sockmap && x->whole_in_head && !x->websocket && x->head->len <= RG_SOCKMAP_MESSAGE_MAX;
+    return x->upstream->sockmap && x->whole_in_head && !x->websocket && x->head->len <= RG_SOCKMAP_MESSAGE_MAX;
 }
 
-static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool mapped, bool probe)
+static struct rg_upstream_conn *take_idle(struct rg_worker *w, struct rg_upstream *u, bool mapped, bool probe)
 {
-    struct rg_list *idle = &w->upstream.idle[mapped];
+    struct rg_list *idle = &u->idle[mapped];
     while (!rg_list_empty(idle)) {
         struct rg_upstream_conn *uc = RG_CONTAINER(idle->next, struct rg_upstream_conn, idle);
-        leave_idle(w, uc);
+        leave_idle(uc);
         if (!probe || rg_sys_is_quiet(uc->sock.fd))
             return uc;
         end(w, uc);
@@ -102,9 +103,9 @@ static struct rg_upstream_conn *take_idle(struct rg_worker *w, bool mapped, bool
 }
 
 /* A descriptor for one more connection, at the cost of an idle one when they run short. */
-static int open_socket(struct rg_worker *w)
+static int open_socket(struct rg_worker *w, const struct rg_upstream *u)
 {
-    int fd = rg_sys_socket(&w->upstream.address);
+    int fd = rg_sys_socket(&u->address);
     if (fd >= 0 && !rg_worker_may_hold(w, fd)) {
         rg_sys_close(fd);
         fd = -EMFILE;
@@ -119,34 +120,37 @@ static int open_socket(struct rg_worker *w)
 /* The kind of connection that is spoken there; x: of HTTP/1, the exchange that it is for. */
 static bool set_up(struct rg_worker *w, struct rg_upstream_conn *uc, struct rg_exchange *x)
 {
-    if (RG_UNLIKELY(w->upstream.protocol == RG_REPLICA_H2C))
+    if (RG_UNLIKELY(uc->upstream->protocol == RG_REPLICA_H2C))
         return rg_h2c_create(w, uc);
     uc->server = (struct rg_server){.exchange = x, .in = &uc->sock.in, .out = &uc->sock.out};
-    uc->mapped = is_for_map(w, x) && rg_sys_mark_for_sockmap(w->settings->sockmap_marks, uc->sock.fd);
+    uc->mapped = is_for_map(x) && rg_sys_mark_for_sockmap(w->settings->sockmap_marks, uc->sock.fd);
     x->up = &uc->server;
     return true;
 }
 
 /* NULL: none may be opened now (WAIT), or can be. */
-struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_exchange *x, enum rg_acquire *why)
+struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
+                                          enum rg_acquire *why)
 {
-    struct rg_upstream *u = &w->upstream;
     uint32_t most = w->settings->replica_connections;
     *why = RG_ACQUIRE_WAIT;
     u->no_descriptor = false;
     if (most > 0 && u->open >= most)
         return NULL;
-    int fd = open_socket(w);
+    int fd = open_socket(w, u);
     u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
-    if (u->no_descriptor)
+    if (u->no_descriptor) {
+        if (rg_list_empty(&u->in_need))
+            rg_list_append(&w->upstreams_in_need, &u->in_need);
         return NULL;
+    }
     *why = RG_ACQUIRE_FAILED;
     if (fd < 0)
         return NULL;
     struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
     if (!uc)
         goto no_conn;
-    *uc = (struct rg_upstream_conn){.generation = u->generation, .requests = 1, .connect_us = w->now_us};
+    *uc = (struct rg_upstream_conn){.upstream = u, .generation = u->generation, .requests = 1, .connect_us = w->now_us};
     rg_list_init(&uc->idle);
     if (!rg_socket_init(w, &uc->sock, fd, RG_SLOT_UPSTREAM, uc))
         goto no_slot;
@@ -155,7 +159,7 @@ struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_exchang
     uc->sock.urgent = true;
     rg_list_append(&u->all, &uc->all);
     u->open++;
-    rg_upstream_publish(w);
+    rg_upstream_publish(w, u);
     rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
     *why = RG_ACQUIRE_NEW;
     return uc;
@@ -172,25 +176,26 @@ no_conn:
 /* A kept one that can't be used must not take the place of one that can. */
 static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_upstream_conn *unused = longest_idle(&w->upstream);
+    struct rg_upstream_conn *unused = longest_idle(x->upstream);
     if (unused)
         end(w, unused);
-    rg_list_append(&w->upstream.waiting, &x->waiting);
+    rg_list_append(&x->upstream->waiting, &x->waiting);
     return RG_ACQUIRE_WAIT;
 }
 
 static enum rg_acquire open_new(struct rg_worker *w, struct rg_exchange *x)
 {
     enum rg_acquire why;
-    rg_upstream_open(w, x, &why);
+    rg_upstream_open(w, x->upstream, x, &why);
     return why == RG_ACQUIRE_WAIT ? wait_in_line(w, x) : why;
 }
 
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe)
 {
-    if (RG_UNLIKELY(w->upstream.protocol == RG_REPLICA_H2C))
+    struct rg_upstream *u = x->upstream;
+    if (RG_UNLIKELY(u->protocol == RG_REPLICA_H2C))
         return rg_upstream_acquire_stream(w, x);
-    struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, is_for_map(w, x), probe);
+    struct rg_upstream_conn *uc = fresh ? NULL : take_idle(w, u, is_for_map(x), probe);
     if (!uc)
         return open_new(w, x);
     uc->server.exchange = x;
@@ -198,16 +203,15 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
     uc->sock.urgent = true;
     rg_socket_leave_line(w, &uc->sock); /* asks again, by the reserve */
     x->up = &uc->server;
-    rg_upstream_publish(w);
+    rg_upstream_publish(w, u);
     rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
     return RG_ACQUIRE_KEPT;
 }
 
 /* ---- release ---- */
 
-void rg_upstream_serve_waiting(struct rg_worker *w)
+void rg_upstream_serve_waiting(struct rg_worker *w, struct rg_upstream *u)
 {
-    struct rg_upstream *u = &w->upstream;
     if (rg_list_empty(&u->waiting))
         return;
     struct rg_exchange *x = RG_CONTAINER(u->waiting.next, struct rg_exchange, waiting);
@@ -215,12 +219,28 @@ void rg_upstream_serve_waiting(struct rg_worker *w)
     rg_exchange_try_connect(w, x);
 }
 
-void rg_upstream_serve_all_waiting(struct rg_worker *w)
+/* The one that tries is at the end of the line again when it finds none. */
+void rg_upstream_serve_in_need(struct rg_worker *w)
 {
-    struct rg_list *line = &w->upstream.waiting, *first;
+    while (!rg_list_empty(&w->upstreams_in_need)) {
+        struct rg_upstream *u = RG_CONTAINER(w->upstreams_in_need.next, struct rg_upstream, in_need);
+        bool somebody_waits = !rg_list_empty(&u->waiting);
+        rg_list_remove(&u->in_need);
+        if (!somebody_waits)
+            continue;
+        rg_upstream_serve_waiting(w, u);
+        if (!rg_list_empty(&u->waiting) && rg_list_empty(&u->in_need))
+            rg_list_append(&w->upstreams_in_need, &u->in_need);
+        return;
+    }
+}
+
+void rg_upstream_serve_all_waiting(struct rg_worker *w, struct rg_upstream *u)
+{
+    struct rg_list *line = &u->waiting, *first;
     do {
         first = line->next;
-        rg_upstream_serve_waiting(w);
+        rg_upstream_serve_waiting(w, u);
     } while (!rg_list_empty(line) && line->prev != first); /* the first that must wait again is at the end */
 }
 
@@ -240,7 +260,7 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
         return;
     }
     struct rg_upstream_conn *uc = rg_server_conn(s);
-    struct rg_upstream *u = &w->upstream;
+    struct rg_upstream *u = uc->upstream;
     uc->server.exchange = NULL;
     bool clean = uc->sock.connected && !uc->sock.eof && !uc->sock.broken && !uc->sock.unsendable &&
                  uc->sock.in.bytes == 0 && !rg_socket_has_output(&uc->sock);
@@ -255,36 +275,72 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
     rg_list_prepend(&u->idle[uc->mapped], &uc->idle);
     u->idle_count++;
     rg_socket_want(w, &uc->sock, idle_mode(uc));
-    rg_upstream_publish(w);
-    rg_upstream_serve_waiting(w);
+    rg_upstream_publish(w, u);
+    rg_upstream_serve_waiting(w, u);
 }
 
-void rg_upstream_tick(struct rg_worker *w)
+static void tick(struct rg_worker *w, struct rg_upstream *u)
 {
-    struct rg_upstream *u = &w->upstream;
     struct rg_upstream_conn *uc;
     while ((uc = longest_idle(u)) != NULL && w->now_ms - uc->idle_since_ms >= w->settings->replica_idle_ms)
         end(w, uc);
-    rg_upstream_tick_sessions(w);
-    rg_upstream_serve_all_waiting(w); /* descriptors may have come free elsewhere, and nobody else tells */
+    rg_upstream_tick_sessions(w, u);
+    rg_upstream_serve_all_waiting(w, u); /* descriptors may have come free elsewhere, and nobody else tells */
+}
+
+/* ---- all of the worker's ---- */
+
+static struct rg_upstream *upstream_of(struct rg_list *i)
+{
+    return RG_CONTAINER(i, struct rg_upstream, of_worker);
+}
+
+void rg_upstream_tick_all(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
+        tick(w, upstream_of(i));
+}
+
+void rg_upstream_serve_everybody(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
+        rg_upstream_serve_all_waiting(w, upstream_of(i));
+}
+
+void rg_upstream_close_all_idle(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
+        close_idle(w, upstream_of(i));
+}
+
+bool rg_upstream_any_open(const struct rg_worker *w)
+{
+    for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
+        if (upstream_of(i)->open > 0)
+            return true;
+    return false;
 }
 
 /* ---- events ---- */
 
 void rg_upstream_gone(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
+    struct rg_upstream *u = uc->upstream;
     if (RG_UNLIKELY(uc->h2c != NULL) && uc->h2c->n_streams > 0) {
         uc->h2c->gone = true;
         return;
     }
     RG_ASSERT(!uc->server.exchange && rg_list_empty(&uc->idle));
     rg_list_remove(&uc->all);
-    w->upstream.open--;
+    u->open--;
     if (RG_UNLIKELY(uc->h2c != NULL))
         rg_h2c_destroy(w, uc->h2c);
     rg_pool_put(&w->upstream_conns, uc);
-    rg_upstream_publish(w);
-    rg_upstream_serve_waiting(w);
+    rg_upstream_publish(w, u);
+    if (rg_list_empty(&u->waiting))
+        rg_upstream_serve_in_need(w);
+    else
+        rg_upstream_serve_waiting(w, u);
 }
 
 /* Nobody asked this connection anything: whatever comes ends it, and is never given to a later request. */

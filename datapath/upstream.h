@@ -1,7 +1,7 @@
 /*
- * The way to the replica: connections of this worker, kept between requests (the most recently used first), and the
+ * The way to one place: connections of this worker, kept between requests (the most recently used first), and the
  * exchanges that wait for one. A connection of HTTP/1 carries one request at a time, one of HTTP/2 many
- * (upstream_h2c.h).
+ * (upstream_h2c.h). The way to the replica is one of them.
  *
  * There may be two kinds (`replica.sockmap`). Small whole requests go over mapped connections, whose bytes pass TCP by;
  * bodies that stream, and tunnels, need what only TCP does (back-pressure, half-closed connections, splice), and go
@@ -32,6 +32,7 @@ struct rg_server {
 
 struct rg_upstream_conn {
     struct rg_socket sock;
+    struct rg_upstream *upstream;
     struct rg_server server; /* of HTTP/1 */
     struct rg_h2c *h2c;      /* it speaks HTTP/2; NULL: HTTP/1 */
     struct rg_list idle;     /* upstream->idle, by kind */
@@ -45,6 +46,8 @@ struct rg_upstream_conn {
 };
 
 struct rg_upstream {
+    struct rg_list of_worker; /* worker->upstreams */
+    struct rg_list in_need;   /* worker->upstreams_in_need: the last that had to wait there found no descriptor */
     struct rg_address address;
     uint32_t generation; /* counts changes of the address; connections of an older one are not kept */
     bool sockmap;        /* new connections may be mapped */
@@ -57,9 +60,10 @@ struct rg_upstream {
     bool no_descriptor; /* the last that had to wait did so for want of a descriptor, not for replica.connections */
 };
 
-void rg_upstream_init(struct rg_upstream *u, const struct rg_settings *settings);
+/* The way to the replica, of a worker that does not run yet. */
+void rg_upstream_init(struct rg_worker *w, struct rg_upstream *u, const struct rg_settings *settings);
 /* New settings: a changed address, protocol, or way to it, retires kept connections. */
-void rg_upstream_configure(struct rg_worker *w);
+void rg_upstream_configure(struct rg_worker *w, struct rg_upstream *u);
 
 enum rg_acquire {
     RG_ACQUIRE_KEPT,  /* connected, ready to write */
@@ -68,17 +72,24 @@ enum rg_acquire {
     RG_ACQUIRE_FAILED /* for want of memory or of a slot */
 };
 
-/* fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
+/* Of x->upstream. fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
 /* The exchange is done with it. keep: it may carry another request. */
 void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep);
-/* A descriptor or a connection came free: the exchange that has waited longest tries again. */
-void rg_upstream_serve_waiting(struct rg_worker *w);
+/* A connection came free: the exchange that has waited longest tries again. */
+void rg_upstream_serve_waiting(struct rg_worker *w, struct rg_upstream *u);
+/* A descriptor came free: likewise one of those that wait for a descriptor. */
+void rg_upstream_serve_in_need(struct rg_worker *w);
 /* The limit may have changed, descriptors may have come free: they try again, until one must wait. */
-void rg_upstream_serve_all_waiting(struct rg_worker *w);
+void rg_upstream_serve_all_waiting(struct rg_worker *w, struct rg_upstream *u);
 void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *u, const struct rg_completion *c);
+
+/* ---- all of the worker's ---- */
+
 /* Each second: closes what was idle for too long. */
-void rg_upstream_tick(struct rg_worker *w);
-void rg_upstream_close_idle(struct rg_worker *w);
+void rg_upstream_tick_all(struct rg_worker *w);
+void rg_upstream_serve_everybody(struct rg_worker *w); /* as rg_upstream_serve_all_waiting */
+void rg_upstream_close_all_idle(struct rg_worker *w);
+bool rg_upstream_any_open(const struct rg_worker *w);
 
 #endif

@@ -21,10 +21,10 @@ struct view {
     bool useless;        /* one may carry nothing at all: another one would be no better */
 };
 
-static struct view look(const struct rg_worker *w)
+static struct view look(const struct rg_worker *w, const struct rg_upstream *u)
 {
     struct view v = {0};
-    const struct rg_list *head = &w->upstream.sessions;
+    const struct rg_list *head = &u->sessions;
     for (struct rg_list *i = head->next; i != head && !v.room; i = i->next) {
         struct rg_h2c *h2c = session_of(i);
         if (rg_h2c_has_room(w, h2c))
@@ -45,31 +45,31 @@ bool rg_upstream_is_connecting(const struct rg_upstream *u)
     return false;
 }
 
-static enum rg_acquire open_session(struct rg_worker *w)
+static enum rg_acquire open_session(struct rg_worker *w, struct rg_upstream *u)
 {
     enum rg_acquire why = RG_ACQUIRE_FAILED;
-    struct rg_upstream_conn *uc = rg_upstream_open(w, NULL, &why);
+    struct rg_upstream_conn *uc = rg_upstream_open(w, u, NULL, &why);
     if (!uc)
         return why;
     uc->idle_since_ms = w->now_ms;
-    rg_list_append(&w->upstream.sessions, &uc->h2c->all);
+    rg_list_append(&u->sessions, &uc->h2c->all);
     return RG_ACQUIRE_NEW;
 }
 
-static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x)
+static enum rg_acquire wait_in_line(struct rg_exchange *x)
 {
-    rg_list_append(&w->upstream.waiting, &x->waiting);
+    rg_list_append(&x->upstream->waiting, &x->waiting);
     return RG_ACQUIRE_WAIT;
 }
 
 enum rg_acquire rg_upstream_acquire_stream(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_upstream *u = &w->upstream;
-    struct view v = look(w);
+    struct rg_upstream *u = x->upstream;
+    struct view v = look(w, u);
     if (!v.room) {
-        enum rg_acquire a = v.connecting || v.useless ? RG_ACQUIRE_WAIT : open_session(w);
+        enum rg_acquire a = v.connecting || v.useless ? RG_ACQUIRE_WAIT : open_session(w, u);
         u->no_descriptor = a == RG_ACQUIRE_WAIT && u->no_descriptor;
-        return a == RG_ACQUIRE_FAILED ? a : wait_in_line(w, x);
+        return a == RG_ACQUIRE_FAILED ? a : wait_in_line(x);
     }
     bool idle = v.room->n_streams == 0;
     struct rg_h2c_stream *s = rg_h2c_open(w, v.room, x);
@@ -80,7 +80,7 @@ enum rg_acquire rg_upstream_acquire_stream(struct rg_worker *w, struct rg_exchan
         rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
     if (idle) {
         u->idle_count--;
-        rg_upstream_publish(w);
+        rg_upstream_publish(w, u);
     }
     return RG_ACQUIRE_KEPT;
 }
@@ -92,19 +92,21 @@ static void end(struct rg_worker *w, struct rg_h2c *h2c)
 {
     if (h2c->over)
         return;
+    struct rg_upstream *u = h2c->conn->upstream;
     h2c->over = true;
     if (h2c->ready && h2c->n_streams == 0)
-        w->upstream.idle_count--;
+        u->idle_count--;
     rg_list_remove(&h2c->all);
     rg_h2c_cut_all(w, h2c);
     rg_socket_close(w, &h2c->conn->sock, false);
-    rg_upstream_publish(w);
+    rg_upstream_publish(w, u);
 }
 
 static bool is_wanted(const struct rg_worker *w, const struct rg_h2c *h2c)
 {
-    bool current = h2c->conn->generation == w->upstream.generation && !w->stopping;
-    return current && !h2c->going && w->upstream.idle_count <= w->settings->replica_idle;
+    const struct rg_upstream *u = h2c->conn->upstream;
+    bool current = h2c->conn->generation == u->generation && !w->stopping;
+    return current && !h2c->going && u->idle_count <= w->settings->replica_idle;
 }
 
 static void end_if_done(struct rg_worker *w, struct rg_h2c *h2c)
@@ -117,6 +119,7 @@ void rg_upstream_release_stream(struct rg_worker *w, struct rg_server *server)
 {
     struct rg_h2c_stream *s = RG_CONTAINER(server, struct rg_h2c_stream, server);
     struct rg_h2c *h2c = s->h2c;
+    struct rg_upstream *u = h2c->conn->upstream;
     rg_h2c_close(w, s);
     if (h2c->over) {
         if (h2c->gone && h2c->n_streams == 0)
@@ -125,17 +128,17 @@ void rg_upstream_release_stream(struct rg_worker *w, struct rg_server *server)
     }
     if (h2c->n_streams == 0) {
         h2c->conn->idle_since_ms = w->now_ms;
-        w->upstream.idle_count++;
-        rg_upstream_publish(w);
+        u->idle_count++;
+        rg_upstream_publish(w, u);
         end_if_done(w, h2c);
     }
-    rg_upstream_serve_waiting(w);
+    rg_upstream_serve_waiting(w, u);
 }
 
-void rg_upstream_retire_sessions(struct rg_worker *w)
+void rg_upstream_retire_sessions(struct rg_worker *w, struct rg_upstream *u)
 {
-    struct rg_list *i = w->upstream.sessions.next;
-    while (i != &w->upstream.sessions) {
+    struct rg_list *i = u->sessions.next;
+    while (i != &u->sessions) {
         struct rg_h2c *h2c = session_of(i);
         i = i->next;
         h2c->going = true;
@@ -148,7 +151,7 @@ void rg_upstream_retire_sessions(struct rg_worker *w)
 
 void rg_upstream_session_connected(struct rg_worker *w, struct rg_h2c *h2c)
 {
-    if (w->upstream.address.sa.sa_family == AF_UNIX)
+    if (h2c->conn->upstream->address.sa.sa_family == AF_UNIX)
         rg_sys_connected(h2c->conn->sock.fd);
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
     rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - h2c->conn->connect_us);
@@ -156,21 +159,22 @@ void rg_upstream_session_connected(struct rg_worker *w, struct rg_h2c *h2c)
 
 void rg_upstream_session_changed(struct rg_worker *w, struct rg_h2c *h2c, bool ready)
 {
+    struct rg_upstream *u = h2c->conn->upstream;
     if (ready) {
         rg_replica_connected(w->replica);
-        w->upstream.idle_count++;
+        u->idle_count++;
         h2c->conn->idle_since_ms = w->now_ms;
-        rg_upstream_publish(w);
+        rg_upstream_publish(w, u);
     }
     if (h2c->going && h2c->n_streams == 0)
         end(w, h2c);
-    rg_upstream_serve_all_waiting(w); /* its limit may have grown, too */
+    rg_upstream_serve_all_waiting(w, u); /* its limit may have grown, too */
 }
 
 /* Those that were in line when it became known; what they bring about may get in line again. */
-static void fail_waiting(struct rg_worker *w, enum rg_reason reason)
+static void fail_waiting(struct rg_worker *w, struct rg_upstream *u, enum rg_reason reason)
 {
-    struct rg_list *line = &w->upstream.waiting;
+    struct rg_list *line = &u->waiting;
     unsigned n = 0;
     for (struct rg_list *i = line->next; i != line; i = i->next)
         n++;
@@ -199,25 +203,26 @@ static enum rg_reason why_not_made(const struct rg_h2c *h2c, int error)
 }
 
 /* It never carried a request: for those in line that is a connect that failed, unless they wait for others. */
-static void connect_failed(struct rg_worker *w, enum rg_reason reason, int error)
+static void connect_failed(struct rg_worker *w, struct rg_upstream *u, enum rg_reason reason, int error)
 {
     rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
     if (reason != RG_REASON_OVERLOADED)
         rg_replica_connect_failed(w->replica, w->settings->health.fall, error ? error : EPROTO);
-    if (rg_list_empty(&w->upstream.sessions))
-        fail_waiting(w, reason);
+    if (rg_list_empty(&u->sessions))
+        fail_waiting(w, u, reason);
 }
 
 void rg_upstream_session_lost(struct rg_worker *w, struct rg_h2c *h2c, int error)
 {
-    bool never_used = !h2c->used && h2c->conn->generation == w->upstream.generation;
+    struct rg_upstream *u = h2c->conn->upstream;
+    bool never_used = !h2c->used && h2c->conn->generation == u->generation;
     bool idle = h2c->ready && !h2c->going && !h2c->faulty; /* left by a replica to which nobody had anything to say */
     enum rg_reason reason = why_not_made(h2c, error);
     end(w, h2c);
     if (never_used && !idle)
-        connect_failed(w, reason, error);
+        connect_failed(w, u, reason, error);
     else
-        rg_upstream_serve_all_waiting(w);
+        rg_upstream_serve_all_waiting(w, u);
 }
 
 /* ---- time ---- */
@@ -235,9 +240,9 @@ static void tick_session(struct rg_worker *w, struct rg_h2c *h2c)
 }
 
 /* Whatever ends one may end others: each is looked at once, as many as there were. */
-void rg_upstream_tick_sessions(struct rg_worker *w)
+void rg_upstream_tick_sessions(struct rg_worker *w, struct rg_upstream *u)
 {
-    struct rg_list *head = &w->upstream.sessions;
+    struct rg_list *head = &u->sessions;
     unsigned n = 0;
     for (struct rg_list *i = head->next; i != head; i = i->next)
         n++;

@@ -14,14 +14,15 @@
 enum rg_acquire rg_upstream_acquire_stream(struct rg_worker *w, struct rg_exchange *x);
 void rg_upstream_release_stream(struct rg_worker *w, struct rg_server *s);
 /* They take no more requests, and end when they have served those that they have. */
-void rg_upstream_retire_sessions(struct rg_worker *w);
-void rg_upstream_tick_sessions(struct rg_worker *w);
+void rg_upstream_retire_sessions(struct rg_worker *w, struct rg_upstream *u);
+void rg_upstream_tick_sessions(struct rg_worker *w, struct rg_upstream *u);
 /* One is being made: who waits in line waits for it. */
 bool rg_upstream_is_connecting(const struct rg_upstream *u);
 
 /* upstream.c */
-struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_exchange *x, enum rg_acquire *why);
-void rg_upstream_publish(struct rg_worker *w);
+struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
+                                          enum rg_acquire *why);
+void rg_upstream_publish(struct rg_worker *w, const struct rg_upstream *u);
 /* Its socket has gone: it is freed, unless exchanges still read what came before. */
 void rg_upstream_gone(struct rg_worker *w, struct rg_upstream_conn *uc);
 

@@ -89,7 +89,7 @@ static void apply_settings(struct rg_worker *w, const struct rg_settings *s)
     rg_bufs_set_limit(&w->bufs, s->buffer_bytes);
     const struct rg_address *a = &s->replica;
     w->replica_host = a->sa.sa_family == AF_UNIX ? RG_STR("localhost") : rg_str_of(a->text);
-    rg_upstream_configure(w);
+    rg_upstream_configure(w, &w->replica_upstream);
     __atomic_store_n(&w->generation, s->generation, __ATOMIC_RELEASE);
 }
 
@@ -135,7 +135,7 @@ static void stall(struct rg_worker *w)
 static void take_settings(struct rg_worker *w)
 {
     apply_settings(w, __atomic_load_n(&w->next_settings, __ATOMIC_ACQUIRE));
-    rg_upstream_serve_all_waiting(w); /* replica.connections may have grown */
+    rg_upstream_serve_everybody(w); /* replica.connections may have grown */
 }
 
 static void read_mail(struct rg_worker *w)
@@ -157,7 +157,7 @@ static void read_mail(struct rg_worker *w)
 
 static void tick(struct rg_worker *w)
 {
-    rg_upstream_tick(w);
+    rg_upstream_tick_all(w);
     rg_ring_tick(w->ring);
     rg_bufs_trim(&w->bufs);
     rg_pool_trim(&w->conns);
@@ -255,8 +255,8 @@ static void run_until_drained(struct rg_worker *w)
         turn(w);
     /* Nobody is left to serve: what is kept to the replica goes, and the wait for its completions ends the loop. */
     w->stopping = true;
-    rg_upstream_close_idle(w);
-    while (w->upstream.open > 0)
+    rg_upstream_close_all_idle(w);
+    while (rg_upstream_any_open(w))
         turn(w);
 }
 
@@ -355,7 +355,9 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_pool_init(&w->exchanges, sizeof(struct rg_exchange), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->upstream_conns, sizeof(struct rg_upstream_conn), POOL_CHUNK, POOL_MAX);
     rg_tls_env_init(&w->tls, &w->bufs, w->metrics, w->id);
-    rg_upstream_init(&w->upstream, init->settings);
+    rg_list_init(&w->upstreams);
+    rg_list_init(&w->upstreams_in_need);
+    rg_upstream_init(w, &w->replica_upstream, init->settings);
     rg_rand_seed(&w->rand);
     w->date_second = -1;
     for (unsigned i = 0; i < w->n_listeners; i++)
