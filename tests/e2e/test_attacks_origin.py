@@ -253,7 +253,7 @@ def test_connection_close_of_the_origin_is_not_the_clients(lane):
         assert r.status == 200 and r.body == b"hello" and not r.says_close
         assert c.request(req(method="GET", target="/honest")).status == 200
     x = next(x for x in lane.origin.connections if x.requests and x.requests[-1].target == "/attack")
-    assert x.ended
+    env.wait_until(lambda: x.ended, 3, "the end of the connection that the origin closed")
 
 
 def test_http10_origin_with_keep_alive(lane):

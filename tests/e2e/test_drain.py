@@ -82,7 +82,7 @@ def test_admin_tells_that_it_drains(programs):
         assert status == 503 and "drain" in text
         assert gateway.admin("GET", "/live")[0] == 200
         assert gateway.metrics().get("ringgate_draining") == 1
-        assert not is_open_to(gateway.address, 0.3)
+        env.wait_until(lambda: not is_open_to(gateway.address, 0.3), 2, "the listening socket to be closed")
         assert c.response().status == 200
     assert gateway.process.wait(5) == 0
 
