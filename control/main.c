@@ -15,7 +15,7 @@
 
 static int start(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
 {
-    if (rg_gateway_init(g, flags, settings) < 0) {
+    if (rg_gateway_init(g, flags, settings, NULL) < 0) {
         rg_error("can't set up the control thread: no memory or no descriptor");
         return RG_EXIT_FAILED;
     }

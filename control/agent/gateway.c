@@ -28,9 +28,11 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)
+int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings,
+                    const struct rg_gateway_program *program)
 {
-    *g = (struct rg_gateway){.flags = flags, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
+    *g = (struct rg_gateway){
+        .flags = flags, .program = program, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
     g->unready_said = UINT_MAX;
     g->has_file = rg_options_has_file(flags);
     rg_admin_init(&g->admin, &g->loop);
@@ -40,7 +42,8 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
 
     struct utsname uts = {0};
     uname(&uts);
-    rg_info("ringgate %s starting pid=%d kernel=%s", RG_VERSION, (int)getpid(), uts.release);
+    rg_info("%s %s starting pid=%d kernel=%s", program ? program->name : "ringgate", RG_VERSION, (int)getpid(),
+            uts.release);
     rg_descriptors_init();
     rg_descriptors_check(settings);
 

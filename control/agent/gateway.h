@@ -69,9 +69,28 @@ struct rg_gateway_tls {
     uint64_t stamp, seen; /* of the files when they were read, and at the last look */
 };
 
+/*
+ * A program that has the gateway for its front: workers, listeners, TLS, reload and drain are the gateway's, what
+ * stands behind it is the program's own.
+ */
+struct rg_gateway_program {
+    const char *name; /* as the log has it */
+    void *owner;
+    /* For a reload: the settings of the front. As rg_options_load_with. */
+    int (*load)(void *owner, const struct rg_options_outside *outside, struct rg_settings *ret, FILE *err);
+    void (*draining)(void *owner); /* the drain has begun: what stands behind lets go of its clients */
+    /* Metrics of its own, for /metrics. */
+    const struct rg_metric_row *rows;
+    unsigned n_rows;
+    void (*read_rows)(void *owner, uint64_t *values);
+};
+
+#define RG_PROGRAM_ROWS_MAX 64
+
 struct rg_gateway {
     const struct rg_flags *flags;
-    bool has_file; /* the current settings come from a file, too */
+    const struct rg_gateway_program *program; /* NULL: the gateway itself */
+    bool has_file;                            /* the current settings come from a file, too */
     struct rg_settings_box *current, *retired;
     enum rg_gateway_phase phase;
     int status;            /* of the exit */
@@ -102,8 +121,10 @@ struct rg_gateway {
 
 /* ---- gateway.c: from options to serving, and the end ---- */
 
-/* Before any thread is started: blocks the signals that the control loop takes. settings are copied. Negative errno. */
-int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings);
+/* Before any thread is started: blocks the signals that the control loop takes. settings are copied; flags and program
+ * (NULL: the gateway itself) are borrowed. Negative errno. */
+int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings,
+                    const struct rg_gateway_program *program);
 int rg_gateway_open_listeners(struct rg_gateway *g); /* the admin's too */
 void rg_gateway_load_steering(struct rg_gateway *g); /* fails open: the kernel's hash, said once */
 /* gateway_sockmap.c: settles whether new settings, before they are published, use it. Fails open: TCP, said once. */

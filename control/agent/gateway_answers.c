@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "control/agent/gateway.h"
+#include "datapath/base/assert.h"
 #include "datapath/base/log.h"
 
 typedef void (*answer_fn)(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret);
@@ -89,7 +90,15 @@ static void answer_metrics(struct rg_gateway *g, const struct rg_admin_request *
     collect(g);
     for (uint16_t i = 0; i < g->n_workers; i++)
         workers[i] = rg_worker_metrics(g->workers[i].worker);
-    struct rg_metrics_view view = {workers, g->n_workers, &g->metrics};
+    struct rg_metrics_view view = {.workers = workers, .n_workers = g->n_workers, .control = &g->metrics};
+    uint64_t more[RG_PROGRAM_ROWS_MAX];
+    if (g->program) {
+        RG_ASSERT(g->program->n_rows <= RG_PROGRAM_ROWS_MAX);
+        g->program->read_rows(g->program->owner, more);
+        view.more = g->program->rows;
+        view.more_values = more;
+        view.n_more = g->program->n_rows;
+    }
     ret->content_type = open ? RG_METRICS_TYPE_OPEN_METRICS : RG_METRICS_TYPE_PROMETHEUS;
     rg_metrics_write(&view, open, ret->body);
 }

@@ -165,7 +165,8 @@ static int load(struct rg_gateway *g, struct rg_settings *ret, FILE *report)
     if (!errors)
         return -errno;
     const struct rg_options_outside outside = {open_config, rg_certificates_inspect};
-    r = rg_options_load_with(g->flags, &outside, ret, errors);
+    r = g->program ? g->program->load(g->program->owner, &outside, ret, errors)
+                   : rg_options_load_with(g->flags, &outside, ret, errors);
     if (r == 0)
         r = rg_options_check_kept(rg_gateway_settings(g), ret, errors);
     if (r == 0) {

@@ -94,6 +94,8 @@ void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause)
     rg_listen_unlink(&g->listen);
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_drain(g->workers[i].worker);
+    if (g->program)
+        g->program->draining(g->program->owner);
     rg_loop_set_alarm(&g->loop, &g->deadline, rg_gateway_settings(g)->drain_ms);
     rg_loop_set_alarm(&g->loop, &g->tick, DRAIN_TICK_MS);
 }

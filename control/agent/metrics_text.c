@@ -26,16 +26,15 @@ struct writer {
 
 /* ---- Families ---- */
 
-enum kind { COUNTER, GAUGE, HISTOGRAM };
-
 struct family {
     const char *prefix, *name, *help;
-    enum kind kind;
+    enum rg_metric_kind kind;
 };
 
-static const char *kind_name(enum kind kind)
+static const char *kind_name(enum rg_metric_kind kind)
 {
-    static const char *const names[] = {[COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram"};
+    static const char *const names[] = {
+        [RG_METRIC_COUNTER] = "counter", [RG_METRIC_GAUGE] = "gauge", [RG_METRIC_HISTOGRAM] = "histogram"};
     return names[kind];
 }
 
@@ -43,7 +42,7 @@ static const char *kind_name(enum kind kind)
 static void write_head(const struct writer *w, const struct family *f)
 {
     size_t len = strlen(f->name);
-    if (w->open && f->kind == COUNTER && len > 6 && strcmp(f->name + len - 6, "_total") == 0)
+    if (w->open && f->kind == RG_METRIC_COUNTER && len > 6 && strcmp(f->name + len - 6, "_total") == 0)
         len -= 6;
     fprintf(w->out, "# HELP %s%.*s %s\n", f->prefix, (int)len, f->name, f->help);
     fprintf(w->out, "# TYPE %s%.*s %s\n", f->prefix, (int)len, f->name, kind_name(f->kind));
@@ -57,12 +56,7 @@ static void write_sample(const struct writer *w, const char *name, const char *l
         fprintf(w->out, "ringgate_%s %" PRIu64 "\n", name, value);
 }
 
-struct row {
-    const char *family, *labels, *help;
-    enum kind kind;
-};
-
-static void write_rows(const struct writer *w, const struct row *rows, const uint64_t *values, unsigned n)
+static void write_rows(const struct writer *w, const struct rg_metric_row *rows, const uint64_t *values, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         if (i == 0 || strcmp(rows[i].family, rows[i - 1].family) != 0)
@@ -73,10 +67,10 @@ static void write_rows(const struct writer *w, const struct row *rows, const uin
 
 /* ---- Per-worker metrics, summed ---- */
 
-#define RG_COUNTER(id, family, labels, help) [RG_M_##id] = {family, labels, help, COUNTER},
-#define RG_GAUGE(id, family, labels, help)   [RG_M_##id] = {family, labels, help, GAUGE},
+#define RG_COUNTER(id, family, labels, help) [RG_M_##id] = {family, labels, help, RG_METRIC_COUNTER},
+#define RG_GAUGE(id, family, labels, help)   [RG_M_##id] = {family, labels, help, RG_METRIC_GAUGE},
 #define RG_HISTOGRAM(id, family, help)
-static const struct row worker_rows[] = {
+static const struct rg_metric_row worker_rows[] = {
 #include "datapath/base/metrics.def"
 };
 #undef RG_COUNTER
@@ -94,9 +88,10 @@ static void write_worker_rows(const struct writer *w, const struct rg_metrics_vi
 
 static void write_refused(const struct writer *w, const struct rg_metrics_view *view)
 {
-    write_head(w, &(struct family){
-                      "ringgate_", "requests_refused_total",
-                      "Exchanges that ended other than by a complete response from the replica, by reason.", COUNTER});
+    write_head(w,
+               &(struct family){"ringgate_", "requests_refused_total",
+                                "Exchanges that ended other than by a complete response from the replica, by reason.",
+                                RG_METRIC_COUNTER});
     for (unsigned reason = RG_REASON_NONE + 1; reason < RG_REASON_COUNT; reason++) {
         uint64_t sum = 0;
         for (unsigned i = 0; i < view->n_workers; i++)
@@ -141,7 +136,7 @@ static void write_histogram(const struct writer *w, const struct rg_metrics_view
     }
     /* The count is that of the buckets as they were read, so that it never is less than one of them. */
     uint64_t total = rg_metrics_cumulate(buckets, bounds);
-    write_head(w, &(struct family){"ringgate_", name, help, HISTOGRAM});
+    write_head(w, &(struct family){"ringgate_", name, help, RG_METRIC_HISTOGRAM});
     for (unsigned b = 0; b < RG_METRICS_BOUNDS; b++)
         fprintf(w->out, "ringgate_%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)rg_metrics_bounds_us[b] / 1e6,
                 bounds[b]);
@@ -163,9 +158,9 @@ static void write_histograms(const struct writer *w, const struct rg_metrics_vie
 
 /* ---- The gateway's own ---- */
 
-#define RG_COUNTER(id, family, labels, help) [RG_CM_##id] = {family, labels, help, COUNTER},
-#define RG_GAUGE(id, family, labels, help)   [RG_CM_##id] = {family, labels, help, GAUGE},
-static const struct row control_rows[] = {
+#define RG_COUNTER(id, family, labels, help) [RG_CM_##id] = {family, labels, help, RG_METRIC_COUNTER},
+#define RG_GAUGE(id, family, labels, help)   [RG_CM_##id] = {family, labels, help, RG_METRIC_GAUGE},
+static const struct rg_metric_row control_rows[] = {
 #include "control/agent/control_metrics.def"
 };
 #undef RG_COUNTER
@@ -183,8 +178,8 @@ static void write_infos(const struct writer *w)
 {
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
-#define RG_INFO(id, name, label_names, text)                         \
-    write_head(w, &(struct family){"ringgate_", name, text, GAUGE}); \
+#define RG_INFO(id, name, label_names, text)                                   \
+    write_head(w, &(struct family){"ringgate_", name, text, RG_METRIC_GAUGE}); \
     write_info_##id(w, name);
 #define write_info_BUILD write_info_build
 #include "control/agent/control_metrics.def"
@@ -292,9 +287,10 @@ static void write_process(const struct writer *w)
     read_cpu(values);
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
-#define RG_PROCESS(id, name, type, text)                                                                      \
-    write_process_sample(w, &(struct family){"", name, text, strcmp(type, "counter") == 0 ? COUNTER : GAUGE}, \
-                         values[PROCESS_##id]);
+#define RG_PROCESS(id, name, type, text)                                                                         \
+    write_process_sample(                                                                                        \
+        w, &(struct family){"", name, text, strcmp(type, "counter") == 0 ? RG_METRIC_COUNTER : RG_METRIC_GAUGE}, \
+        values[PROCESS_##id]);
 #include "control/agent/control_metrics.def"
 #undef RG_COUNTER
 #undef RG_GAUGE
@@ -305,6 +301,7 @@ void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FIL
     struct writer w = {out, open_metrics};
     write_infos(&w);
     write_rows(&w, control_rows, view->control->values, RG_CM_COUNT);
+    write_rows(&w, view->more, view->more_values, view->n_more);
     write_worker_rows(&w, view);
     write_refused(&w, view);
     write_histograms(&w, view);

@@ -25,10 +25,23 @@ struct rg_control_metrics { /* written and read by the control thread alone */
     uint64_t values[RG_CM_COUNT];
 };
 
+enum rg_metric_kind { RG_METRIC_COUNTER, RG_METRIC_GAUGE, RG_METRIC_HISTOGRAM };
+
+/* One sample of a family; rows of a family stand together, the help of the first counts. */
+struct rg_metric_row {
+    const char *family; /* without the ringgate_ prefix */
+    const char *labels, *help;
+    enum rg_metric_kind kind;
+};
+
 struct rg_metrics_view {
     const struct rg_metrics *const *workers;
     unsigned n_workers;
     const struct rg_control_metrics *control;
+    /* of the program behind the gateway; n_more may be 0 */
+    const struct rg_metric_row *more;
+    const uint64_t *more_values;
+    unsigned n_more;
 };
 
 #define RG_METRICS_TYPE_PROMETHEUS   "text/plain; version=0.0.4; charset=utf-8"

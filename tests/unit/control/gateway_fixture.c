@@ -67,7 +67,7 @@ void start_gateway(void)
 {
     static struct rg_settings settings;
     assert_int_equal(rg_options_load(&fixture_flags, &settings, stderr), 0);
-    assert_int_equal(rg_gateway_init(&gateway, &fixture_flags, &settings), 0);
+    assert_int_equal(rg_gateway_init(&gateway, &fixture_flags, &settings, NULL), 0);
     assert_int_equal(rg_gateway_open_listeners(&gateway), 0);
     rg_gateway_load_steering(&gateway);
     assert_int_equal(rg_gateway_start_workers(&gateway), 0);
