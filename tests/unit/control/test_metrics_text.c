@@ -17,7 +17,7 @@ static char *text;
 static const char *write_text(bool open_metrics)
 {
     const struct rg_metrics *list[] = {&workers[0], &workers[1]};
-    struct rg_metrics_view view = {list, 2, &control};
+    struct rg_metrics_view view = {.workers = list, .n_workers = 2, .control = &control};
     size_t len = 0;
     free(text);
     FILE *out = open_memstream(&text, &len);
