@@ -30,9 +30,10 @@ struct rg_splice {
 
 struct rg_exchange {
     struct rg_client *client;
-    struct rg_upstream *upstream; /* where it goes; from the beginning to the end */
-    struct rg_server *up;         /* the connection, or a stream on it; NULL: none */
-    struct rg_list waiting;       /* upstream->waiting */
+    struct rg_upstream *upstream;     /* where it goes; from the beginning to the end */
+    const struct rg_targets *targets; /* where else it could go; NULL: nowhere */
+    struct rg_server *up;             /* the connection, or a stream on it; NULL: none */
+    struct rg_list waiting;           /* upstream->waiting */
     uint8_t step;
     uint8_t method;            /* enum rg_method */
     uint8_t minor;             /* of the client */
@@ -49,6 +50,7 @@ struct rg_exchange {
     bool whole_in_head;         /* `head` holds the whole request, body included */
     bool retried;               /* sent again, on a new connection */
     bool responding;            /* a final response head is in the client's output */
+    bool own_host;              /* the Host in `head` is that of the target, and changes with it */
     bool up_persistent;         /* the replica allows another request on the connection */
     bool logged;                /* an access record is wanted */
     struct rg_h1_resume resume; /* of the response head */

@@ -6,6 +6,7 @@
 
 #include "bpf/sockmap.h"
 #include "datapath/core.h"
+#include "datapath/endpoint.h"
 #include "datapath/exchange.h"
 #include "datapath/h2/h2c.h"
 #include "datapath/upstream_h2c.h"
@@ -79,6 +80,11 @@ void rg_upstream_configure(struct rg_worker *w, struct rg_upstream *u)
     u->sockmap = w->settings->sockmap;
     u->generation++;
     close_idle(w, u);
+}
+
+struct rg_str rg_upstream_authority(const struct rg_worker *w, const struct rg_upstream *u)
+{
+    return u->endpoint ? u->endpoint->authority : w->replica_host;
 }
 
 /* ---- acquire ---- */

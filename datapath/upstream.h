@@ -16,8 +16,8 @@
 #include "datapath/settings.h"
 #include "datapath/socket.h"
 
+struct rg_endpoint;
 struct rg_exchange;
-
 struct rg_h2c;
 
 enum rg_server_kind { RG_SERVER_H1, RG_SERVER_H2 };
@@ -46,8 +46,10 @@ struct rg_upstream_conn {
 };
 
 struct rg_upstream {
-    struct rg_list of_worker; /* worker->upstreams */
-    struct rg_list in_need;   /* worker->upstreams_in_need: the last that had to wait there found no descriptor */
+    struct rg_list of_worker;     /* worker->upstreams */
+    struct rg_list in_need;       /* worker->upstreams_in_need: the last that had to wait there found no descriptor */
+    struct rg_endpoint *endpoint; /* NULL: the replica */
+    uint32_t exchanges;           /* that go there; of endpoints */
     struct rg_address address;
     uint32_t generation; /* counts changes of the address; connections of an older one are not kept */
     bool sockmap;        /* new connections may be mapped */
@@ -71,6 +73,9 @@ enum rg_acquire {
     RG_ACQUIRE_WAIT,  /* none may be opened now; the exchange waits in line and is told */
     RG_ACQUIRE_FAILED /* for want of memory or of a slot */
 };
+
+/* What it is called in Host. */
+struct rg_str rg_upstream_authority(const struct rg_worker *w, const struct rg_upstream *u);
 
 /* Of x->upstream. fresh: not a kept one. probe: a kept one is used only after a look whether its peer has closed it. */
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
