@@ -37,7 +37,7 @@ void rg_conf_errors_add(struct rg_conf_errors *errors, struct rg_conf_mark mark,
         errors->more++;
         return;
     }
-    errors->list[errors->count] = (struct rg_conf_error){mark, errors->count, text};
+    errors->list[errors->count] = (struct rg_conf_error){mark, errors->count, (uint32_t)strlen(path), text};
     errors->count++;
 }
 

@@ -17,8 +17,9 @@ struct rg_conf_mark {
 
 struct rg_conf_error {
     struct rg_conf_mark mark;
-    uint32_t order; /* keeps errors of one position in the order in which they were found */
-    char *text;     /* everything after the position */
+    uint32_t order;    /* keeps errors of one position in the order in which they were found */
+    uint32_t path_len; /* of the path, at the start of the text */
+    char *text;        /* everything after the position */
 };
 
 struct rg_conf_errors {

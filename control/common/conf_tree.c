@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <yaml.h>
 
 #include "control/common/conf.h"
+#include "control/common/yaml_event.h"
 
 struct holder { /* a node with the bytes of its text behind it */
     struct holder *older;
@@ -43,11 +43,6 @@ struct builder {
 
 /* What the builder does after an event. */
 enum verdict { GO_ON, STOP, NO_MEMORY };
-
-static struct rg_conf_mark mark_of(yaml_mark_t m)
-{
-    return (struct rg_conf_mark){(uint32_t)m.line + 1, (uint32_t)m.column + 1};
-}
 
 static void current_path(const struct builder *b, char *path, size_t len)
 {
@@ -188,8 +183,8 @@ static enum verdict on_scalar(struct builder *b, const yaml_event_t *e)
 {
     struct rg_conf_node *node;
     struct rg_str text = {(const char *)e->data.scalar.value, e->data.scalar.length};
-    refuse_indirection(b, mark_of(e->start_mark), e->data.scalar.anchor, e->data.scalar.tag);
-    enum verdict v = node_new(b, RG_CONF_NODE_SCALAR, mark_of(e->start_mark), text, &node);
+    refuse_indirection(b, rg_yaml_mark(e->start_mark), e->data.scalar.anchor, e->data.scalar.tag);
+    enum verdict v = node_new(b, RG_CONF_NODE_SCALAR, rg_yaml_mark(e->start_mark), text, &node);
     if (v != GO_ON)
         return v;
     node->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
@@ -205,8 +200,8 @@ static enum verdict on_alias(struct builder *b, const yaml_event_t *e)
     char got[RG_CONF_TEXT_MAX], quoted[RG_CONF_TEXT_MAX / 2];
     rg_conf_quote(rg_str_of((const char *)e->data.alias.anchor), quoted, sizeof(quoted));
     snprintf(got, sizeof(got), "an alias (%s)", quoted);
-    refuse(b, mark_of(e->start_mark), got, "the value itself", "write it out wherever it is needed");
-    enum verdict v = node_new(b, RG_CONF_NODE_BAD, mark_of(e->start_mark), RG_STR_NONE, &node);
+    refuse(b, rg_yaml_mark(e->start_mark), got, "the value itself", "write it out wherever it is needed");
+    enum verdict v = node_new(b, RG_CONF_NODE_BAD, rg_yaml_mark(e->start_mark), RG_STR_NONE, &node);
     if (v != GO_ON)
         return v;
     bool as_key = expects_key(b);
@@ -219,12 +214,12 @@ static enum verdict on_open(struct builder *b, const yaml_event_t *e, enum rg_co
                             const yaml_char_t *tag)
 {
     struct rg_conf_node *node;
-    refuse_indirection(b, mark_of(e->start_mark), anchor, tag);
+    refuse_indirection(b, rg_yaml_mark(e->start_mark), anchor, tag);
     if (b->depth == RG_CONF_DEPTH_MAX) {
-        refuse(b, mark_of(e->start_mark), "more than 32 levels of nesting", "a flatter document", NULL);
+        refuse(b, rg_yaml_mark(e->start_mark), "more than 32 levels of nesting", "a flatter document", NULL);
         return STOP;
     }
-    enum verdict v = node_new(b, kind, mark_of(e->start_mark), RG_STR_NONE, &node);
+    enum verdict v = node_new(b, kind, rg_yaml_mark(e->start_mark), RG_STR_NONE, &node);
     if (v != GO_ON)
         return v;
     bool as_key = expects_key(b);
@@ -245,7 +240,7 @@ static enum verdict on_event(struct builder *b, const yaml_event_t *e, unsigned 
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++*documents > 1) {
-            refuse(b, mark_of(e->start_mark), "a second document", "one document", "remove the line ---");
+            refuse(b, rg_yaml_mark(e->start_mark), "a second document", "one document", "remove the line ---");
             return STOP;
         }
         return GO_ON;
@@ -268,35 +263,6 @@ static enum verdict on_event(struct builder *b, const yaml_event_t *e, unsigned 
     }
 }
 
-/* Column of a tab in the indentation of a line; 0: none. */
-static uint32_t tab_column(const char *text, size_t len, size_t line)
-{
-    size_t i = 0;
-    for (size_t l = 0; l < line && i < len; i++)
-        l += text[i] == '\n';
-    for (uint32_t col = 1; i < len && (text[i] == ' ' || text[i] == '\t'); i++, col++)
-        if (text[i] == '\t')
-            return col;
-    return 0;
-}
-
-/* What libyaml could not read, with its own words for the grammar and ours for what people do most. */
-static void refuse_syntax(struct builder *b, const char *text, size_t len)
-{
-    const yaml_parser_t *p = &b->parser;
-    yaml_mark_t at = p->error == YAML_READER_ERROR ? p->mark : p->problem_mark;
-    char got[RG_CONF_TEXT_MAX];
-    uint32_t tab = tab_column(text, len, at.line);
-    if (tab > 0) {
-        refuse(b, (struct rg_conf_mark){(uint32_t)at.line + 1, tab}, "a tab", "spaces for indentation", NULL);
-        return;
-    }
-    snprintf(got, sizeof(got), "malformed YAML (%s%s%s)", p->problem ? p->problem : "unreadable", p->context ? " " : "",
-             p->context ? p->context : "");
-    refuse(b, mark_of(at), got, "well-formed YAML",
-           "see the line itself and the one before it: indentation, quotes, colons");
-}
-
 static int build(struct builder *b, const char *text, size_t len)
 {
     unsigned documents = 0;
@@ -306,7 +272,9 @@ static int build(struct builder *b, const char *text, size_t len)
         if (!yaml_parser_parse(&b->parser, &event)) {
             if (b->parser.error == YAML_MEMORY_ERROR)
                 return -ENOMEM;
-            refuse_syntax(b, text, len);
+            char path[RG_CONF_TEXT_MAX];
+            current_path(b, path, sizeof(path));
+            rg_yaml_refuse_syntax(&b->parser, (struct rg_str){text, len}, path, b->errors);
             b->tree->root = NULL;
             return 0;
         }

@@ -19,7 +19,7 @@ struct rg_problems {
 void rg_problems_init(struct rg_problems *problems);
 void rg_problems_fini(struct rg_problems *problems);
 
-/* `got`, `wanted` and `remedy` are whole phrases; remedy may be NULL. path may be "": the document itself. */
+/* `got`, `wanted` and `remedy` are whole phrases; remedy may be NULL or "". path may be "": the document itself. */
 void rg_problems_add(struct rg_problems *problems, const char *path, const char *got, const char *wanted,
                      const char *remedy);
 
