@@ -13,6 +13,7 @@
 #include "datapath/listener.h"
 #include "datapath/pipes.h"
 #include "datapath/ring.h"
+#include "datapath/route/snapshot.h"
 #include "datapath/sys.h"
 #include "datapath/tls/tls.h"
 #include "datapath/upstream.h"
@@ -25,6 +26,7 @@ enum rg_mail {
     RG_MAIL_STOP = 4,
     RG_MAIL_STALL = 8,
     RG_MAIL_STOP_AT_ONCE = 16,
+    RG_MAIL_ROUTES = 32,
 };
 
 struct rg_worker {
@@ -55,6 +57,7 @@ struct rg_worker {
     struct rg_upstream replica_upstream;
     struct rg_list upstreams;         /* all, the replica's first */
     struct rg_list upstreams_in_need; /* those where exchanges wait for a descriptor, the longest waiting first */
+    struct rg_snapshot *routes;       /* NULL: none; exchanges that took one of its routes pin it */
     struct rg_str replica_host;       /* Host for requests that have none */
     struct rg_replica *replica;
     struct rg_access_ring *access;
@@ -81,6 +84,9 @@ struct rg_worker {
     uint32_t mail;                           /* atomic bits */
     const struct rg_settings *next_settings; /* atomic */
     uint64_t generation;                     /* atomic; of the settings in use */
+    struct rg_snapshot *next_routes;         /* atomic */
+    uint64_t routes_generation;              /* atomic; of the routes in use */
+    int switched_fd;                         /* the control thread's eventfd; 0 or less: none */
     uint32_t stall_ms;                       /* atomic */
     bool ended;                              /* atomic */
     pthread_t thread;

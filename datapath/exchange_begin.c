@@ -108,21 +108,13 @@ static void answer_as_last_hop(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_answer(w, x, 200, RG_STR_NONE, RG_STR_NONE);
 }
 
-/* host:port or [host]:port; only our own port counts there. */
-static struct rg_str without_port(struct rg_str host)
-{
-    const char *colon = host.len > 0 ? memrchr(host.ptr, ':', host.len) : NULL;
-    bool in_brackets = colon && memchr(colon, ']', (size_t)(host.ptr + host.len - colon));
-    return colon && !in_brackets ? (struct rg_str){host.ptr, (size_t)(colon - host.ptr)} : host;
-}
-
 /* While the views of the request are good. NONE: it does not say where it wants to go. */
 static RG_COLD struct rg_str secure_place(const struct rg_conn *c, const struct rg_h1_request *req, struct rg_str host,
                                           struct rg_str path)
 {
     static _Thread_local char location[RG_BUF_BULK + 64];
     char port[8] = "";
-    struct rg_str name = without_port(host);
+    struct rg_str name = rg_host_without_port(host); /* only our own port counts there */
     if (name.len == 0)
         return RG_STR_NONE;
     if (c->redirect_port != 443)

@@ -138,11 +138,29 @@ static void take_settings(struct rg_worker *w)
     rg_upstream_serve_everybody(w); /* replica.connections may have grown */
 }
 
+static void use_routes(struct rg_worker *w, struct rg_snapshot *routes)
+{
+    w->routes = routes;
+    __atomic_store_n(&w->routes_generation, routes ? rg_snapshot_generation(routes) : 0, __ATOMIC_RELEASE);
+}
+
+static void take_routes(struct rg_worker *w)
+{
+    uint64_t one = 1;
+    use_routes(w, __atomic_load_n(&w->next_routes, __ATOMIC_ACQUIRE));
+    if (w->switched_fd > 0) {
+        ssize_t n = write(w->switched_fd, &one, sizeof one);
+        (void)n; /* a full counter wakes just as well */
+    }
+}
+
 static void read_mail(struct rg_worker *w)
 {
     uint32_t mail = __atomic_exchange_n(&w->mail, 0, __ATOMIC_ACQUIRE);
     if (mail & RG_MAIL_SETTINGS)
         take_settings(w);
+    if (mail & RG_MAIL_ROUTES)
+        take_routes(w);
     if (mail & RG_MAIL_DRAIN)
         begin_drain(w);
     if (mail & (RG_MAIL_STOP | RG_MAIL_STOP_AT_ONCE))
@@ -363,6 +381,8 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     for (unsigned i = 0; i < w->n_listeners; i++)
         w->listeners[i] = (struct rg_listener){.fd = init->listen_fds[i], .borrowed = init->borrowed_fds >> i & 1};
     apply_settings(w, init->settings);
+    use_routes(w, init->routes);
+    w->switched_fd = init->switched_fd;
     *ret = w;
     return 0;
 }
@@ -417,6 +437,17 @@ void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings)
 uint64_t rg_worker_generation(const struct rg_worker *w)
 {
     return __atomic_load_n(&w->generation, __ATOMIC_ACQUIRE);
+}
+
+void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot)
+{
+    __atomic_store_n(&w->next_routes, snapshot, __ATOMIC_RELEASE);
+    post(w, RG_MAIL_ROUTES);
+}
+
+uint64_t rg_worker_routes_generation(const struct rg_worker *w)
+{
+    return __atomic_load_n(&w->routes_generation, __ATOMIC_ACQUIRE);
 }
 
 void rg_worker_drain(struct rg_worker *w)

@@ -1,5 +1,6 @@
 /*
- * host [":" port] (RFC 9110 4.2, RFC 3986 3.2): what stands in Host and in absolute targets. Private to datapath/http.
+ * host [":" port] (RFC 9110 4.2, RFC 3986 3.2): what stands in Host and in absolute targets. Private to datapath/http
+ * and to routes.
  *
  * Stricter than RFC 3986: a name holds unreserved bytes only (no escapes, no sub-delims, no empty labels), so that no
  * two programs on the way read it differently; user information is refused. Pure, thread: any.

@@ -48,6 +48,15 @@ static inline struct rg_str rg_field_value(const struct rg_field *f)
     return (struct rg_str){f->value, f->value_len};
 }
 
+/* Of host:port or [host]:port. */
+static inline struct rg_str rg_host_without_port(struct rg_str host)
+{
+    for (size_t i = host.len; i > 0 && host.ptr[i - 1] != ']'; i--)
+        if (host.ptr[i - 1] == ':')
+            return (struct rg_str){host.ptr, i - 1};
+    return host;
+}
+
 enum rg_field_id rg_field_lookup(const char *name, size_t len); /* any case; constant time in the number of fields */
 struct rg_str rg_field_id_name(enum rg_field_id id);
 unsigned rg_field_flags(enum rg_field_id id);

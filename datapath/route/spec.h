@@ -27,7 +27,7 @@ enum rg_path_match {
 
 enum rg_header_match {
     RG_HEADER_EXACT,
-    RG_HEADER_REGEX /* POSIX extended, of the whole value */
+    RG_HEADER_REGEX /* base/regex.h: RE2's syntax, of the whole value */
 };
 
 struct rg_header_spec {

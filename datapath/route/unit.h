@@ -19,6 +19,8 @@
 
 struct rg_unit;
 struct rg_route_match;
+struct rg_endpoints; /* endpoint.h */
+struct rg_targets;
 
 struct rg_target {
     struct rg_str host;
@@ -29,8 +31,9 @@ struct rg_target {
 
 struct rg_unit_upstream {
     struct rg_str name;
-    const struct rg_target *targets;
+    const struct rg_target *targets; /* as specified, for those who show them */
     size_t n_targets;
+    struct rg_targets *ways; /* to them: targets.h */
     struct rg_str base_path;
     uint32_t connect_ms, response_head_ms, body_idle_ms; /* 0: the gateway's own setting */
     bool verify;
@@ -63,11 +66,17 @@ struct rg_unit_fault {
     char text[256]; /* what it says, what was wanted: a sentence */
 };
 
+/* What there is besides the units. */
+struct rg_unit_place {
+    uint16_t workers;               /* threads that will count */
+    struct rg_endpoints *endpoints; /* where upstreams are looked up; NULL: the unit may have none */
+};
+
 /*
- * Copies everything of the specification and takes its policy chains over. workers: threads that will count.
- * -EINVAL with *fault, or -ENOMEM: *ret is untouched then and the chains stay the caller's.
+ * Copies everything of the specification and takes its policy chains over. -EINVAL with *fault, or -ENOMEM: *ret is
+ * untouched then and the chains stay the caller's.
  */
-int rg_unit_create(struct rg_unit **ret, const struct rg_unit_spec *spec, uint16_t workers,
+int rg_unit_create(struct rg_unit **ret, const struct rg_unit_spec *spec, const struct rg_unit_place *place,
                    struct rg_unit_fault *fault);
 struct rg_unit *rg_unit_ref(struct rg_unit *unit);
 void rg_unit_unref(struct rg_unit *unit); /* NULL is fine */
