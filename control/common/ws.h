@@ -47,7 +47,7 @@ struct rg_ws_handler {
     /*
      * Once, the last of all calls: nothing more will come in, nothing more can be sent. The code is the peer's when it
      * was the first to close, ours when we were (what was wrong, or what rg_ws_close said), RG_WS_LOST when the
-     * connection ended without a word.
+     * connection ended without a word. Never called from within the functions of who speaks.
      */
     void (*ended)(void *owner, struct rg_ws *ws, uint16_t code, struct rg_str reason);
 };
@@ -58,7 +58,7 @@ struct rg_ws *rg_ws_create(enum rg_ws_role role, const struct rg_ws_limits *limi
 
 /* ---- For who speaks ---- */
 
-/* false: not sent, because the connection is ending, or ends now as the peer does not read (1008). */
+/* false: not sent, because the connection is ending, or is given up now as the peer does not read (1008). */
 bool rg_ws_send_text(struct rg_ws *ws, struct rg_str message); /* UTF-8 is up to the caller */
 bool rg_ws_send_binary(struct rg_ws *ws, struct rg_str message);
 bool rg_ws_send_ping(struct rg_ws *ws, struct rg_str payload);
@@ -79,8 +79,9 @@ void rg_ws_receive(struct rg_ws *ws, const char *bytes, size_t len);
 struct rg_str rg_ws_output(const struct rg_ws *ws); /* to be sent; empty: nothing. Valid until any other call */
 void rg_ws_sent(struct rg_ws *ws, size_t n);
 
-/* Whenever there is something to be sent after there was nothing; from within any function above. */
-void rg_ws_on_output(struct rg_ws *ws, void (*wake)(void *carrier), void *carrier);
+/* Calls `wake` whenever there is something to be sent after there was nothing, or the conversation is over: from within
+ * any function above. */
+void rg_ws_on_wake(struct rg_ws *ws, void (*wake)(void *carrier), void *carrier);
 
 /* The connection is gone (or is given up): `ended` is called unless it was. */
 void rg_ws_lost(struct rg_ws *ws);
@@ -100,7 +101,6 @@ void rg_ws_destroy(struct rg_ws *ws); /* NULL is fine. `ended` is called unless 
 #define RG_WS_ACCEPT_LEN 28 /* base64 of 20 bytes */
 
 void rg_ws_new_key(char ret[RG_WS_KEY_LEN + 1]); /* random */
-bool rg_ws_is_key(struct rg_str key);            /* what a client must send */
 void rg_ws_accept_of(struct rg_str key, char ret[RG_WS_ACCEPT_LEN + 1]);
 
 /*
