@@ -31,8 +31,13 @@ static void block_signals(void)
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings,
                     const struct rg_gateway_program *program)
 {
-    *g = (struct rg_gateway){
-        .flags = flags, .program = program, .loop.epoll_fd = -1, .signals.fd = -1, .notify.fd = -1, .access.fd = -1};
+    *g = (struct rg_gateway){.flags = flags,
+                             .program = program,
+                             .loop.epoll_fd = -1,
+                             .signals.fd = -1,
+                             .routes.switched.fd = -1,
+                             .notify.fd = -1,
+                             .access.fd = -1};
     g->unready_said = UINT_MAX;
     g->has_file = rg_options_has_file(flags);
     rg_admin_init(&g->admin, &g->loop);
@@ -56,6 +61,9 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     g->n_workers = settings->workers;
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;
     int r = rg_loop_init(&g->loop);
+    if (r < 0)
+        return r;
+    r = rg_gateway_init_routes(g);
     if (r < 0)
         return r;
     r = rg_prober_init(&g->prober, &g->loop, &g->replica);
@@ -168,6 +176,8 @@ static int create_worker(struct rg_gateway *g, uint16_t id)
         .replica = &g->replica,
         .steer = g->steer ? rg_steer_row(g->steer, id) : &w->own_row,
         .access = w->access,
+        .routes = g->routes.current ? g->routes.current->snapshot : NULL,
+        .switched_fd = g->routes.switched.fd,
     };
     init.n_listen_fds = rg_listen_of_worker(&g->listen, id, init.listen_fds);
     init.borrowed_fds = rg_listen_borrowed(&g->listen, id);
@@ -284,6 +294,7 @@ void rg_gateway_fini(struct rg_gateway *g)
     rg_admin_fini(&g->admin);
     rg_prober_fini(&g->prober);
     end_workers(g);
+    rg_gateway_fini_routes(g);
     rg_listen_unlink(&g->listen);
     rg_listen_close(&g->listen);
     rg_steer_destroy(g->steer);

@@ -14,6 +14,7 @@
 #include "bpf/steer_loader.h"
 #include "control/agent/access_writer.h"
 #include "control/agent/admin.h"
+#include "control/agent/gateway_routes.h"
 #include "control/agent/health.h"
 #include "control/agent/listen.h"
 #include "control/common/loop.h"
@@ -100,6 +101,7 @@ struct rg_gateway {
     struct rg_shortage descriptors, buffers;
 
     struct rg_gateway_tls tls;
+    struct rg_gateway_routes routes;
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */

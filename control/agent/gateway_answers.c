@@ -63,6 +63,18 @@ static void answer_ready(struct rg_gateway *g, const struct rg_admin_request *re
 
 /* ---- Metrics ---- */
 
+static void collect_routes(struct rg_gateway *g)
+{
+    uint64_t *values = g->metrics.values;
+    const struct rg_snapshot *routes = rg_gateway_current_routes(g);
+    struct rg_unit *const *units = NULL;
+    values[RG_CM_ROUTES_GENERATION] = routes ? rg_snapshot_generation(routes) : 0;
+    values[RG_CM_ROUTES_LIVE] = rg_gateway_routes_are_live(g);
+    values[RG_CM_ROUTES] = routes ? rg_snapshot_routes(routes) : 0;
+    values[RG_CM_UNITS] = routes ? rg_snapshot_units(routes, &units) : 0;
+    values[RG_CM_SNAPSHOTS] = rg_gateway_retired_routes(g) + (routes != NULL);
+}
+
 static void collect(struct rg_gateway *g)
 {
     uint64_t *values = g->metrics.values;
@@ -70,6 +82,7 @@ static void collect(struct rg_gateway *g)
     values[RG_CM_CONFIG_GENERATION] = rg_gateway_settings(g)->generation;
     values[RG_CM_CERTIFICATE_EXPIRY] = rg_tls_store_expiry(rg_gateway_settings(g)->tls);
     values[RG_CM_REPLICA_UP] = __atomic_load_n(&g->replica.state, __ATOMIC_RELAXED) == RG_REPLICA_HEALTHY;
+    collect_routes(g);
     values[RG_CM_SOCKMAP_ACTIVE] = rg_gateway_settings(g)->sockmap;
     if (g->sockmap) {
 #define RG_SOCKMAP_X(id, family, labels, help) values[RG_CM_SOCKMAP_##id] = rg_sockmap_get(g->sockmap, RG_SOCKMAP_##id);
@@ -91,6 +104,7 @@ static void answer_metrics(struct rg_gateway *g, const struct rg_admin_request *
     for (uint16_t i = 0; i < g->n_workers; i++)
         workers[i] = rg_worker_metrics(g->workers[i].worker);
     struct rg_metrics_view view = {.workers = workers, .n_workers = g->n_workers, .control = &g->metrics};
+    view.routes = rg_gateway_current_routes(g);
     uint64_t more[RG_PROGRAM_ROWS_MAX];
     if (g->program) {
         RG_ASSERT(g->program->n_rows <= RG_PROGRAM_ROWS_MAX);
@@ -106,7 +120,10 @@ static void answer_metrics(struct rg_gateway *g, const struct rg_admin_request *
 static void answer_config(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
-    rg_options_write_json(rg_gateway_settings(g), ret->body);
+    rg_options_begin_json(rg_gateway_settings(g), ret->body);
+    fputs(",\"routes\":", ret->body);
+    rg_gateway_write_routes(g, ret->body);
+    fputs("}\n", ret->body);
 }
 
 /* ---- Workers ---- */
@@ -145,14 +162,14 @@ static void write_worker(const struct rg_gateway *g, uint16_t id, FILE *out)
     const struct rg_steer_worker *row = rg_worker_steer(w->worker);
     uint64_t now = rg_gateway_now_ns(), since = __atomic_load_n(&row->busy_since, __ATOMIC_RELAXED);
     fprintf(out,
-            "{\"worker\":%u,\"generation\":%" PRIu64 ",\"ended\":%s,\"hung\":%s,\"busy_us\":%" PRIu64
-            ",\"steering\":{\"active\":%s,\"open\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"accepted\":%" PRIu64
-            ",\"assigned\":%" PRIu64 ",\"retired\":%s},",
-            id, rg_worker_generation(w->worker), rg_worker_has_ended(w->worker) ? "true" : "false",
-            w->stalled_turn ? "true" : "false", since && now > since ? (now - since) / 1000 : 0,
-            g->steer ? "true" : "false", __atomic_load_n(&row->open, __ATOMIC_RELAXED),
-            __atomic_load_n(&row->requests, __ATOMIC_RELAXED), __atomic_load_n(&row->accepted, __ATOMIC_RELAXED),
-            __atomic_load_n(&row->assigned, __ATOMIC_RELAXED),
+            "{\"worker\":%u,\"generation\":%" PRIu64 ",\"routes_generation\":%" PRIu64
+            ",\"ended\":%s,\"hung\":%s,\"busy_us\":%" PRIu64 ",\"steering\":{\"active\":%s,\"open\":%" PRIu64
+            ",\"requests\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"assigned\":%" PRIu64 ",\"retired\":%s},",
+            id, rg_worker_generation(w->worker), rg_worker_routes_generation(w->worker),
+            rg_worker_has_ended(w->worker) ? "true" : "false", w->stalled_turn ? "true" : "false",
+            since && now > since ? (now - since) / 1000 : 0, g->steer ? "true" : "false",
+            __atomic_load_n(&row->open, __ATOMIC_RELAXED), __atomic_load_n(&row->requests, __ATOMIC_RELAXED),
+            __atomic_load_n(&row->accepted, __ATOMIC_RELAXED), __atomic_load_n(&row->assigned, __ATOMIC_RELAXED),
             __atomic_load_n(&row->retired, __ATOMIC_RELAXED) ? "true" : "false");
     if (rg_gateway_settings(g)->tls)
         fprintf(out, "\"tls\":{\"records\":\"user space\",\"kernel_has_tls\":%s},",

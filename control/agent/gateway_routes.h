@@ -34,6 +34,14 @@ struct rg_gateway_routes {
  */
 int rg_gateway_publish_routes(struct rg_gateway *g, struct rg_unit *const *units, size_t n, uint64_t *generation,
                               struct rg_route_conflict *conflict);
+/* Before and after all others. A negative errno. */
+int rg_gateway_init_routes(struct rg_gateway *g);
+void rg_gateway_fini_routes(struct rg_gateway *g);   /* after the workers are destroyed; half-started is fine */
+void rg_gateway_retire_routes(struct rg_gateway *g); /* destroys what no worker and no exchange reads any more */
+const struct rg_snapshot *rg_gateway_current_routes(const struct rg_gateway *g); /* NULL: none */
+unsigned rg_gateway_retired_routes(const struct rg_gateway *g);                  /* that still have readers */
+void rg_gateway_write_routes(const struct rg_gateway *g, FILE *out); /* JSON: generation, units, their routes */
+
 /* All workers that run have the current snapshot. */
 bool rg_gateway_routes_are_live(const struct rg_gateway *g);
 /* The first worker that has not reached this generation; -1: none. */

@@ -11,7 +11,7 @@
 #include "control/agent/gateway.h"
 #include "datapath/base/log.h"
 
-#define TICK_MS       100  /* supervision, health as workers see it, retired settings */
+#define TICK_MS       100  /* supervision, health as workers see it, retired settings and routes */
 #define DRAIN_TICK_MS 10   /* so that a drained gateway exits at once */
 #define STOP_MS       3000 /* for workers to end after they were told to break off: tunnels take up to 1.5 s */
 
@@ -155,6 +155,7 @@ static void tick_due(struct rg_alarm *a)
     rg_gateway_supervise(g, rg_gateway_now_ns());
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
+    rg_gateway_retire_routes(g);
     rg_gateway_tick_tls(g);
     check_ended(g);
     rg_gateway_note_shortages(g);

@@ -188,6 +188,47 @@ static void write_infos(const struct writer *w)
 #undef RG_GAUGE
 }
 
+/* ---- Per unit ---- */
+
+static void write_label(const struct writer *w, const char *name, struct rg_str value)
+{
+    fprintf(w->out, "%s=\"", name);
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] == '"' || value.ptr[i] == '\\')
+            fputc('\\', w->out);
+        fputc(value.ptr[i] == '\n' ? ' ' : value.ptr[i], w->out);
+    }
+    fputc('"', w->out);
+}
+
+static void write_unit_samples(const struct writer *w, const struct rg_metrics_view *view, const char *name,
+                               uint64_t (*read)(const struct rg_unit *))
+{
+    struct rg_unit *const *units = NULL;
+    size_t n = view->routes ? rg_snapshot_units(view->routes, &units) : 0;
+    for (size_t i = 0; i < n; i++) {
+        fprintf(w->out, "ringgate_%s{", name);
+        write_label(w, "kind", rg_unit_kind(units[i]));
+        fputc(',', w->out);
+        write_label(w, "unit", rg_unit_handle(units[i]));
+        fprintf(w->out, "} %" PRIu64 "\n", read(units[i]));
+    }
+}
+
+static void write_per_unit(const struct writer *w, const struct rg_metrics_view *view)
+{
+#define RG_COUNTER(id, family, labels, help)
+#define RG_GAUGE(id, family, labels, help)
+#define RG_PER_UNIT(id, name, text)                                              \
+    write_head(w, &(struct family){"ringgate_", name, text, RG_METRIC_COUNTER}); \
+    write_unit_samples(w, view, name, read_##id);
+#define read_UNIT_REQUESTS rg_unit_requests
+#include "control/agent/control_metrics.def"
+#undef read_UNIT_REQUESTS
+#undef RG_COUNTER
+#undef RG_GAUGE
+}
+
 /* ---- The process ---- */
 
 enum process_metric {
@@ -302,6 +343,7 @@ void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FIL
     write_infos(&w);
     write_rows(&w, control_rows, view->control->values, RG_CM_COUNT);
     write_rows(&w, view->more, view->more_values, view->n_more);
+    write_per_unit(&w, view);
     write_worker_rows(&w, view);
     write_refused(&w, view);
     write_histograms(&w, view);

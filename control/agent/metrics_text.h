@@ -11,6 +11,7 @@
 #include "bpf/sockmap.h"
 #include "bpf/steer.h"
 #include "datapath/base/metric.h"
+#include "datapath/route/snapshot.h"
 
 enum rg_control_metric {
 #define RG_COUNTER(id, family, labels, help) RG_CM_##id,
@@ -38,6 +39,7 @@ struct rg_metrics_view {
     const struct rg_metrics *const *workers;
     unsigned n_workers;
     const struct rg_control_metrics *control;
+    const struct rg_snapshot *routes; /* NULL: none */
     /* of the program behind the gateway; n_more may be 0 */
     const struct rg_metric_row *more;
     const uint64_t *more_values;

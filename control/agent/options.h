@@ -74,5 +74,6 @@ int rg_options_check_kept(const struct rg_settings *running, const struct rg_set
 
 /* The settings as JSON (for the admin's /config). */
 void rg_options_write_json(const struct rg_settings *s, FILE *out);
+void rg_options_begin_json(const struct rg_settings *s, FILE *out); /* likewise, without the last brace */
 
 #endif

@@ -90,6 +90,8 @@ static void write_item(struct writer *w, const struct rg_conf_option *list, cons
     }
     snprintf(prefix, sizeof(prefix), "%s[].", list->path);
     write_rows(w, prefix, target);
+    fputc('}', w->out);
+    w->needs_comma = true;
 }
 
 static void write_list(struct writer *w, const struct rg_conf_option *list, const char *target)
@@ -105,7 +107,8 @@ static void write_list(struct writer *w, const struct rg_conf_option *list, cons
     w->needs_comma = true;
 }
 
-/* An object of all rows whose path begins with the prefix, but for those of lists in them, which write_list visits. */
+/* An object, without its end, of all rows whose path begins with the prefix, but for those of lists in them, which
+ * write_list visits. */
 static void write_rows(struct writer *w, const char *prefix, const char *target)
 {
     size_t skip = strlen(prefix);
@@ -125,13 +128,16 @@ static void write_rows(struct writer *w, const char *prefix, const char *target)
         last = o->path + skip;
     }
     change_section(w, last, "");
-    fputc('}', w->out);
-    w->needs_comma = true;
+}
+
+void rg_options_begin_json(const struct rg_settings *s, FILE *out)
+{
+    struct writer w = {out, false};
+    write_rows(&w, "", (const char *)s);
 }
 
 void rg_options_write_json(const struct rg_settings *s, FILE *out)
 {
-    struct writer w = {out, false};
-    write_rows(&w, "", (const char *)s);
-    fputc('\n', out);
+    rg_options_begin_json(s, out);
+    fputs("}\n", out);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "datapath/route/snapshot.h"
+
 struct fake_worker_rules fake_worker_rules;
 
 struct fake_worker *fake_worker_of(struct rg_worker *w)
@@ -32,6 +34,8 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     f->init = *init;
     f->published = init->settings;
     f->generation = init->settings->generation;
+    f->routes = init->routes;
+    f->routes_generation = init->routes ? rg_snapshot_generation(init->routes) : 0;
     fake_worker_rules.alive++;
     *ret = (struct rg_worker *)(void *)f;
     return 0;
@@ -53,6 +57,27 @@ void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings)
 uint64_t rg_worker_generation(const struct rg_worker *w)
 {
     return fake_of(w)->generation;
+}
+
+void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot)
+{
+    fake_worker_of(w)->routes = snapshot;
+    if (!fake_worker_rules.keep_routes)
+        fake_worker_switch_routes(w);
+}
+
+void fake_worker_switch_routes(struct rg_worker *w)
+{
+    struct fake_worker *f = fake_worker_of(w);
+    uint64_t one = 1;
+    f->routes_generation = rg_snapshot_generation(f->routes);
+    if (write(f->init.switched_fd, &one, sizeof(one)) != sizeof(one))
+        abort();
+}
+
+uint64_t rg_worker_routes_generation(const struct rg_worker *w)
+{
+    return fake_of(w)->routes_generation;
 }
 
 void rg_worker_drain(struct rg_worker *w)

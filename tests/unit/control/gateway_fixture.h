@@ -21,6 +21,8 @@ void start_gateway(void);            /* as main does it, up to the control loop 
 struct fake_worker *fake(uint16_t id);
 FILE *report(void); /* a stream into text, for the test to close */
 int reload(void);   /* rg_gateway_reload with its report in text */
+/* The status of the admin endpoint's answer; its body is in text. */
+uint16_t ask(enum rg_method method, const char *path, const char *query, const char *body);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
