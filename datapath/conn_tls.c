@@ -57,6 +57,10 @@ void rg_conn_tls_turn(struct rg_worker *w)
     while (RG_UNLIKELY(!rg_list_empty(waiting)) && w->tls.budget > 0) {
         struct rg_tls *t = RG_CONTAINER(waiting->next, struct rg_tls, waiting);
         struct rg_socket *s = t->owner;
+        if (!t->is_server) {
+            rg_upstream_go_on(w, RG_CONTAINER(s, struct rg_upstream_conn, sock));
+            continue;
+        }
         enum rg_socket_event event = rg_socket_tls_go_on(w, s);
         rg_conn_event(w, RG_CONTAINER(s, struct rg_conn, sock), event);
     }

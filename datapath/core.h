@@ -27,6 +27,7 @@ enum rg_mail {
     RG_MAIL_STALL = 8,
     RG_MAIL_STOP_AT_ONCE = 16,
     RG_MAIL_ROUTES = 32,
+    RG_MAIL_ENDPOINTS = 64,
 };
 
 struct rg_worker {
@@ -47,7 +48,7 @@ struct rg_worker {
     struct rg_bufs bufs;
     struct rg_pipes pipes;
     struct rg_tls_env tls;
-    struct rg_pool conns, exchanges, upstream_conns;
+    struct rg_pool conns, exchanges, upstream_conns, endpoint_upstreams;
     struct rg_h2_shared h2;
     struct rg_list clients;   /* all client connections */
     struct rg_list idle;      /* those between requests, the longest idle first */
@@ -87,6 +88,8 @@ struct rg_worker {
     struct rg_snapshot *next_routes;         /* atomic */
     uint64_t routes_generation;              /* atomic; of the routes in use */
     int switched_fd;                         /* the control thread's eventfd; 0 or less: none */
+    uint64_t next_endpoints_epoch;           /* atomic */
+    uint64_t endpoints_epoch;                /* atomic; what was told of endpoints so far has been looked at */
     uint32_t stall_ms;                       /* atomic */
     bool ended;                              /* atomic */
     pthread_t thread;

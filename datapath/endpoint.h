@@ -12,6 +12,7 @@
 #ifndef RG_ENDPOINT_H
 #define RG_ENDPOINT_H
 
+#include "datapath/base/fault.h"
 #include "datapath/base/list.h"
 #include "datapath/settings.h"
 
@@ -30,12 +31,6 @@ struct rg_endpoint_spec {
     /* of TLS; "": see route/spec.h */
     bool verify;
     struct rg_str ca_file, cert_file, key_file, server_name;
-};
-
-/* Why an endpoint can't be made. */
-struct rg_endpoint_fault {
-    const char *field; /* "host", "ca_file", "cert_file", "key_file", "server_name" */
-    char text[256];    /* what it says, what was wanted: a sentence */
 };
 
 union rg_ip { /* with the port */
@@ -104,11 +99,15 @@ struct rg_endpoints_resolver {
 };
 void rg_endpoints_set_resolver(struct rg_endpoints *t, const struct rg_endpoints_resolver *r); /* NULL: nobody */
 
-/* With a reference for the caller. Reads the files of TLS. -EINVAL with *fault, or -ENOMEM. */
+/* With a reference for the caller. Reads the files of TLS. -EINVAL with *fault (fields of the specification), or
+ * -ENOMEM. */
 int rg_endpoint_get(struct rg_endpoints *t, const struct rg_endpoint_spec *spec, struct rg_endpoint **ret,
-                    struct rg_endpoint_fault *fault);
+                    struct rg_fault *fault);
 void rg_endpoint_put(struct rg_endpoint *e);
 
+/* Drops those that no name may lead to (link-local, where clouds keep their secrets, and what is no single machine);
+ * returns how many stay. */
+unsigned rg_endpoint_allowed(union rg_ip *list, unsigned n);
 /* What its name has now; the port is filled in. n 0: it has none, or nobody could say; addresses that there are stay.
  */
 int rg_endpoint_publish(struct rg_endpoint *e, const union rg_ip *list, unsigned n);

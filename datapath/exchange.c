@@ -18,6 +18,7 @@
 
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
+#include "datapath/targets.h"
 
 /* ---- the machine ---- */
 
@@ -90,6 +91,10 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
     case RG_ACQUIRE_FAILED:
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         break;
+    case RG_ACQUIRE_UNRESOLVED:
+        if (!rg_exchange_goes_elsewhere(w, x))
+            rg_exchange_fail(w, x, RG_REASON_UPSTREAM_UNRESOLVED);
+        break;
     }
 }
 
@@ -104,13 +109,14 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     x->connected_us = w->now_us;
     if (x->upstream->address.sa.sa_family == AF_UNIX)
         rg_sys_connected(uc->sock.fd);
-    rg_replica_connected(w->replica);
-    rg_metric_add(w->metrics, RG_M_REPLICA_CONNECTS, 1);
-    rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - uc->connect_us);
+    const struct rg_upstream_metrics *m = x->upstream->metrics;
+    rg_upstream_connected(w, x->upstream);
+    rg_metric_add(w->metrics, m->connects, 1);
+    rg_histogram_record(&w->metrics->histograms[m->connect], w->now_us - uc->connect_us);
     /* Whoever talks before being asked would have its words taken for the answer. One that has left is found out by
      * the receive. */
-    if (rg_sys_has_bytes(uc->sock.fd)) {
-        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+    if (uc->sock.tls ? uc->sock.in.bytes > 0 : rg_sys_has_bytes(uc->sock.fd)) {
+        rg_metric_add(w->metrics, m->surplus, 1);
         rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
         return;
     }
@@ -126,18 +132,36 @@ static bool is_own_shortage(int err)
 static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
 {
     int err = rg_server_sock(x->up)->error;
-    rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
+    enum rg_reason tls = rg_server_why_no_tls(x->up);
+    rg_metric_add(w->metrics, x->upstream->metrics->connect_failures, 1);
     if (is_own_shortage(err)) {
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         return;
     }
-    rg_replica_connect_failed(w->replica, w->settings->health.fall, err);
-    rg_exchange_fail(w, x, err == ETIMEDOUT ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
+    rg_upstream_connect_failed(w, x->upstream, err);
+    if (rg_exchange_goes_elsewhere(w, x))
+        return;
+    if (tls != RG_REASON_NONE)
+        rg_exchange_fail(w, x, tls);
+    else
+        rg_exchange_fail(w, x, err == ETIMEDOUT ? RG_REASON_REPLICA_CONNECT_TIMEOUT : RG_REASON_REPLICA_CONNECT);
+}
+
+/* Nothing of the request has been sent: it is tried at another place, whatever it asks for. */
+bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (RG_LIKELY(!x->targets) || !rg_targets_lead_elsewhere(w, x))
+        return false;
+    rg_metric_add(w->metrics, RG_M_UPSTREAM_ELSEWHERE, 1);
+    rg_exchange_let_go_of_replica(w, x, false);
+    x->connect_us = 0;
+    rg_exchange_connect(w, x);
+    return true;
 }
 
 static void start_again(struct rg_worker *w, struct rg_exchange *x)
 {
-    rg_metric_add(w->metrics, RG_M_REPLICA_RETRIES, 1);
+    rg_metric_add(w->metrics, x->upstream->metrics->retries, 1);
     rg_exchange_let_go_of_replica(w, x, false);
     x->retried = true;
     x->connect_us = 0;
@@ -167,7 +191,7 @@ static bool spoke_unasked(struct rg_worker *w, struct rg_exchange *x)
 
 static void drop_unasked(struct rg_worker *w, struct rg_exchange *x)
 {
-    rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+    rg_metric_add(w->metrics, x->upstream->metrics->surplus, 1);
     if (x->retried || !x->whole_in_head) {
         rg_exchange_fail(w, x, RG_REASON_REPLICA_FRAMING);
         return;
@@ -248,7 +272,7 @@ void rg_exchange_up_event(struct rg_worker *w, struct rg_exchange *x, enum rg_so
                 return;
             }
             x->first_byte_us = w->now_us;
-            rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_FIRST_BYTE], w->now_us - x->sent_us);
+            rg_histogram_record(&w->metrics->histograms[x->upstream->metrics->first_byte], w->now_us - x->sent_us);
         }
         rg_exchange_run(w, x);
         break;

@@ -39,6 +39,7 @@ struct rg_exchange {
     uint8_t minor;             /* of the client */
     uint8_t reason;            /* enum rg_reason; NONE while all is well */
     uint8_t interims;          /* 1xx passed on */
+    uint8_t tries;             /* connects that failed, and after which another target was tried */
     uint16_t status;           /* of the final response; 0: none yet */
     bool keep;                 /* the client connection may go on afterwards */
     bool client_persistent;    /* the client would let it; `keep` may be false nonetheless */
@@ -78,6 +79,13 @@ struct rg_exchange {
 void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len);
 /* A head that can't be served; method: if it got so far, for an answer to HEAD has no body. */
 void rg_exchange_refuse(struct rg_worker *w, struct rg_client *c, enum rg_method method, enum rg_reason reason);
+
+/* It goes nowhere any more. */
+static inline void rg_upstream_leave(struct rg_exchange *x)
+{
+    if (RG_UNLIKELY(x->upstream->endpoint != NULL))
+        x->upstream->exchanges--;
+}
 
 /* Something happened on the client's or the replica's side; the machine runs. */
 void rg_exchange_client_event(struct rg_worker *w, struct rg_exchange *x, enum rg_socket_event event);

@@ -38,6 +38,7 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     rg_exchange_record(w, x);
     enum rg_conn_after after = what_follows(w, x);
     rg_exchange_let_go_of_replica(w, x, false);
+    rg_upstream_leave(x);
     rg_pump_fini(&x->request);
     rg_pump_fini(&x->response);
     rg_buf_unref(x->head);
@@ -138,9 +139,22 @@ static bool take_back_response(struct rg_worker *w, struct rg_exchange *x)
     return true;
 }
 
+/* What goes wrong with an upstream goes wrong in the same ways as with the replica; it is told by other names. */
+static RG_COLD enum rg_reason upstream_reason(enum rg_reason reason)
+{
+    _Static_assert(RG_REASON_UPSTREAM_UNASKED_UPGRADE - RG_REASON_UPSTREAM_CONNECT ==
+                       RG_REASON_REPLICA_UNASKED_UPGRADE - RG_REASON_REPLICA_CONNECT,
+                   "reasons of upstreams stand in the order of those of the replica");
+    if (reason < RG_REASON_REPLICA_CONNECT || reason > RG_REASON_REPLICA_UNASKED_UPGRADE)
+        return reason;
+    return (enum rg_reason)(reason - RG_REASON_REPLICA_CONNECT + RG_REASON_UPSTREAM_CONNECT);
+}
+
 /* The one exit of everything that goes wrong. */
 void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason reason)
 {
+    if (x->upstream->endpoint)
+        reason = upstream_reason(reason);
     if (x->reason == RG_REASON_NONE) {
         x->reason = (uint8_t)reason;
         rg_metric_refused(w->metrics, reason);

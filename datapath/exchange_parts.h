@@ -44,6 +44,8 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
 
 /* exchange_leave.c: in the tunnel of one that is being left. */
 void rg_exchange_say_goodbye(struct rg_worker *w, struct rg_exchange *x);
+/* Its connect failed, or can't be made. true: it is under way to another place, or has ended. */
+bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x);
 bool rg_exchange_waits_for_replica(const struct rg_exchange *x);
 uint64_t rg_exchange_leave_due_ms(const struct rg_exchange *x);
 

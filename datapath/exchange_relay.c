@@ -201,7 +201,7 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
     if (r == RG_PUMP_OK && !x->response.done && rg_server_is_broken(x->up))
         r = RG_PUMP_BAD;
     else if (r == RG_PUMP_OK && !x->response.done && rg_server_has_ended(x->up))
-        r = end_response(w, x);
+        r = rg_server_is_truncated(x->up) ? RG_PUMP_BAD : end_response(w, x);
     if (out->bytes > 0)
         rg_client_send_later(w, x->client);
     if (r == RG_PUMP_BAD)
@@ -217,7 +217,7 @@ void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
 {
     bool surplus = x->up->in->bytes > 0;
     if (surplus)
-        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+        rg_metric_add(w->metrics, x->upstream->metrics->surplus, 1);
     if (!x->response.trailer)
         x->response.trailer = rg_server_take_trailers(x->up);
     if (!rg_server_is_h2(x->up))

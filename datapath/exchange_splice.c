@@ -62,7 +62,7 @@ void rg_exchange_end_splice(struct rg_worker *w, struct rg_exchange *x)
 static void count_moved(struct rg_worker *w, const struct rg_exchange *x, uint64_t n)
 {
     bool up = x->splice.to != rg_client_sock(x->client);
-    rg_metric_add(w->metrics, up ? RG_M_BYTES_TO_REPLICA : RG_M_BYTES_TO_CLIENTS, n);
+    rg_metric_add(w->metrics, up ? x->upstream->metrics->sent : RG_M_BYTES_TO_CLIENTS, n);
     rg_metric_add(w->metrics, RG_M_BYTES_SPLICED, n);
 }
 
@@ -93,7 +93,7 @@ static bool fill(struct rg_worker *w, struct rg_exchange *x)
         return false;
     }
     bool down = s->from != rg_client_sock(x->client);
-    rg_metric_add(w->metrics, down ? RG_M_BYTES_FROM_REPLICA : RG_M_BYTES_FROM_CLIENTS, (uint64_t)n);
+    rg_metric_add(w->metrics, down ? x->upstream->metrics->received : RG_M_BYTES_FROM_CLIENTS, (uint64_t)n);
     s->to->piped = (uint32_t)n;
     s->to->sent_ms = w->now_ms;
     s->pump->left -= (uint64_t)n;

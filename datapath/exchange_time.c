@@ -137,6 +137,8 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
     case RG_STEP_CONNECT:
         if (!longer_than(w, x->connect_us / 1000, w->settings->connect_ms))
             return RG_REASON_NONE;
+        if (in_line && x->upstream->endpoint && rg_endpoint_state(x->upstream->endpoint) != RG_ENDPOINT_RESOLVED)
+            return RG_REASON_UPSTREAM_UNRESOLVED;
         if (!in_line || rg_upstream_is_connecting(x->upstream))
             return RG_REASON_REPLICA_CONNECT_TIMEOUT;
         return x->upstream->no_descriptor ? RG_REASON_OUT_OF_DESCRIPTORS : RG_REASON_OVERLOADED;
@@ -176,8 +178,10 @@ void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
         return;
     }
     if (reason == RG_REASON_REPLICA_CONNECT_TIMEOUT) {
-        rg_metric_add(w->metrics, RG_M_REPLICA_CONNECT_FAILURES, 1);
-        rg_replica_connect_failed(w->replica, w->settings->health.fall, ETIMEDOUT);
+        rg_metric_add(w->metrics, x->upstream->metrics->connect_failures, 1);
+        rg_upstream_connect_failed(w, x->upstream, ETIMEDOUT);
+        if (rg_exchange_goes_elsewhere(w, x))
+            return;
     }
     rg_exchange_fail(w, x, reason);
 }

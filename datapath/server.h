@@ -39,6 +39,12 @@ static inline bool rg_server_has_ended(const struct rg_server *s)
     return rg_server_is_h2(s) ? rg_server_stream(s)->eof : rg_server_sock(s)->eof;
 }
 
+/* Of TLS: it ended without saying that this is all, so that nobody knows whether it is. */
+static inline bool rg_server_is_truncated(const struct rg_server *s)
+{
+    return !rg_server_is_h2(s) && rg_server_sock(s)->truncated;
+}
+
 /* What it sends can't be received any more. */
 static inline bool rg_server_is_broken(const struct rg_server *s)
 {
@@ -76,11 +82,23 @@ static inline bool rg_server_is_untouched(const struct rg_server *s)
     return rg_server_is_h2(s) && rg_server_stream(s)->unprocessed;
 }
 
+/* What TLS has against it; NONE: nothing. */
+static inline enum rg_reason rg_server_why_no_tls(const struct rg_server *s)
+{
+    const struct rg_tls *t = rg_server_is_h2(s) ? NULL : rg_server_sock(s)->tls;
+    if (RG_LIKELY(!t) || t->failure == RG_TLS_FAIL_NONE)
+        return RG_REASON_NONE;
+    return t->failure == RG_TLS_FAIL_CERTIFICATE ? RG_REASON_UPSTREAM_CERTIFICATE : RG_REASON_UPSTREAM_TLS;
+}
+
 /* Why it is broken, before a response began. */
 static inline enum rg_reason rg_server_why(const struct rg_server *s)
 {
     bool told = rg_server_is_h2(s) && rg_server_stream(s)->reason != RG_REASON_NONE;
-    return told ? (enum rg_reason)rg_server_stream(s)->reason : RG_REASON_REPLICA_CLOSED;
+    if (told)
+        return (enum rg_reason)rg_server_stream(s)->reason;
+    enum rg_reason tls = rg_server_why_no_tls(s);
+    return tls != RG_REASON_NONE ? tls : RG_REASON_REPLICA_CLOSED;
 }
 
 /* Nothing more belongs to a response whose body is complete. Of HTTP/2 a trailer section may, or the end alone. */

@@ -24,6 +24,16 @@ static void send_records(struct rg_worker *w, struct rg_socket *s)
         rg_socket_send_later(w, s);
 }
 
+bool rg_socket_tls_connect(struct rg_worker *w, struct rg_socket *s, const struct rg_tls_client *c,
+                           struct rg_tls_memory *memory)
+{
+    s->tls = rg_tls_connect(&w->tls, c, memory, s);
+    if (!s->tls)
+        return false;
+    rg_socket_want(w, s, RG_RECV_ONCE);
+    return rg_socket_tls_go_on(w, s) == RG_SOCKET_NOTHING;
+}
+
 static enum rg_socket_event ended(struct rg_socket *s)
 {
     s->eof = true;

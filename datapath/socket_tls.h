@@ -6,10 +6,14 @@
 #define RG_SOCKET_TLS_H
 
 #include "datapath/socket.h"
-#include "datapath/tls/tls.h"
+#include "datapath/tls/client.h"
 
 /* The client is to speak TLS of this listener. false: no memory. */
 bool rg_socket_tls_accept(struct rg_worker *w, struct rg_socket *s, unsigned listener);
+/* The server, to which it is connected, is to speak TLS: the handshake begins, and RG_SOCKET_SECURE or _ERROR ends it.
+ * false: no memory. */
+bool rg_socket_tls_connect(struct rg_worker *w, struct rg_socket *s, const struct rg_tls_client *c,
+                           struct rg_tls_memory *memory);
 /* A receive brought a block, or the end (NULL). */
 enum rg_socket_event rg_socket_tls_received(struct rg_worker *w, struct rg_socket *s, struct rg_buf *b);
 /* Goes on with what is there: one that waited in the line of the worker's environment. */

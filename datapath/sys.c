@@ -66,6 +66,12 @@ static bool is_loopback6(const struct in6_addr *a)
     return IN6_IS_ADDR_LOOPBACK(a);
 }
 
+static bool is_loopback(const struct sockaddr *sa)
+{
+    return sa->sa_family == AF_INET ? is_loopback4(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr)
+                                    : is_loopback6(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+}
+
 /* Loopback needs no pacing and no estimate of a path: BBR, where it is the default, costs timers and throughput there.
  */
 static void tune_loopback(int fd)
@@ -79,19 +85,17 @@ static void set_int(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value);
 }
 
-int rg_sys_socket(const struct rg_address *to)
+int rg_sys_socket(const struct sockaddr *to)
 {
     /* The connect of a UNIX socket that does not wait fails when the peer's queue is full. */
-    int no_wait = to->sa.sa_family == AF_UNIX ? 0 : SOCK_NONBLOCK;
-    int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | no_wait, 0);
+    int no_wait = to->sa_family == AF_UNIX ? 0 : SOCK_NONBLOCK;
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | no_wait, 0);
     if (fd < 0)
         return -errno;
-    if (to->sa.sa_family == AF_UNIX)
+    if (to->sa_family == AF_UNIX)
         return fd;
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    bool loopback =
-        to->sa.sa_family == AF_INET ? is_loopback4(to->in.sin_addr.s_addr) : is_loopback6(&to->in6.sin6_addr);
-    if (loopback)
+    if (is_loopback(to))
         tune_loopback(fd);
     return fd;
 }

@@ -12,7 +12,7 @@ uint64_t rg_sys_now_ns(void);  /* CLOCK_MONOTONIC */
 uint64_t rg_sys_unix_us(void); /* wall clock */
 
 /* A socket for the address's family, tuned for a leg to it. Negative errno. */
-int rg_sys_socket(const struct rg_address *to);
+int rg_sys_socket(const struct sockaddr *to);
 /* Once it is connected: nothing that is called on it waits any more (operations of the ring do all the same). */
 void rg_sys_connected(int fd);
 /* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers have neither. */

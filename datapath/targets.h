@@ -27,8 +27,8 @@ struct rg_targets {
 };
 
 struct rg_targets_fault {
-    size_t target; /* index into the specification's */
-    struct rg_endpoint_fault endpoint;
+    size_t target;            /* index into the specification's */
+    struct rg_fault endpoint; /* field: of struct rg_endpoint_spec */
 };
 
 /* -EINVAL with *fault, or -ENOMEM. Targets without a weight are checked like others and then left out. */

@@ -6,15 +6,39 @@
 
 #include "bpf/sockmap.h"
 #include "datapath/core.h"
-#include "datapath/endpoint.h"
 #include "datapath/exchange.h"
 #include "datapath/h2/h2c.h"
+#include "datapath/socket_tls.h"
+#include "datapath/upstream_endpoint.h"
 #include "datapath/upstream_h2c.h"
 
-void rg_upstream_init(struct rg_worker *w, struct rg_upstream *u, const struct rg_settings *settings)
+const struct rg_upstream_metrics rg_upstream_metrics_of_replica = {.received = RG_M_BYTES_FROM_REPLICA,
+                                                                   .sent = RG_M_BYTES_TO_REPLICA,
+                                                                   .connects = RG_M_REPLICA_CONNECTS,
+                                                                   .connect_failures = RG_M_REPLICA_CONNECT_FAILURES,
+                                                                   .reused = RG_M_REPLICA_REUSED,
+                                                                   .open = RG_M_REPLICA_OPEN,
+                                                                   .idle = RG_M_REPLICA_IDLE,
+                                                                   .retries = RG_M_REPLICA_RETRIES,
+                                                                   .surplus = RG_M_REPLICA_SURPLUS,
+                                                                   .connect = RG_H_REPLICA_CONNECT,
+                                                                   .first_byte = RG_H_REPLICA_FIRST_BYTE};
+
+const struct rg_upstream_metrics rg_upstream_metrics_of_endpoints = {.received = RG_M_UPSTREAM_RECEIVED,
+                                                                     .sent = RG_M_UPSTREAM_SENT,
+                                                                     .connects = RG_M_UPSTREAM_CONNECTS,
+                                                                     .connect_failures = RG_M_UPSTREAM_CONNECT_FAILURES,
+                                                                     .reused = RG_M_UPSTREAM_REUSED,
+                                                                     .open = RG_M_UPSTREAM_OPEN,
+                                                                     .idle = RG_M_UPSTREAM_IDLE,
+                                                                     .retries = RG_M_UPSTREAM_RETRIES,
+                                                                     .surplus = RG_M_UPSTREAM_SURPLUS,
+                                                                     .connect = RG_H_UPSTREAM_CONNECT,
+                                                                     .first_byte = RG_H_UPSTREAM_FIRST_BYTE};
+
+void rg_upstream_init(struct rg_worker *w, struct rg_upstream *u)
 {
-    *u = (struct rg_upstream){
-        .address = settings->replica, .protocol = settings->replica_protocol, .sockmap = settings->sockmap};
+    *u = (struct rg_upstream){.metrics = &rg_upstream_metrics_of_replica};
     rg_list_append(&w->upstreams, &u->of_worker);
     rg_list_init(&u->in_need);
     rg_list_init(&u->idle[false]);
@@ -24,10 +48,22 @@ void rg_upstream_init(struct rg_worker *w, struct rg_upstream *u, const struct r
     rg_list_init(&u->waiting);
 }
 
-void rg_upstream_publish(struct rg_worker *w, const struct rg_upstream *u)
+void rg_upstream_init_replica(struct rg_worker *w, const struct rg_settings *settings)
 {
-    rg_metric_set(w->metrics, RG_M_REPLICA_OPEN, u->open);
-    rg_metric_set(w->metrics, RG_M_REPLICA_IDLE, u->idle_count);
+    struct rg_upstream *u = &w->replica_upstream;
+    rg_upstream_init(w, u);
+    u->address = settings->replica;
+    u->protocol = settings->replica_protocol;
+    u->sockmap = settings->sockmap;
+}
+
+void rg_upstream_publish(struct rg_worker *w, struct rg_upstream *u)
+{
+    const struct rg_upstream_metrics *m = u->metrics;
+    rg_metric_add(w->metrics, m->open, (uint64_t)u->open - u->open_shown);
+    rg_metric_add(w->metrics, m->idle, (uint64_t)u->idle_count - u->idle_shown);
+    u->open_shown = u->open;
+    u->idle_shown = u->idle_count;
 }
 
 static void leave_idle(struct rg_upstream_conn *uc)
@@ -38,7 +74,7 @@ static void leave_idle(struct rg_upstream_conn *uc)
     uc->upstream->idle_count--;
 }
 
-static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
+void rg_upstream_end(struct rg_worker *w, struct rg_upstream_conn *uc)
 {
     leave_idle(uc);
     uc->server.exchange = NULL;
@@ -46,11 +82,11 @@ static void end(struct rg_worker *w, struct rg_upstream_conn *uc)
     rg_upstream_publish(w, uc->upstream);
 }
 
-static void close_idle(struct rg_worker *w, struct rg_upstream *u)
+void rg_upstream_close_idle(struct rg_worker *w, struct rg_upstream *u)
 {
     for (unsigned kind = 0; kind < 2; kind++)
         while (!rg_list_empty(&u->idle[kind]))
-            end(w, RG_CONTAINER(u->idle[kind].next, struct rg_upstream_conn, idle));
+            rg_upstream_end(w, RG_CONTAINER(u->idle[kind].next, struct rg_upstream_conn, idle));
     rg_upstream_retire_sessions(w, u);
 }
 
@@ -79,7 +115,7 @@ void rg_upstream_configure(struct rg_worker *w, struct rg_upstream *u)
     u->protocol = w->settings->replica_protocol;
     u->sockmap = w->settings->sockmap;
     u->generation++;
-    close_idle(w, u);
+    rg_upstream_close_idle(w, u);
 }
 
 struct rg_str rg_upstream_authority(const struct rg_worker *w, const struct rg_upstream *u)
@@ -103,15 +139,15 @@ static struct rg_upstream_conn *take_idle(struct rg_worker *w, struct rg_upstrea
         leave_idle(uc);
         if (!probe || rg_sys_is_quiet(uc->sock.fd))
             return uc;
-        end(w, uc);
+        rg_upstream_end(w, uc);
     }
     return NULL;
 }
 
 /* A descriptor for one more connection, at the cost of an idle one when they run short. */
-static int open_socket(struct rg_worker *w, const struct rg_upstream *u)
+static int open_socket(struct rg_worker *w, const struct sockaddr *to)
 {
-    int fd = rg_sys_socket(&u->address);
+    int fd = rg_sys_socket(to);
     if (fd >= 0 && !rg_worker_may_hold(w, fd)) {
         rg_sys_close(fd);
         fd = -EMFILE;
@@ -134,6 +170,17 @@ static bool set_up(struct rg_worker *w, struct rg_upstream_conn *uc, struct rg_e
     return true;
 }
 
+static void connect_to(struct rg_worker *w, struct rg_upstream_conn *uc, const union rg_ip *ip)
+{
+    const struct rg_address *a = &uc->upstream->address;
+    if (RG_LIKELY(!ip)) {
+        rg_socket_connect(w, &uc->sock, &a->sa, a->len);
+        return;
+    }
+    uc->peer = *ip;
+    rg_socket_connect(w, &uc->sock, &uc->peer.sa, ip->sa.sa_family == AF_INET ? sizeof ip->in : sizeof ip->in6);
+}
+
 /* NULL: none may be opened now (WAIT), or can be. */
 struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
                                           enum rg_acquire *why)
@@ -143,7 +190,13 @@ struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstrea
     u->no_descriptor = false;
     if (most > 0 && u->open >= most)
         return NULL;
-    int fd = open_socket(w, u);
+    const union rg_ip *ip = u->address.len == 0 ? rg_upstream_address(u) : NULL;
+    if (u->address.len == 0 && !ip) {
+        if (rg_endpoint_state(u->endpoint) != RG_ENDPOINT_RESOLVING)
+            *why = RG_ACQUIRE_UNRESOLVED;
+        return NULL;
+    }
+    int fd = open_socket(w, ip ? &ip->sa : &u->address.sa);
     u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
     if (u->no_descriptor) {
         if (rg_list_empty(&u->in_need))
@@ -166,7 +219,7 @@ struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstrea
     rg_list_append(&u->all, &uc->all);
     u->open++;
     rg_upstream_publish(w, u);
-    rg_socket_connect(w, &uc->sock, &u->address.sa, u->address.len);
+    connect_to(w, uc, ip);
     *why = RG_ACQUIRE_NEW;
     return uc;
 
@@ -184,7 +237,7 @@ static enum rg_acquire wait_in_line(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_upstream_conn *unused = longest_idle(x->upstream);
     if (unused)
-        end(w, unused);
+        rg_upstream_end(w, unused);
     rg_list_append(&x->upstream->waiting, &x->waiting);
     return RG_ACQUIRE_WAIT;
 }
@@ -210,7 +263,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
     rg_socket_leave_line(w, &uc->sock); /* asks again, by the reserve */
     x->up = &uc->server;
     rg_upstream_publish(w, u);
-    rg_metric_add(w->metrics, RG_M_REPLICA_REUSED, 1);
+    rg_metric_add(w->metrics, u->metrics->reused, 1);
     return RG_ACQUIRE_KEPT;
 }
 
@@ -270,9 +323,11 @@ void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep)
     uc->server.exchange = NULL;
     bool clean = uc->sock.connected && !uc->sock.eof && !uc->sock.broken && !uc->sock.unsendable &&
                  uc->sock.in.bytes == 0 && !rg_socket_has_output(&uc->sock);
+    if (RG_UNLIKELY(uc->sock.tls != NULL))
+        clean = clean && rg_tls_is_between(uc->sock.tls);
     if (!keep || !clean || uc->generation != u->generation || u->idle_count >= w->settings->replica_idle ||
         w->stopping) {
-        end(w, uc); /* those that wait are served when it has closed */
+        rg_upstream_end(w, uc); /* those that wait are served when it has closed */
         return;
     }
     uc->idle_since_ms = w->now_ms;
@@ -289,7 +344,7 @@ static void tick(struct rg_worker *w, struct rg_upstream *u)
 {
     struct rg_upstream_conn *uc;
     while ((uc = longest_idle(u)) != NULL && w->now_ms - uc->idle_since_ms >= w->settings->replica_idle_ms)
-        end(w, uc);
+        rg_upstream_end(w, uc);
     rg_upstream_tick_sessions(w, u);
     rg_upstream_serve_all_waiting(w, u); /* descriptors may have come free elsewhere, and nobody else tells */
 }
@@ -305,6 +360,7 @@ void rg_upstream_tick_all(struct rg_worker *w)
 {
     for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
         tick(w, upstream_of(i));
+    rg_upstream_sweep(w);
 }
 
 void rg_upstream_serve_everybody(struct rg_worker *w)
@@ -316,7 +372,7 @@ void rg_upstream_serve_everybody(struct rg_worker *w)
 void rg_upstream_close_all_idle(struct rg_worker *w)
 {
     for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next)
-        close_idle(w, upstream_of(i));
+        rg_upstream_close_idle(w, upstream_of(i));
 }
 
 bool rg_upstream_any_open(const struct rg_worker *w)
@@ -355,20 +411,32 @@ static void idle_event(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg
     if (uc->sock.state != RG_SOCKET_OPEN)
         return;
     if (uc->sock.in.bytes > 0)
-        rg_metric_add(w->metrics, RG_M_REPLICA_SURPLUS, 1);
+        rg_metric_add(w->metrics, uc->upstream->metrics->surplus, 1);
     if (uc->sock.in.bytes > 0 || event == RG_SOCKET_EOF || event == RG_SOCKET_ERROR || event == RG_SOCKET_UNSENDABLE)
-        end(w, uc);
+        rg_upstream_end(w, uc);
     else
         rg_socket_want(w, &uc->sock, idle_mode(uc));
 }
 
-void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, const struct rg_completion *c)
+/* A connection that speaks TLS is connected when its handshake is done; until then nobody else is told of it. */
+static enum rg_socket_event through_tls(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg_socket_event event)
 {
-    if (c->op == RG_OP_RECV && c->res > 0)
-        rg_metric_add(w->metrics, RG_M_BYTES_FROM_REPLICA, (uint64_t)c->res);
-    else if (c->op == RG_OP_SEND && c->res > 0)
-        rg_metric_add(w->metrics, RG_M_BYTES_TO_REPLICA, (uint64_t)c->res);
-    enum rg_socket_event event = rg_socket_complete(w, &uc->sock, c);
+    if (event == RG_SOCKET_CONNECTED)
+        return rg_upstream_begin_tls(w, uc) ? RG_SOCKET_NOTHING : RG_SOCKET_ERROR;
+    if (event == RG_SOCKET_SECURE) {
+        rg_upstream_tls_done(w, uc);
+        return RG_SOCKET_CONNECTED;
+    }
+    if (event == RG_SOCKET_ERROR)
+        rg_upstream_tls_failed(w, uc);
+    bool told = uc->secure || event == RG_SOCKET_ERROR || event == RG_SOCKET_EOF || event == RG_SOCKET_GONE;
+    return told ? event : RG_SOCKET_NOTHING;
+}
+
+static void deliver(struct rg_worker *w, struct rg_upstream_conn *uc, enum rg_socket_event event)
+{
+    if (RG_UNLIKELY(uc->upstream->endpoint != NULL) && uc->upstream->endpoint->tls)
+        event = through_tls(w, uc, event);
     if (event == RG_SOCKET_GONE)
         rg_upstream_gone(w, uc);
     else if (event == RG_SOCKET_NOTHING)
@@ -379,4 +447,19 @@ void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, cons
         rg_exchange_up_event(w, uc->server.exchange, event);
     else
         idle_event(w, uc, event);
+}
+
+void rg_upstream_complete(struct rg_worker *w, struct rg_upstream_conn *uc, const struct rg_completion *c)
+{
+    const struct rg_upstream_metrics *m = uc->upstream->metrics;
+    if (c->op == RG_OP_RECV && c->res > 0)
+        rg_metric_add(w->metrics, m->received, (uint64_t)c->res);
+    else if (c->op == RG_OP_SEND && c->res > 0)
+        rg_metric_add(w->metrics, m->sent, (uint64_t)c->res);
+    deliver(w, uc, rg_socket_complete(w, &uc->sock, c));
+}
+
+void rg_upstream_go_on(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    deliver(w, uc, rg_socket_tls_go_on(w, &uc->sock));
 }

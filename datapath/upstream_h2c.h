@@ -22,7 +22,7 @@ bool rg_upstream_is_connecting(const struct rg_upstream *u);
 /* upstream.c */
 struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
                                           enum rg_acquire *why);
-void rg_upstream_publish(struct rg_worker *w, const struct rg_upstream *u);
+void rg_upstream_publish(struct rg_worker *w, struct rg_upstream *u);
 /* Its socket has gone: it is freed, unless exchanges still read what came before. */
 void rg_upstream_gone(struct rg_worker *w, struct rg_upstream_conn *uc);
 

@@ -21,6 +21,7 @@
 #include "datapath/h2/h2.h"
 #include "datapath/h2/h2c.h"
 #include "datapath/http/h1_write.h"
+#include "datapath/upstream_endpoint.h"
 
 #define TICK_MS    1000
 #define POOL_CHUNK (256u * 1024)
@@ -154,6 +155,14 @@ static void take_routes(struct rg_worker *w)
     }
 }
 
+/* Nothing keeps a pointer to what an endpoint has published beyond the turn in which it was read. */
+static void look_at_endpoints(struct rg_worker *w)
+{
+    uint64_t epoch = __atomic_load_n(&w->next_endpoints_epoch, __ATOMIC_ACQUIRE);
+    rg_upstream_look_at_endpoints(w);
+    __atomic_store_n(&w->endpoints_epoch, epoch, __ATOMIC_RELEASE);
+}
+
 static void read_mail(struct rg_worker *w)
 {
     uint32_t mail = __atomic_exchange_n(&w->mail, 0, __ATOMIC_ACQUIRE);
@@ -161,6 +170,8 @@ static void read_mail(struct rg_worker *w)
         take_settings(w);
     if (mail & RG_MAIL_ROUTES)
         take_routes(w);
+    if (mail & RG_MAIL_ENDPOINTS)
+        look_at_endpoints(w);
     if (mail & RG_MAIL_DRAIN)
         begin_drain(w);
     if (mail & (RG_MAIL_STOP | RG_MAIL_STOP_AT_ONCE))
@@ -181,6 +192,7 @@ static void tick(struct rg_worker *w)
     rg_pool_trim(&w->conns);
     rg_pool_trim(&w->exchanges);
     rg_pool_trim(&w->upstream_conns);
+    rg_pool_trim(&w->endpoint_upstreams);
     rg_pool_trim(&w->tls.sessions);
     rg_h2_tick(w);
     rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
@@ -276,6 +288,7 @@ static void run_until_drained(struct rg_worker *w)
     rg_upstream_close_all_idle(w);
     while (rg_upstream_any_open(w))
         turn(w);
+    rg_upstream_free_all(w);
 }
 
 /* ---- life ---- */
@@ -372,10 +385,11 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->exchanges, sizeof(struct rg_exchange), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->upstream_conns, sizeof(struct rg_upstream_conn), POOL_CHUNK, POOL_MAX);
+    rg_pool_init(&w->endpoint_upstreams, sizeof(struct rg_upstream), POOL_CHUNK, POOL_MAX);
     rg_tls_env_init(&w->tls, &w->bufs, w->metrics, w->id);
     rg_list_init(&w->upstreams);
     rg_list_init(&w->upstreams_in_need);
-    rg_upstream_init(w, &w->replica_upstream, init->settings);
+    rg_upstream_init_replica(w, init->settings);
     rg_rand_seed(&w->rand);
     w->date_second = -1;
     for (unsigned i = 0; i < w->n_listeners; i++)
@@ -420,6 +434,7 @@ void rg_worker_destroy(struct rg_worker *w)
     rg_pool_fini(&w->conns);
     rg_pool_fini(&w->exchanges);
     rg_pool_fini(&w->upstream_conns);
+    rg_pool_fini(&w->endpoint_upstreams);
     rg_tls_env_fini(&w->tls);
     rg_h2_shared_fini(&w->h2);
     rg_bufs_fini(&w->bufs);
@@ -448,6 +463,17 @@ void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot)
 uint64_t rg_worker_routes_generation(const struct rg_worker *w)
 {
     return __atomic_load_n(&w->routes_generation, __ATOMIC_ACQUIRE);
+}
+
+void rg_worker_look_at_endpoints(struct rg_worker *w, uint64_t epoch)
+{
+    __atomic_store_n(&w->next_endpoints_epoch, epoch, __ATOMIC_RELEASE);
+    post(w, RG_MAIL_ENDPOINTS);
+}
+
+uint64_t rg_worker_endpoints_epoch(const struct rg_worker *w)
+{
+    return __atomic_load_n(&w->endpoints_epoch, __ATOMIC_ACQUIRE);
 }
 
 void rg_worker_drain(struct rg_worker *w)

@@ -48,6 +48,11 @@ uint64_t rg_worker_generation(const struct rg_worker *w); /* generation of the s
 void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot);
 uint64_t rg_worker_routes_generation(const struct rg_worker *w); /* 0: no routes; atomic */
 
+/* What endpoints have published has changed, or one is wanted no longer; the epoch is shown when the worker has looked,
+ * and reads nothing older (endpoint.h). */
+void rg_worker_look_at_endpoints(struct rg_worker *w, uint64_t epoch);
+uint64_t rg_worker_endpoints_epoch(const struct rg_worker *w); /* atomic */
+
 void rg_worker_drain(struct rg_worker *w); /* stop accepting, finish what runs, then the thread ends */
 /* Break off everything and end. WebSocket tunnels are told and get a moment, but for at_once. */
 void rg_worker_stop(struct rg_worker *w, bool at_once);

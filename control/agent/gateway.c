@@ -63,6 +63,9 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     int r = rg_loop_init(&g->loop);
     if (r < 0)
         return r;
+    r = rg_gateway_init_endpoints(g);
+    if (r < 0)
+        return r;
     r = rg_gateway_init_routes(g);
     if (r < 0)
         return r;
@@ -182,9 +185,11 @@ static int create_worker(struct rg_gateway *g, uint16_t id)
     init.n_listen_fds = rg_listen_of_worker(&g->listen, id, init.listen_fds);
     init.borrowed_fds = rg_listen_borrowed(&g->listen, id);
     int r = rg_worker_create(&w->worker, &init);
-    if (r == 0)
-        rg_listen_give(&g->listen, id);
-    return r;
+    if (r < 0)
+        return r;
+    rg_listen_give(&g->listen, id);
+    rg_endpoints_set_worker(g->endpoints, id, w->worker);
+    return 0;
 }
 
 int rg_gateway_start_workers(struct rg_gateway *g)
@@ -270,8 +275,10 @@ static void end_workers(struct rg_gateway *g)
     for (uint16_t i = 0; g->workers && i < g->n_workers; i++)
         if (g->workers[i].worker)
             rg_worker_stop(g->workers[i].worker, true);
-    for (uint16_t i = 0; g->workers && i < g->n_workers; i++)
+    for (uint16_t i = 0; g->workers && i < g->n_workers; i++) {
         rg_worker_destroy(g->workers[i].worker);
+        rg_endpoints_set_worker(g->endpoints, i, NULL);
+    }
     rg_access_writer_flush(&g->access);
     for (uint16_t i = 0; g->workers && i < g->n_workers; i++)
         if (g->workers[i].access)
@@ -295,6 +302,7 @@ void rg_gateway_fini(struct rg_gateway *g)
     rg_prober_fini(&g->prober);
     end_workers(g);
     rg_gateway_fini_routes(g);
+    rg_gateway_fini_endpoints(g);
     rg_listen_unlink(&g->listen);
     rg_listen_close(&g->listen);
     rg_steer_destroy(g->steer);

@@ -21,6 +21,7 @@
 #include "control/agent/metrics_text.h"
 #include "control/agent/notify.h"
 #include "control/agent/options.h"
+#include "control/agent/resolve.h"
 #include "datapath/tls/store.h"
 #include "datapath/worker.h"
 
@@ -102,6 +103,8 @@ struct rg_gateway {
 
     struct rg_gateway_tls tls;
     struct rg_gateway_routes routes;
+    struct rg_endpoints *endpoints; /* where they lead to */
+    struct rg_resolver *resolver;   /* of their names */
 
     struct rg_listen_set listen;
     int steered_fds[RG_LISTENERS_MAX][RG_WORKERS_MAX]; /* numbers only; the workers own them */
@@ -160,6 +163,12 @@ void rg_gateway_send_status(const struct rg_gateway *g); /* to the service manag
 /* ---- gateway_shortage.c: what ran out ---- */
 
 void rg_gateway_note_shortages(struct rg_gateway *g); /* a line for each resource, at most once a minute */
+
+/* ---- gateway_endpoints.c: where deployed routes lead to ---- */
+
+int rg_gateway_init_endpoints(struct rg_gateway *g);
+void rg_gateway_tick_endpoints(struct rg_gateway *g);
+void rg_gateway_fini_endpoints(struct rg_gateway *g); /* after workers and routes */
 
 /* ---- gateway_supervise.c: hung workers ---- */
 

@@ -156,6 +156,7 @@ static void tick_due(struct rg_alarm *a)
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
     rg_gateway_retire_routes(g);
+    rg_gateway_tick_endpoints(g);
     rg_gateway_tick_tls(g);
     check_ended(g);
     rg_gateway_note_shortages(g);

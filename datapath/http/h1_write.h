@@ -63,6 +63,8 @@ uint8_t rg_forward_new_id(char out[RG_REQUEST_ID_LEN], struct rg_rand *rand, uin
  */
 int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *req, const struct rg_framing *framing,
                             const struct rg_forward *f);
+/* Puts another Host into such a head, behind which a body may follow. false: it does not fit into cap bytes. */
+bool rg_h1_replace_host(char *head, uint32_t cap, uint32_t *len, struct rg_str host);
 
 struct rg_response_options {
     bool client_http10;  /* the client speaks HTTP/1.0: no chunked, explicit keep-alive */

@@ -2,6 +2,7 @@
  * The request head for the replica. Every decision about a known field is a bit in the selection's drop set; what is
  * replaced or extended is written behind the lines that stayed. Hot: once per request. Pure, thread: any.
  */
+#include "datapath/base/assert.h"
 #include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_write_out.h"
 
@@ -214,4 +215,21 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
         write_max_forwards_slow(&o, req);
     out_lit(&o, "\r\n");
     return out_len(&o);
+}
+
+bool rg_h1_replace_host(char *head, uint32_t cap, uint32_t *len, struct rg_str host)
+{
+    static const char name[] = "\r\nHost: "; /* the first field */
+    const char *found = memmem(head, *len, name, sizeof name - 1);
+    RG_ASSERT(found);
+    uint32_t at = (uint32_t)(found - head) + (uint32_t)sizeof name - 1;
+    const char *end = memchr(head + at, '\r', *len - at);
+    RG_ASSERT(end);
+    uint32_t rest = (uint32_t)(end - head);
+    if (at + host.len + (*len - rest) > cap)
+        return false;
+    memmove(head + at + host.len, end, *len - rest);
+    memcpy(head + at, host.ptr, host.len);
+    *len = *len - rest + at + (uint32_t)host.len;
+    return true;
 }

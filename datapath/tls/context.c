@@ -13,12 +13,6 @@
 
 #include "datapath/tls/parts.h"
 
-#define CIPHERS_12                                                                             \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define CIPHERS_13     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define SECURITY_LEVEL 2 /* 112 bits: RSA from 2048, no SHA-1, nothing anonymous or without encryption */
-
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
 {
     const struct rg_tls_site *site = env->store ? rg_tls_site_of(env->store, listener) : NULL;
@@ -181,10 +175,10 @@ static void set_options(SSL_CTX *context)
 static bool set_ciphers(SSL_CTX *context, const struct rg_tls_settings *s, struct rg_tls_fault *fault)
 {
     int least = s->min_version == RG_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
-    SSL_CTX_set_security_level(context, SECURITY_LEVEL);
-    if (SSL_CTX_set_min_proto_version(context, least) != 1 || SSL_CTX_set_ciphersuites(context, CIPHERS_13) != 1)
+    SSL_CTX_set_security_level(context, RG_TLS_SECURITY_LEVEL);
+    if (SSL_CTX_set_min_proto_version(context, least) != 1 || SSL_CTX_set_ciphersuites(context, RG_TLS_CIPHERS_13) != 1)
         return false;
-    if (SSL_CTX_set_cipher_list(context, s->ciphers[0] ? s->ciphers : CIPHERS_12) == 1)
+    if (SSL_CTX_set_cipher_list(context, s->ciphers[0] ? s->ciphers : RG_TLS_CIPHERS_12) == 1)
         return true;
     fault->place = RG_TLS_AT_CIPHERS;
     snprintf(fault->got, sizeof(fault->got), "\"%.256s\", of which nothing is known or allowed", s->ciphers);

@@ -1,5 +1,5 @@
 /* What the files of TLS share, with OpenSSL's types: session.c (a connection), bio.c (its bytes), context.c (how it is
- * made), store.c (the contexts of all listeners). */
+ * made), store.c (the contexts of all listeners), client.c (how it is spoken to a server). */
 #ifndef RG_TLS_PARTS_H
 #define RG_TLS_PARTS_H
 
@@ -10,6 +10,13 @@
 #include "datapath/tls/tls.h"
 
 #define RG_TLS_CONTEXTS_MAX 64 /* of a listener: different sets of certificates that names lead to */
+
+/* Towards clients and servers alike. */
+#define RG_TLS_CIPHERS_12                                                                      \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define RG_TLS_CIPHERS_13     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define RG_TLS_SECURITY_LEVEL 2 /* 112 bits: RSA from 2048, no SHA-1, nothing anonymous or without encryption */
 
 /* bio.c. NULL: no memory. The BIO reads from t->net and writes to t->wire. */
 BIO *rg_tls_bio(struct rg_tls *t);

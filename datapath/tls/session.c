@@ -2,6 +2,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "datapath/tls/client.h"
 #include "datapath/tls/parts.h"
 
 #define POOL_CHUNK    (256u * 1024)
@@ -93,11 +94,27 @@ static void forget_errors(void)
         ERR_clear_error();
 }
 
+/* Of a server: what the operator reads. Whatever was agreed on with it before is not asked for again. */
+static RG_COLD void note_cause(struct rg_tls *t)
+{
+    unsigned long error = ERR_peek_error();
+    long verdict = SSL_get_verify_result(t->ssl);
+    if (t->failure == RG_TLS_FAIL_CERTIFICATE && verdict != X509_V_OK)
+        t->cause = X509_verify_cert_error_string(verdict);
+    else if (t->failure == RG_TLS_FAIL_CLOSED)
+        t->cause = "closed in the middle of the handshake";
+    else if (error != 0)
+        t->cause = ERR_reason_error_string(error);
+    rg_tls_memory_forget(t->memory);
+}
+
 static enum rg_tls_event fail(struct rg_tls *t, enum rg_tls_failure failure)
 {
     t->state = RG_TLS_BROKEN;
     if (t->failure == RG_TLS_FAIL_NONE)
         t->failure = (uint8_t)failure;
+    if (t->memory)
+        note_cause(t);
     forget_errors();
     rg_input_clear(&t->net);
     return RG_TLS_FAILED;
@@ -176,7 +193,7 @@ static enum rg_tls_event shake(struct rg_tls *t)
         t->env->budget--;
     int r = SSL_do_handshake(t->ssl);
     if (r == 1) {
-        if (!note_subject(t))
+        if (t->is_server && !note_subject(t))
             return fail(t, RG_TLS_FAIL_CERTIFICATE);
         forget_errors();
         t->state = RG_TLS_OPEN;
@@ -344,6 +361,11 @@ bool rg_tls_seal(struct rg_tls *t, struct rg_output *out)
         return false;
     }
     return true;
+}
+
+bool rg_tls_is_between(const struct rg_tls *t)
+{
+    return t->state == RG_TLS_OPEN && rg_list_empty(&t->waiting) && !more_is_there(t);
 }
 
 bool rg_tls_note_end(struct rg_tls *t)

@@ -1,6 +1,7 @@
 /*
- * The TLS session of one connection, as bytes in and bytes out: what was received goes in, plaintext comes out;
- * plaintext that is to be sent goes in, records come out. It touches no socket (socket_tls.c does) and knows no HTTP.
+ * The TLS session of one connection, to a client or a server, as bytes in and bytes out: what was received goes in,
+ * plaintext comes out; plaintext that is to be sent goes in, records come out. It touches no socket (socket_tls.c does)
+ * and knows no HTTP.
  *
  * Lifetime: made with the connection, before anything has come; OpenSSL's part only with the first byte, so that a
  * client that says nothing costs next to nothing. Freed by its owner, the socket. Thread: the worker's.
@@ -17,6 +18,12 @@
 
 struct rg_tls_store;
 struct ssl_st; /* OpenSSL's */
+struct ssl_session_st;
+
+/* Of a client: the session that the next handshake with the same server resumes. NULL: none. See client.h. */
+struct rg_tls_memory {
+    struct ssl_session_st *session;
+};
 
 /* What the sessions of a worker share. */
 struct rg_tls_env {
@@ -45,11 +52,11 @@ enum rg_tls_failure {
     RG_TLS_FAIL_VERSION,
     RG_TLS_FAIL_CIPHER,
     RG_TLS_FAIL_ALPN,
-    RG_TLS_FAIL_CERTIFICATE, /* the client's */
-    RG_TLS_FAIL_ALERT,       /* the client gave up, and said so */
+    RG_TLS_FAIL_CERTIFICATE, /* the peer's */
+    RG_TLS_FAIL_ALERT,       /* the peer gave up, and said so */
     RG_TLS_FAIL_MALFORMED,
     RG_TLS_FAIL_MEMORY,
-    RG_TLS_FAIL_CLOSED, /* the client left in the middle */
+    RG_TLS_FAIL_CLOSED, /* the peer left in the middle */
     RG_TLS_FAIL_TIMEOUT,
     RG_TLS_FAIL_COUNT
 };
@@ -59,11 +66,13 @@ enum rg_tls_protocol { RG_TLS_NO_ALPN, RG_TLS_HTTP11, RG_TLS_H2 }; /* what ALPN 
 struct rg_tls {
     struct ssl_st *ssl; /* NULL in RG_TLS_START */
     struct rg_tls_env *env;
-    void *owner;            /* the socket */
-    char *subject;          /* of the client's certificate, RFC 2253; NULL: it has shown none */
-    struct rg_list waiting; /* env->waiting */
-    struct rg_input net;    /* received, not yet decrypted */
-    struct rg_output wire;  /* records to be sent */
+    void *owner;                  /* the socket */
+    struct rg_tls_memory *memory; /* of a client */
+    const char *cause;            /* why it failed, in OpenSSL's words, a constant; NULL: it has none */
+    char *subject;                /* of the client's certificate, RFC 2253; NULL: it has shown none */
+    struct rg_list waiting;       /* env->waiting */
+    struct rg_input net;          /* received, not yet decrypted */
+    struct rg_output wire;        /* records to be sent */
     uint8_t listener;
     uint8_t state;   /* enum rg_tls_state */
     uint8_t failure; /* enum rg_tls_failure */
@@ -99,6 +108,9 @@ bool rg_tls_seal(struct rg_tls *t, struct rg_output *out);
 bool rg_tls_note_end(struct rg_tls *t);
 /* It goes on at the end of the turn. */
 void rg_tls_later(struct rg_tls *t);
+
+/* Nothing of a record is left that was not told: what comes next belongs to what is said next. */
+bool rg_tls_is_between(const struct rg_tls *t);
 
 enum rg_tls_protocol rg_tls_agreed(const struct rg_tls *t);
 bool rg_tls_resumed(const struct rg_tls *t);

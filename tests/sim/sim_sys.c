@@ -15,7 +15,7 @@ uint64_t rg_sys_unix_us(void)
     return 1700000000000000ull + sim_now_ns() / 1000;
 }
 
-int rg_sys_socket(const struct rg_address *to)
+int rg_sys_socket(const struct sockaddr *to)
 {
     (void)to;
     return sim_open_upstream();

@@ -1,0 +1,176 @@
+/* See upstream_endpoint.h. */
+#include "datapath/upstream_endpoint.h"
+
+#include <errno.h>
+
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+#include "datapath/socket_tls.h"
+
+static struct rg_upstream *upstream_of(struct rg_list *i)
+{
+    return RG_CONTAINER(i, struct rg_upstream, of_worker);
+}
+
+/* ---- from first use to the end ---- */
+
+struct rg_upstream *rg_upstream_to(struct rg_worker *w, struct rg_endpoint *e)
+{
+    struct rg_upstream *u = e->of_worker[w->id];
+    if (RG_LIKELY(u != NULL))
+        return u;
+    u = rg_pool_get(&w->endpoint_upstreams);
+    if (!u)
+        return NULL;
+    rg_upstream_init(w, u);
+    u->endpoint = e;
+    u->address = e->address;
+    u->metrics = &rg_upstream_metrics_of_endpoints;
+    __atomic_add_fetch(&e->users, 1, __ATOMIC_RELAXED);
+    e->of_worker[w->id] = u;
+    return u;
+}
+
+static void free_upstream(struct rg_worker *w, struct rg_upstream *u)
+{
+    struct rg_endpoint *e = u->endpoint;
+    RG_ASSERT(u->open == 0 && u->exchanges == 0 && rg_list_empty(&u->waiting));
+    rg_list_remove(&u->of_worker);
+    rg_list_remove(&u->in_need);
+    rg_tls_memory_forget(&u->tls);
+    e->of_worker[w->id] = NULL;
+    rg_pool_put(&w->endpoint_upstreams, u);
+    __atomic_sub_fetch(&e->users, 1, __ATOMIC_RELEASE); /* may be freed from here on */
+}
+
+void rg_upstream_sweep(struct rg_worker *w)
+{
+    struct rg_list *i = w->upstreams.next;
+    while (i != &w->upstreams) {
+        struct rg_upstream *u = upstream_of(i);
+        i = i->next;
+        if (u->endpoint && u->open == 0 && u->exchanges == 0 && !rg_endpoint_is_wanted(u->endpoint))
+            free_upstream(w, u);
+    }
+}
+
+void rg_upstream_free_all(struct rg_worker *w)
+{
+    struct rg_list *i = w->upstreams.next;
+    while (i != &w->upstreams) {
+        struct rg_upstream *u = upstream_of(i);
+        i = i->next;
+        if (u->endpoint)
+            free_upstream(w, u);
+    }
+}
+
+/* ---- addresses ---- */
+
+/* Those in front that are of one family: the resolver has put first what this machine reaches best. */
+static unsigned preferred(const struct rg_addresses *a)
+{
+    unsigned n = 1;
+    while (n < a->n && a->list[n].sa.sa_family == a->list[0].sa.sa_family)
+        n++;
+    return n;
+}
+
+const union rg_ip *rg_upstream_address(struct rg_upstream *u)
+{
+    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
+    if (!a)
+        return NULL;
+    return &a->list[u->address_at++ % (u->failing ? a->n : preferred(a))];
+}
+
+static bool is_among(const struct rg_addresses *a, const union rg_ip *ip)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (memcmp(&a->list[i], ip, sizeof *ip) == 0)
+            return true;
+    return false;
+}
+
+/* What runs goes on: a name that has other addresses now says nothing about the connections that there are. */
+static void close_elsewhere(struct rg_worker *w, struct rg_upstream *u)
+{
+    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
+    struct rg_list *head = &u->idle[false], *i = head->next;
+    while (a && i != head) {
+        struct rg_upstream_conn *uc = RG_CONTAINER(i, struct rg_upstream_conn, idle);
+        i = i->next;
+        if (!is_among(a, &uc->peer))
+            rg_upstream_end(w, uc);
+    }
+}
+
+/* Serving those that wait may make new upstreams, at the end of the list; none is freed. */
+void rg_upstream_look_at_endpoints(struct rg_worker *w)
+{
+    for (struct rg_list *i = w->upstreams.next; i != &w->upstreams; i = i->next) {
+        struct rg_upstream *u = upstream_of(i);
+        if (!u->endpoint)
+            continue;
+        if (!rg_endpoint_is_wanted(u->endpoint))
+            rg_upstream_close_idle(w, u);
+        else if (u->endpoint->is_name)
+            close_elsewhere(w, u);
+        rg_upstream_serve_all_waiting(w, u);
+    }
+    rg_upstream_sweep(w);
+}
+
+/* ---- health ---- */
+
+void rg_upstream_connected(struct rg_worker *w, struct rg_upstream *u)
+{
+    if (RG_LIKELY(!u->endpoint)) {
+        rg_replica_connected(w->replica);
+        return;
+    }
+    u->failing = false;
+    rg_endpoint_connected(u->endpoint);
+}
+
+void rg_upstream_connect_failed(struct rg_worker *w, struct rg_upstream *u, int error)
+{
+    if (!u->endpoint) {
+        rg_replica_connect_failed(w->replica, w->settings->health.fall, error);
+        return;
+    }
+    u->failing = true;
+    rg_endpoint_failed(u->endpoint, w->now_ms);
+}
+
+/* ---- TLS ---- */
+
+bool rg_upstream_begin_tls(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    struct rg_upstream *u = uc->upstream;
+    if (u->address.sa.sa_family == AF_UNIX)
+        rg_sys_connected(uc->sock.fd);
+    if (rg_socket_tls_connect(w, &uc->sock, u->endpoint->tls, &u->tls))
+        return true;
+    uc->sock.broken = true;
+    uc->sock.error = ENOMEM;
+    return false;
+}
+
+void rg_upstream_tls_done(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    bool resumed = rg_tls_resumed(uc->sock.tls);
+    uc->secure = true;
+    rg_metric_add(w->metrics, resumed ? RG_M_UPSTREAM_TLS_RESUMED : RG_M_UPSTREAM_TLS_FULL, 1);
+}
+
+/* After the handshake too: of TLS 1.3, a server says only then what it thinks of our certificate. */
+void rg_upstream_tls_failed(struct rg_worker *w, struct rg_upstream_conn *uc)
+{
+    const struct rg_tls *t = uc->sock.tls;
+    if (!t || t->failure == RG_TLS_FAIL_NONE)
+        return;
+    bool certificate = t->failure == RG_TLS_FAIL_CERTIFICATE;
+    rg_metric_add(w->metrics, certificate ? RG_M_UPSTREAM_TLS_FAILED_CERTIFICATE : RG_M_UPSTREAM_TLS_FAILED_OTHER, 1);
+    rg_endpoint_tls_failed(uc->upstream->endpoint, t->cause);
+}
