@@ -32,6 +32,7 @@ struct rg_http_request {
     struct rg_str body;
     struct rg_str client; /* its address as text; of a trusted peer, what that says; "" when it is not known */
     bool https;           /* the client speaks TLS, says a trusted peer */
+    bool websocket;       /* asks for one, well-formed: rg_http_upgrade may be called */
 };
 
 struct rg_http_header {
@@ -114,13 +115,10 @@ bool rg_http_stream_write(struct rg_http_call *call, struct rg_str piece);
 /* Frees the call. */
 void rg_http_stream_end(struct rg_http_call *call);
 
-/* Whether the request asks for a WebSocket, well-formed, in a version that is spoken here. */
-bool rg_http_wants_websocket(const struct rg_http_request *req);
-
 /*
- * Becomes a WebSocket: answers 101 (with `headers`), frees the call. The connection carries it; what was received
- * meanwhile is delivered in a later turn. NULL: the client has gone, or there is no memory (then it was told 503); the
- * call is freed all the same. A request that does not want a WebSocket must not come here.
+ * Becomes a WebSocket: answers 101, frees the call. The connection carries it; nothing is delivered before a later
+ * turn. NULL: the client has gone, or there is no memory (then it was told 500); the call is freed all the same. Only
+ * for requests that ask for one (req->websocket).
  */
 struct rg_ws *rg_http_upgrade(struct rg_http_call *call, const struct rg_ws_limits *limits,
                               const struct rg_ws_handler *handler, void *owner);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <wslay/wslay.h>
 
+#include "control/common/outbuf.h"
 #include "control/common/utf8.h"
 #include "datapath/base/assert.h"
 
@@ -40,8 +41,7 @@ struct rg_ws {
     uint8_t control_len;    /* ... payload so far, of a control frame */
     char control[RG_WS_CONTROL_MAX];
 
-    char *output; /* [sent, len) is to be sent */
-    size_t output_sent, output_len, output_cap;
+    struct rg_outbuf output;
 
     bool said_close, got_close, failed; /* failed: nothing more is read */
     bool ended;                         /* the handler was told */
@@ -66,7 +66,7 @@ static void leave(struct rg_ws *ws)
         return;
     wslay_frame_context_free(ws->frames);
     free(ws->message.bytes);
-    free(ws->output);
+    rg_outbuf_fini(&ws->output);
     free(ws);
 }
 
@@ -97,10 +97,8 @@ static ssize_t append(const uint8_t *data, size_t len, int flags, void *arg)
 {
     struct rg_ws *ws = arg;
     (void)flags;
-    RG_ASSERT(ws->output_cap - ws->output_len >= len); /* reserved */
-    memcpy(ws->output + ws->output_len, data, len);
-    ws->output_len += len;
-    return (ssize_t)len;
+    /* It was reserved. */
+    return rg_outbuf_append(&ws->output, (struct rg_str){(const char *)data, len}) ? (ssize_t)len : -1;
 }
 
 static int new_mask(uint8_t *buf, size_t len, void *arg)
@@ -111,28 +109,7 @@ static int new_mask(uint8_t *buf, size_t len, void *arg)
 
 size_t rg_ws_output_bytes(const struct rg_ws *ws)
 {
-    return ws->output_len - ws->output_sent;
-}
-
-static bool reserve(struct rg_ws *ws, size_t room)
-{
-    size_t used = rg_ws_output_bytes(ws);
-    if (ws->output_cap - ws->output_len >= room)
-        return true;
-    if (ws->output_sent > 0) {
-        memmove(ws->output, ws->output + ws->output_sent, used);
-        ws->output_sent = 0;
-        ws->output_len = used;
-    }
-    if (ws->output_cap - used >= room)
-        return true;
-    size_t cap = ws->output_cap * 2 > used + room ? ws->output_cap * 2 : used + room;
-    char *grown = realloc(ws->output, cap);
-    if (!grown)
-        return false;
-    ws->output = grown;
-    ws->output_cap = cap;
-    return true;
+    return rg_outbuf_pending(&ws->output).len;
 }
 
 /* One whole frame at the end of the output. false: no memory, or no randomness. */
@@ -145,7 +122,7 @@ static bool write_frame(struct rg_ws *ws, uint8_t opcode, struct rg_str payload)
                                      .data = (const uint8_t *)(payload.len > 0 ? payload.ptr : ""),
                                      .data_length = payload.len};
     bool was_empty = rg_ws_output_bytes(ws) == 0;
-    if (!reserve(ws, payload.len + FRAME_HEAD_MAX))
+    if (!rg_outbuf_reserve(&ws->output, payload.len + FRAME_HEAD_MAX))
         return false;
     do {
         ssize_t n = wslay_frame_send(ws->frames, &frame);
@@ -489,21 +466,12 @@ void rg_ws_disown(struct rg_ws *ws)
 
 struct rg_str rg_ws_output(const struct rg_ws *ws)
 {
-    return (struct rg_str){ws->output + ws->output_sent, rg_ws_output_bytes(ws)};
+    return rg_outbuf_pending(&ws->output);
 }
 
 void rg_ws_sent(struct rg_ws *ws, size_t n)
 {
-    RG_ASSERT(n <= rg_ws_output_bytes(ws));
-    ws->output_sent += n;
-    if (ws->output_sent < ws->output_len)
-        return;
-    ws->output_sent = ws->output_len = 0;
-    if (ws->output_cap > KEEP_MAX) {
-        free(ws->output);
-        ws->output = NULL;
-        ws->output_cap = 0;
-    }
+    rg_outbuf_sent(&ws->output, n);
 }
 
 void rg_ws_on_wake(struct rg_ws *ws, void (*call)(void *carrier), void *carrier)
