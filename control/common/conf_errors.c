@@ -23,6 +23,17 @@ bool rg_conf_errors_any(const struct rg_conf_errors *errors)
     return errors->count > 0 || errors->more > 0;
 }
 
+/* Takes the text; NULL: there was no memory for it. */
+static void keep(struct rg_conf_errors *errors, struct rg_conf_mark mark, size_t path_len, char *text)
+{
+    if (!text) {
+        errors->more++;
+        return;
+    }
+    errors->list[errors->count] = (struct rg_conf_error){mark, errors->count, (uint32_t)path_len, text};
+    errors->count++;
+}
+
 void rg_conf_errors_add(struct rg_conf_errors *errors, struct rg_conf_mark mark, const char *path, const char *got,
                         const char *wanted, const char *remedy)
 {
@@ -33,12 +44,23 @@ void rg_conf_errors_add(struct rg_conf_errors *errors, struct rg_conf_mark mark,
     bool has_remedy = remedy && *remedy;
     char *text = NULL;
     if (asprintf(&text, "%s%sgot %s, wanted %s%s%s", path, *path ? ": " : "", got, wanted, has_remedy ? "; " : "",
-                 has_remedy ? remedy : "") < 0) {
+                 has_remedy ? remedy : "") < 0)
+        text = NULL;
+    keep(errors, mark, strlen(path), text);
+}
+
+void rg_conf_errors_say(struct rg_conf_errors *errors, struct rg_conf_mark mark, struct rg_str path,
+                        struct rg_str sentence)
+{
+    if (errors->count == RG_CONF_ERRORS_MAX) {
         errors->more++;
         return;
     }
-    errors->list[errors->count] = (struct rg_conf_error){mark, errors->count, (uint32_t)strlen(path), text};
-    errors->count++;
+    char *text = NULL;
+    if (asprintf(&text, "%.*s%s%.*s", (int)path.len, path.ptr, path.len > 0 ? ": " : "", (int)sentence.len,
+                 sentence.ptr) < 0)
+        text = NULL;
+    keep(errors, mark, path.len, text);
 }
 
 static int compare_u32(uint32_t a, uint32_t b)

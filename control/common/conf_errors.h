@@ -35,6 +35,10 @@ void rg_conf_errors_fini(struct rg_conf_errors *errors);
 void rg_conf_errors_add(struct rg_conf_errors *errors, struct rg_conf_mark mark, const char *path, const char *got,
                         const char *wanted, const char *remedy);
 
+/* The same for who has a sentence of its own. */
+void rg_conf_errors_say(struct rg_conf_errors *errors, struct rg_conf_mark mark, struct rg_str path,
+                        struct rg_str sentence);
+
 bool rg_conf_errors_any(const struct rg_conf_errors *errors);
 
 /* One line each, sorted by position. `file` stands before those that have a position. */

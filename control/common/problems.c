@@ -17,6 +17,11 @@ void rg_problems_add(struct rg_problems *problems, const char *path, const char 
     rg_conf_errors_add(&problems->errors, (struct rg_conf_mark){0, 0}, path, got, wanted, remedy);
 }
 
+void rg_problems_say(struct rg_problems *problems, struct rg_str path, struct rg_str sentence)
+{
+    rg_conf_errors_say(&problems->errors, (struct rg_conf_mark){0, 0}, path, sentence);
+}
+
 bool rg_problems_get(const struct rg_problems *problems, size_t index, struct rg_str *ret_path, struct rg_str *ret_text)
 {
     if (index >= problems->errors.count)

@@ -23,6 +23,9 @@ void rg_problems_fini(struct rg_problems *problems);
 void rg_problems_add(struct rg_problems *problems, const char *path, const char *got, const char *wanted,
                      const char *remedy);
 
+/* The same for who has a sentence of its own. */
+void rg_problems_say(struct rg_problems *problems, struct rg_str path, struct rg_str sentence);
+
 static inline bool rg_problems_any(const struct rg_problems *problems)
 {
     return rg_conf_errors_any(&problems->errors);
