@@ -12,6 +12,7 @@
 
 struct rg_key_set; /* datapath/policy/keys.h */
 struct rg_unit;    /* datapath/route/unit.h */
+struct rg_unit_place;
 
 /* What an artifact may ask for. A function that is NULL knows nothing. */
 struct rg_compile_context {
@@ -25,7 +26,7 @@ struct rg_compile_context {
      * that ask for it take references. */
     struct rg_key_set *(*keys)(void *owner, const struct rg_artifact *artifact);
     void *owner;
-    uint16_t workers; /* that will run the unit */
+    const struct rg_unit_place *place; /* where the unit will live */
 };
 
 /*

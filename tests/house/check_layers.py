@@ -35,6 +35,7 @@ MAY_LINK = {
     "rg_common": {"rg_conf", "rg_http"},
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
+    "rg_artifact": {"rg_common", "rg_datapath"},
     "rg_control": {"rg_conf", "rg_options", "rg_common", "rg_datapath", "rg_steer", "rg_sockmap"},
 }
 

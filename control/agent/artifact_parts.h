@@ -1,0 +1,21 @@
+/* An artifact from inside, for those who read and compile it. Private to artifact*.c and compile*.c; see artifact.h. */
+#ifndef RG_AGENT_ARTIFACT_PARTS_H
+#define RG_AGENT_ARTIFACT_PARTS_H
+
+#include "control/agent/artifact_spec.h"
+#include "control/agent/artifact_template.h"
+#include "control/common/yaml_json.h"
+
+struct rg_artifact {
+    struct rg_artifact_info info;
+    struct rg_arena arena;
+    struct rg_yaml_json doc;
+    const json_t *spec_json;        /* in doc */
+    struct rg_template_found found; /* its templates; nothing is rendered yet */
+    struct rg_spec spec;            /* decoded where there is no template */
+};
+
+/* false: said why. */
+bool rg_artifact_check_handle(struct rg_str handle, const char *path, struct rg_problems *why);
+
+#endif
