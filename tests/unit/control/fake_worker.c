@@ -59,6 +59,16 @@ uint64_t rg_worker_generation(const struct rg_worker *w)
     return fake_of(w)->generation;
 }
 
+void rg_worker_look_at_endpoints(struct rg_worker *w, uint64_t epoch)
+{
+    fake_worker_of(w)->endpoints_epoch = epoch;
+}
+
+uint64_t rg_worker_endpoints_epoch(const struct rg_worker *w)
+{
+    return fake_of(w)->endpoints_epoch;
+}
+
 void rg_worker_publish_routes(struct rg_worker *w, struct rg_snapshot *snapshot)
 {
     fake_worker_of(w)->routes = snapshot;

@@ -9,7 +9,7 @@ struct fake_worker {
     const struct rg_settings *published;
     uint64_t generation;
     struct rg_snapshot *routes;
-    uint64_t routes_generation;
+    uint64_t routes_generation, endpoints_epoch;
     bool started, draining, stopped, ended, abandoned;
     uint32_t stalled_ms;
     struct rg_metrics metrics;

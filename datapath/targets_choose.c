@@ -1,0 +1,133 @@
+/* How a target is chosen for an exchange. See targets.h. Thread: the worker's. */
+#include "datapath/targets.h"
+
+#include "datapath/core.h"
+#include "datapath/exchange.h"
+#include "datapath/upstream_endpoint.h"
+
+#define TRIES_MAX 3 /* connects of an exchange */
+#define DRAWS     4 /* for one that can be used, before all are looked at */
+
+static const struct rg_targets_item *draw(struct rg_worker *w, const struct rg_targets *t)
+{
+    uint64_t at = rg_rand_next(&w->rand) % t->items[t->n - 1].until;
+    size_t low = 0, high = t->n - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (at < t->items[middle].until)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return &t->items[low];
+}
+
+/* Of this worker, for its weight: a * weight of b against b * weight of a. */
+static uint64_t load(const struct rg_worker *w, const struct rg_targets_item *of, const struct rg_targets_item *other)
+{
+    const struct rg_upstream *u = of->endpoint->of_worker[w->id];
+    return u ? (uint64_t)u->exchanges * other->weight : 0;
+}
+
+static const struct rg_targets_item *less_loaded(const struct rg_worker *w, const struct rg_targets_item *a,
+                                                 const struct rg_targets_item *b)
+{
+    return load(w, b, a) < load(w, a, b) ? b : a;
+}
+
+static bool is_usable(const struct rg_worker *w, const struct rg_targets_item *item, const struct rg_endpoint * not )
+{
+    return item->endpoint != not &&!rg_endpoint_is_down(item->endpoint, w->now_ms);
+}
+
+/* Few can be used: the first from a place drawn at random. NULL: none. */
+static RG_COLD const struct rg_targets_item *look_at_all(struct rg_worker *w, const struct rg_targets *t,
+                                                         const struct rg_endpoint * not )
+{
+    size_t from = (size_t)(draw(w, t) - t->items);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct rg_targets_item *item = &t->items[(from + i) % t->n];
+        if (is_usable(w, item, not ))
+            return item;
+    }
+    return NULL;
+}
+
+static const struct rg_targets_item *pick(struct rg_worker *w, const struct rg_targets *t,
+                                          const struct rg_endpoint * not )
+{
+    for (unsigned i = 0; i < DRAWS; i++) {
+        const struct rg_targets_item *item = draw(w, t);
+        if (is_usable(w, item, not ))
+            return item;
+    }
+    return look_at_all(w, t, not );
+}
+
+/* One whose time to be tried has come is tried: that was told to nobody else. */
+static bool is_trial(const struct rg_targets_item *item)
+{
+    return __atomic_load_n(&item->endpoint->down_until_ms, __ATOMIC_RELAXED) != 0;
+}
+
+/* not: NULL, or one that is not wanted. NULL: there is none that can be used. */
+static struct rg_endpoint *choose(struct rg_worker *w, const struct rg_targets *t, const struct rg_endpoint * not )
+{
+    const struct rg_targets_item *a = pick(w, t, not );
+    if (!a || is_trial(a))
+        return a ? a->endpoint : NULL;
+    const struct rg_targets_item *b = draw(w, t);
+    if (b == a || !is_usable(w, b, not ))
+        return a->endpoint;
+    return is_trial(b) ? b->endpoint : less_loaded(w, a, b)->endpoint;
+}
+
+static void go_to(struct rg_exchange *x, struct rg_upstream *u)
+{
+    rg_upstream_leave(x);
+    x->upstream = u;
+    u->exchanges++;
+}
+
+bool rg_targets_lead(struct rg_worker *w, struct rg_exchange *x, const struct rg_targets *t)
+{
+    if (t->n == 0)
+        return false;
+    struct rg_endpoint *e = t->n == 1 ? t->items[0].endpoint : choose(w, t, NULL);
+    if (!e) /* connects to all have failed: that may be over */
+        e = draw(w, t)->endpoint;
+    struct rg_upstream *u = rg_upstream_to(w, e);
+    if (!u)
+        return false;
+    go_to(x, u);
+    x->targets = t;
+    return true;
+}
+
+/* The head that was written for the other one: what it calls itself is all that differs. */
+static bool fits(struct rg_exchange *x, const struct rg_endpoint *next)
+{
+    if (!x->own_host || rg_str_eq(x->upstream->endpoint->authority, next->authority))
+        return true;
+    return rg_h1_replace_host(x->head->data, x->head->cap, &x->head->len, next->authority);
+}
+
+static bool has_other_addresses(const struct rg_endpoint *e)
+{
+    const struct rg_addresses *a = __atomic_load_n(&e->addresses, __ATOMIC_ACQUIRE);
+    return a && a->n > 1;
+}
+
+bool rg_targets_lead_elsewhere(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (!x->targets || !x->head || x->tries + 1 >= TRIES_MAX)
+        return false;
+    struct rg_endpoint *e = x->targets->n > 1 ? choose(w, x->targets, x->upstream->endpoint) : NULL;
+    struct rg_upstream *u = e ? rg_upstream_to(w, e) : NULL;
+    if (u && fits(x, e))
+        go_to(x, u);
+    else if (!has_other_addresses(x->upstream->endpoint))
+        return false;
+    x->tries++;
+    return true;
+}
