@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/agent/docs.h"
+#include "control/cli/help.h"
 
 static const struct {
     const char *name;
@@ -15,6 +16,7 @@ static const struct {
 } documents[] = {
     {"OPTIONS.md", rg_docs_options},
     {"METRICS.md", rg_docs_metrics},
+    {"RGCTL.md", rg_docs_rgctl},
     {"ringgate.schema.json", rg_docs_schema},
 };
 

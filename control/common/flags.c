@@ -183,7 +183,8 @@ static bool take_next(struct parse *p, int code)
     return take(p, f, optarg);
 }
 
-int rg_flags_take(const struct rg_flag_table *table, int argc, char **argv, void *target, FILE *err)
+int rg_flags_take_operands(const struct rg_flag_table *table, int argc, char **argv, void *target, int *ret_first,
+                           FILE *err)
 {
     struct option longs[RG_FLAGS_MAX + 1];
     char shorts[2 * RG_FLAGS_MAX + 2];
@@ -196,9 +197,17 @@ int rg_flags_take(const struct rg_flag_table *table, int argc, char **argv, void
     opterr = 0;
     while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
         ok = take_next(&p, code) && ok;
-    for (int i = optind; i < argc; i++) {
-        fprintf(err, "%s: got an operand, wanted flags only; see --help\n", argv[i]);
-        ok = false;
-    }
+    *ret_first = optind;
     return ok ? 0 : -EINVAL;
+}
+
+int rg_flags_take(const struct rg_flag_table *table, int argc, char **argv, void *target, FILE *err)
+{
+    int first;
+    int r = rg_flags_take_operands(table, argc, argv, target, &first, err);
+    for (int i = first; i < argc; i++) {
+        fprintf(err, "%s: got an operand, wanted flags only; see --help\n", argv[i]);
+        r = -EINVAL;
+    }
+    return r;
 }

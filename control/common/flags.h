@@ -1,7 +1,6 @@
 /*
- * The command line of a program that takes flags and no operands: one table gives getopt its options, --help its text,
- * and the documentation its rows. Values are views into argv; what they mean is checked by whoever decodes them.
- * Thread: main, before any other starts.
+ * The command line of a program: one table gives getopt its options, --help its text, and the documentation its rows.
+ * Values are views into argv; what they mean is checked by whoever decodes them. Thread: main, before any other starts.
  */
 #ifndef RG_COMMON_FLAGS_H
 #define RG_COMMON_FLAGS_H
@@ -41,6 +40,9 @@ struct rg_flag_table {
 /* target holds the defaults. Negative errno after the errors were written to err (one line each, naming flag, value and
  * remedy). */
 int rg_flags_take(const struct rg_flag_table *table, int argc, char **argv, void *target, FILE *err);
+/* The same for a program that takes operands, too: they are moved to the end of argv, from *ret_first on. */
+int rg_flags_take_operands(const struct rg_flag_table *table, int argc, char **argv, void *target, int *ret_first,
+                           FILE *err);
 /* A line for each flag that has a help text. */
 void rg_flags_list(const struct rg_flag_table *table, FILE *out);
 

@@ -16,6 +16,7 @@ MAY_INCLUDE = {
     "datapath": ["datapath", "bpf/steer.h", "bpf/sockmap.h"],
     "bpf": ["bpf"],
     "control/common": ["control/common", "datapath/http", "datapath/policy/param.h", "datapath/base", "datapath/settings.h"],
+    "control/cli": ["control/cli", "control/common", "datapath/base"],
     "control": ["control", "datapath", "bpf"],
     "bench": ["bench"],
 }
@@ -33,6 +34,7 @@ MAY_LINK = {
     "rg_sockmap": {"rg_bpf_explain"},
     "rg_conf": {"rg_base"},
     "rg_common": {"rg_conf", "rg_http"},
+    "rg_cli": {"rg_common"},
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
     "rg_artifact": {"rg_common", "rg_datapath"},

@@ -7,6 +7,7 @@ import time
 
 RINGGATE = os.environ.get("RINGGATE_BIN", "")
 ORIGIN = os.environ.get("ORIGIN_BIN", "")
+RGCTL = os.environ.get("RGCTL_BIN", "")
 SANITIZER = os.environ.get("RINGGATE_SANITIZER", "")
 
 # How much slower than a plain build on an idle machine this run may be: deadlines and configured time-outs grow with it.

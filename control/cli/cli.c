@@ -1,0 +1,232 @@
+/*
+ * Why: what every call of the platform's API has in common: paths, pages, and an answer that is no success put into
+ * words. Thread: the program has one.
+ */
+#include "control/cli/cli.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 100
+
+/* What comes from the platform or from a file may be anything, and goes to a terminal. */
+__attribute__((format(printf, 2, 0))) static void print_line(FILE *out, const char *format, va_list args)
+{
+    char *text;
+    if (vasprintf(&text, format, args) < 0)
+        return;
+    for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
+        rg_output_text(line, strcspn(line, "\n"), out);
+        fputc('\n', out);
+    }
+    free(text);
+}
+
+void rg_cli_complain(const char *format, ...)
+{
+    va_list args;
+    fflush(stdout); /* in the order in which it happened */
+    fputs("rgctl: ", stderr);
+    va_start(args, format);
+    print_line(stderr, format, args);
+    va_end(args);
+}
+
+void rg_cli_tell(const struct rg_cli *cli, const char *format, ...)
+{
+    va_list args;
+    if (cli->style.format != RG_OUTPUT_TABLE)
+        return;
+    va_start(args, format);
+    print_line(stdout, format, args);
+    va_end(args);
+    fflush(stdout);
+}
+
+const char *rg_cli_text(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text ? text : "";
+}
+
+/* ---- paths ---- */
+
+static size_t escape(char *to, size_t room, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 4 < room; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (isalnum(c) || strchr("-._~", c))
+            to[n++] = (char)c;
+        else
+            n += (size_t)snprintf(to + n, 4, "%%%02X", c);
+    }
+    return n;
+}
+
+const char *rg_cli_path(char buf[RG_CLI_PATH_MAX], const char *format, ...)
+{
+    va_list args;
+    size_t n = 0;
+    va_start(args, format);
+    for (const char *p = format; *p && n + 1 < RG_CLI_PATH_MAX; p++) {
+        if (p[0] == '%' && p[1] == 's') {
+            n += escape(buf + n, RG_CLI_PATH_MAX - n, va_arg(args, const char *));
+            p++;
+        } else {
+            buf[n++] = *p;
+        }
+    }
+    va_end(args);
+    buf[n] = '\0';
+    return buf;
+}
+
+/* ---- answers that are no success ---- */
+
+static void complain_of_token(const struct rg_cli *cli, const char *what)
+{
+    const char *from = cli->options.token_file ? cli->options.token_file : "RINGGATE_TOKEN";
+    if (!cli->client.config.token)
+        rg_cli_complain("can't %s: %s wants a token; name its file with --token-file, or put it into RINGGATE_TOKEN "
+                        "(the platform wrote one to admin.token in its data directory)",
+                        what, cli->client.config.url);
+    else
+        rg_cli_complain("can't %s: %s refused the token of %s: it is wrong, expired or revoked; is it the one in "
+                        "admin.token of the platform's data directory?",
+                        what, cli->client.config.url, from);
+}
+
+/* An item of "errors" is a text, or an object that names a field. */
+static void print_detail(const struct rg_cli *cli, const json_t *item)
+{
+    char in_file[1300];
+    static const char *const places[] = {"field", "path"};
+    const char *place = "", *message = json_is_string(item) ? json_string_value(item) : rg_cli_text(item, "message");
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !place[0]; i++)
+        place = rg_cli_text(item, places[i]);
+    if (cli->place) {
+        cli->place(cli->place_owner, place, in_file, sizeof(in_file));
+        place = in_file;
+    }
+    fputs("  ", stderr);
+    rg_output_text(place, strlen(place), stderr);
+    fputs(place[0] && message[0] ? ": " : "", stderr);
+    rg_output_text(message, strlen(message), stderr);
+    fputc('\n', stderr);
+}
+
+void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const struct rg_client_answer *a)
+{
+    const char *code = rg_cli_text(a->json, "code"), *message = rg_cli_text(a->json, "message");
+    const char *tracking = rg_cli_text(a->json, "trackingId");
+    const json_t *errors = json_object_get(a->json, "errors");
+    if (a->status == 401) {
+        complain_of_token(cli, what);
+        return;
+    }
+    if (!message[0]) {
+        rg_cli_complain("can't %s: %s answered %ld, not as a platform does; is this the right address?", what,
+                        cli->client.config.url, a->status);
+        return;
+    }
+    rg_cli_complain("can't %s: %s (%s%s%ld%s%s)", what, message, code, code[0] ? ", " : "", a->status,
+                    tracking[0] ? ", tracking id " : "", tracking);
+    for (size_t i = 0; i < json_array_size(errors); i++)
+        print_detail(cli, json_array_get(errors, i));
+}
+
+/* ---- calls ---- */
+
+static enum rg_cli_status call(struct rg_cli *cli, const char *what, const char *method, const char *path,
+                               const json_t *body, struct rg_client_answer *ret)
+{
+    char whole[RG_CLI_PATH_MAX + sizeof(RG_CLIENT_API)];
+    snprintf(whole, sizeof(whole), RG_CLIENT_API "%s", path);
+    if (rg_client_call(&cli->client, method, whole, body, ret) == 0)
+        return RG_CLI_DONE;
+    rg_cli_complain("can't %s: the platform %s", what, cli->client.trouble);
+    return RG_CLI_FAILED;
+}
+
+static enum rg_cli_status take_body(struct rg_cli *cli, const char *what, struct rg_client_answer *a, json_t **ret)
+{
+    if (a->len > 0 && !a->json) {
+        rg_cli_complain("can't %s: %s answered %ld with what is no JSON; is this the platform's address?", what,
+                        cli->client.config.url, a->status);
+        return RG_CLI_FAILED;
+    }
+    if (ret)
+        *ret = a->json ? json_incref(a->json) : json_null();
+    return RG_CLI_DONE;
+}
+
+enum rg_cli_status rg_cli_call(struct rg_cli *cli, const char *what, const char *method, const char *path,
+                               const json_t *body, json_t **ret)
+{
+    struct rg_client_answer a;
+    enum rg_cli_status s = call(cli, what, method, path, body, &a);
+    if (s != RG_CLI_DONE)
+        return s;
+    if (a.status >= 200 && a.status < 300) {
+        s = take_body(cli, what, &a, ret);
+    } else {
+        rg_cli_complain_of_answer(cli, what, &a);
+        s = RG_CLI_FAILED;
+    }
+    rg_client_answer_fini(&a);
+    return s;
+}
+
+enum rg_cli_status rg_cli_find(struct rg_cli *cli, const char *what, const char *path, json_t **ret)
+{
+    struct rg_client_answer a;
+    enum rg_cli_status s = call(cli, what, "GET", path, NULL, &a);
+    if (s != RG_CLI_DONE)
+        return s;
+    if (a.status == 200) {
+        s = take_body(cli, what, &a, ret);
+    } else if (a.status == 404 && rg_cli_text(a.json, "code")[0]) {
+        *ret = NULL;
+    } else {
+        rg_cli_complain_of_answer(cli, what, &a);
+        s = RG_CLI_FAILED;
+    }
+    rg_client_answer_fini(&a);
+    return s;
+}
+
+/* One page appended; *ret_more says whether another may follow. */
+static enum rg_cli_status append_page(struct rg_cli *cli, const char *what, const char *path, json_t *all,
+                                      bool *ret_more)
+{
+    char page[RG_CLI_PATH_MAX];
+    json_t *answer = NULL;
+    snprintf(page, sizeof(page), "%s%climit=%d&offset=%zu", path, strchr(path, '?') ? '&' : '?', PAGE,
+             json_array_size(all));
+    enum rg_cli_status s = rg_cli_call(cli, what, "GET", page, NULL, &answer);
+    if (s != RG_CLI_DONE)
+        return s;
+    json_t *list = json_is_array(answer) ? answer : json_object_get(answer, "list");
+    json_int_t total = json_integer_value(json_object_get(json_object_get(answer, "pagination"), "total"));
+    json_array_extend(all, list);
+    *ret_more = json_array_size(list) > 0 && (json_int_t)json_array_size(all) < total;
+    json_decref(answer);
+    return RG_CLI_DONE;
+}
+
+enum rg_cli_status rg_cli_list(struct rg_cli *cli, const char *what, const char *path, json_t **ret)
+{
+    json_t *all = json_array();
+    bool more = true;
+    enum rg_cli_status s = RG_CLI_DONE;
+    while (s == RG_CLI_DONE && more)
+        s = append_page(cli, what, path, all, &more);
+    if (s == RG_CLI_DONE)
+        *ret = all;
+    else
+        json_decref(all);
+    return s;
+}

@@ -1,0 +1,128 @@
+/* `rgctl status`: the platform and its gateways, or one gateway by its admin endpoint. Thread: one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/commands.h"
+#include "control/cli/kinds.h"
+#include "control/common/address.h"
+
+static void print_platform(const struct rg_cli *cli, const json_t *about, const json_t *gateways)
+{
+    const char *version = rg_cli_text(about, "version");
+    const json_t *counts = json_object_get(about, "deployments");
+    size_t connected = 0;
+    for (size_t i = 0; i < json_array_size(gateways); i++)
+        connected += json_is_true(json_object_get(json_array_get(gateways, i), "isActive"));
+    printf("Platform %s: ", cli->client.config.url);
+    rg_output_status("ready", cli->style.color, stdout);
+    printf("%s%s\nGateways: %zu of %zu connected\n", version[0] ? ", version " : "", version, connected,
+           json_array_size(gateways));
+    for (void *i = json_object_iter((json_t *)(uintptr_t)counts); i;
+         i = json_object_iter_next((json_t *)(uintptr_t)counts, i))
+        printf("Deployments %s: %lld\n", json_object_iter_key(i), json_integer_value(json_object_iter_value(i)));
+    fputc('\n', stdout);
+    rg_output_table(&cli->style, rg_cli_gateways->columns, rg_cli_gateways->n_columns, gateways,
+                    "No gateways. Make one with: rgctl gateway create NAME", stdout);
+}
+
+static enum rg_cli_status of_platform(struct rg_cli *cli)
+{
+    json_t *gateways = NULL, *about = NULL;
+    enum rg_cli_status s = rg_cli_list(cli, "ask the platform for its gateways", "/gateways", &gateways);
+    if (s == RG_CLI_DONE)
+        s = rg_cli_find(cli, "ask the platform for its state", "/status", &about);
+    if (s == RG_CLI_DONE && cli->style.format == RG_OUTPUT_TABLE) {
+        print_platform(cli, about, gateways);
+    } else if (s == RG_CLI_DONE) {
+        json_t *all =
+            json_pack("{s:s,s:O*,s:O}", "platform", cli->client.config.url, "status", about, "gateways", gateways);
+        rg_output_value(cli->style.format, all, stdout);
+        json_decref(all);
+    }
+    json_decref(about);
+    json_decref(gateways);
+    return s;
+}
+
+/* ---- an admin endpoint ---- */
+
+static bool ask(struct rg_client *client, const char *path, struct rg_client_answer *ret)
+{
+    if (rg_client_call(client, "GET", path, NULL, ret) == 0)
+        return true;
+    rg_cli_complain("can't ask the gateway: %s", client->trouble);
+    return false;
+}
+
+/* The lines of /ready are its reasons. */
+static void print_gateway(const struct rg_cli *cli, const char *where, const struct rg_client_answer *ready,
+                          const json_t *workers)
+{
+    printf("Gateway %s: ", where);
+    rg_output_status(ready->status == 200 ? "ready" : "not ready", cli->style.color, stdout);
+    fputc('\n', stdout);
+    for (const char *line = ready->status == 200 ? NULL : ready->text; line && *line;) {
+        size_t n = strcspn(line, "\n");
+        fputs("  ", stdout);
+        rg_output_text(line, n, stdout);
+        fputc('\n', stdout);
+        line += n + (line[n] == '\n');
+    }
+    const json_t *list = json_is_array(workers) ? workers : json_object_get(workers, "workers");
+    if (json_array_size(list) > 0)
+        printf("Workers: %zu\n", json_array_size(list));
+}
+
+static enum rg_cli_status of_admin(struct rg_cli *cli, struct rg_client *client, const char *where)
+{
+    struct rg_client_answer ready = {0}, workers = {0};
+    enum rg_cli_status s = RG_CLI_FAILED;
+    if (!ask(client, "/ready", &ready) || !ask(client, "/workers", &workers))
+        goto out;
+    if (ready.status != 200 && ready.status != 503) {
+        rg_cli_complain("%s answered %ld to /ready, not as a gateway's admin endpoint does", where, ready.status);
+        goto out;
+    }
+    if (cli->style.format != RG_OUTPUT_TABLE) {
+        json_t *all = json_pack("{s:s,s:b,s:s,s:O*}", "admin", where, "ready", ready.status == 200, "reasons",
+                                ready.text ? ready.text : "", "workers", workers.json);
+        rg_output_value(cli->style.format, all, stdout);
+        json_decref(all);
+    } else {
+        print_gateway(cli, where, &ready, workers.json);
+    }
+    s = ready.status == 200 ? RG_CLI_DONE : RG_CLI_FAILED;
+out:
+    rg_client_answer_fini(&ready);
+    rg_client_answer_fini(&workers);
+    return s;
+}
+
+static enum rg_cli_status of_gateway(struct rg_cli *cli)
+{
+    struct rg_address address;
+    struct rg_address_error why;
+    struct rg_client client;
+    char url[RG_ADDRESS_TEXT_MAX + 16];
+    if (!rg_address_parse(rg_str_of(cli->options.admin), RG_ADDRESS_LOCAL, &address, &why)) {
+        rg_cli_complain("--admin: got \"%s\", wanted %s%s%s", cli->options.admin, why.wanted, why.hint[0] ? "; " : "",
+                        why.hint);
+        return RG_CLI_USAGE;
+    }
+    bool is_unix = strncmp(address.text, "unix:", 5) == 0;
+    snprintf(url, sizeof(url), "http://%s", is_unix ? "localhost" : address.text);
+    const struct rg_client_config config = {.url = url, .unix_socket = is_unix ? address.text + 5 : NULL};
+    if (rg_client_init(&client, &config) < 0) {
+        rg_cli_complain("%s", client.trouble);
+        return RG_CLI_FAILED;
+    }
+    enum rg_cli_status s = of_admin(cli, &client, address.text);
+    rg_client_fini(&client);
+    return s;
+}
+
+enum rg_cli_status rg_cli_status_of(struct rg_cli *cli, const struct rg_cli_operands *operands)
+{
+    (void)operands;
+    return cli->options.admin ? of_gateway(cli) : of_platform(cli);
+}

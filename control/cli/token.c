@@ -1,0 +1,91 @@
+/* See token.h. */
+#include "control/cli/token.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/cli.h"
+#include "control/common/address.h"
+
+static void trim(char *text)
+{
+    size_t first = strspn(text, " \t\r\n"), len = strlen(text);
+    while (len > first && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    memmove(text, text + first, len - first);
+    text[len - first] = '\0';
+}
+
+/* It becomes part of a field of the request: visible ASCII, nothing that could end the line. */
+static bool check(const char *token, const char *from)
+{
+    for (const char *p = token; *p; p++) {
+        if (*p <= 0x20 || *p >= 0x7f) {
+            rg_cli_complain("%s: got a token with blanks or control characters in it, wanted one word", from);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_file(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
+{
+    FILE *in = fopen(file, "re");
+    if (!in) {
+        rg_cli_complain("--token-file: can't read %s: %s", file, strerror(errno));
+        return false;
+    }
+    size_t n = fread(ret, 1, RG_CLIENT_TOKEN_MAX, in);
+    bool bad = ferror(in) || n == RG_CLIENT_TOKEN_MAX || memchr(ret, '\0', n);
+    fclose(in);
+    ret[bad ? 0 : n] = '\0';
+    if (bad)
+        rg_cli_complain("--token-file: %s is not a token: it can't be read, is longer than %u bytes or is no text",
+                        file, RG_CLIENT_TOKEN_MAX - 1);
+    return !bad;
+}
+
+bool rg_token_load(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
+{
+    const char *env = getenv("RINGGATE_TOKEN");
+    ret[0] = '\0';
+    if (file) {
+        if (!read_file(file, ret))
+            return false;
+        trim(ret);
+        if (!ret[0])
+            rg_cli_complain("--token-file: %s is empty", file);
+        return ret[0] && check(ret, file);
+    }
+    if (env && strlen(env) >= RG_CLIENT_TOKEN_MAX) {
+        rg_cli_complain("RINGGATE_TOKEN: got more than %u bytes, wanted a token", RG_CLIENT_TOKEN_MAX - 1);
+        return false;
+    }
+    strcpy(ret, env ? env : "");
+    trim(ret);
+    return check(ret, "RINGGATE_TOKEN");
+}
+
+static bool is_here(struct rg_str authority)
+{
+    struct rg_address address;
+    struct rg_address_error why;
+    struct rg_str host = authority;
+    char with_port[300];
+    if (memchr(host.ptr, '@', host.len) || host.len > 255)
+        return false;
+    /* an address needs a port, a URL does not */
+    bool has_port = host.len > 0 && host.ptr[host.len - 1] != ']' && memrchr(host.ptr, ':', host.len);
+    snprintf(with_port, sizeof(with_port), "%.*s%s", (int)host.len, host.ptr, has_port ? "" : ":80");
+    return rg_address_parse(rg_str_of(with_port), RG_ADDRESS_LOCAL, &address, &why) && rg_address_is_loopback(&address);
+}
+
+void rg_token_warn_of_clear_text(const char *url)
+{
+    if (strncmp(url, "http://", 7) != 0)
+        return;
+    if (!is_here((struct rg_str){url + 7, strcspn(url + 7, "/?#")}))
+        rg_cli_complain("warning: %s is another machine and not https: the token can be read on the way", url);
+}

@@ -1,0 +1,106 @@
+/* See wait.h. */
+#include "control/cli/wait.h"
+
+#include <string.h>
+#include <time.h>
+
+#define INTERVAL_FIRST_MS 20u
+#define INTERVAL_MAX_MS   500u
+
+uint64_t rg_wait_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void sleep_ms(uint64_t ms)
+{
+    struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* Whether it still may become what is wanted. */
+static bool is_on_its_way(const char *status)
+{
+    return strcmp(status, "DEPLOYING") == 0 || strcmp(status, "UNDEPLOYING") == 0;
+}
+
+static enum rg_cli_status ask(struct rg_cli *cli, const struct rg_wait *w, json_t **ret)
+{
+    char path[RG_CLI_PATH_MAX], what[RG_CLI_NAME_MAX + 64];
+    snprintf(what, sizeof(what), "see what became of %s/%s", w->artifact->kind->name, w->artifact->name);
+    rg_cli_path(path, "/%s/%s/deployments/%s", w->artifact->kind->collection, w->artifact->name, w->deployment);
+    return rg_cli_call(cli, what, "GET", path, NULL, ret);
+}
+
+enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, json_t **ret)
+{
+    uint64_t interval = INTERVAL_FIRST_MS;
+    *ret = NULL;
+    for (;;) {
+        json_t *now = NULL;
+        enum rg_cli_status s = ask(cli, wait, &now);
+        if (s != RG_CLI_DONE)
+            return s;
+        json_decref(*ret);
+        *ret = now;
+        const char *status = rg_cli_text(now, "status");
+        if (strcmp(status, wait->wanted) == 0)
+            return RG_CLI_DONE;
+        if (!is_on_its_way(status))
+            return RG_CLI_FAILED;
+        uint64_t at = rg_wait_now_ms();
+        if (at >= wait->deadline_ms)
+            return RG_CLI_TIMED_OUT;
+        uint64_t left = wait->deadline_ms - at;
+        sleep_ms(interval < left ? interval : left);
+        interval = interval * 3 / 2 < INTERVAL_MAX_MS ? interval * 3 / 2 : INTERVAL_MAX_MS;
+    }
+}
+
+/* ---- why it failed ---- */
+
+static void take_reason(const json_t *from, const char *code, const char *message, const char *path,
+                        struct rg_wait_reason *to)
+{
+    snprintf(to->code, sizeof(to->code), "%s", rg_cli_text(from, code));
+    snprintf(to->message, sizeof(to->message), "%s", rg_cli_text(from, message));
+    snprintf(to->path, sizeof(to->path), "%s", rg_cli_text(from, path));
+}
+
+/* The newest transition into FAILED. A platform without history leaves it at the code. */
+static void take_history(struct rg_cli *cli, const struct rg_wait *w, struct rg_wait_reason *to)
+{
+    char path[RG_CLI_PATH_MAX];
+    json_t *events = NULL;
+    rg_cli_path(path, "/%s/%s/deployments/%s/events", w->artifact->kind->collection, w->artifact->name, w->deployment);
+    if (rg_cli_find(cli, "read the deployment's history", path, &events) != RG_CLI_DONE || !events)
+        return;
+    const json_t *list = json_is_array(events) ? events : json_object_get(events, "list");
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        const json_t *event = json_array_get(list, i);
+        if (strcmp(rg_cli_text(event, "toStatus"), "FAILED") == 0) {
+            take_reason(event, "errorCode", "errorMessage", "fieldPath", to);
+            break;
+        }
+    }
+    json_decref(events);
+}
+
+void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment,
+                    struct rg_wait_reason *ret)
+{
+    take_reason(deployment, "statusReason", "statusMessage", "statusFieldPath", ret);
+    if (!ret->message[0])
+        take_history(cli, wait, ret);
+}
+
+const char *rg_wait_remedy(const char *code)
+{
+    if (strcmp(code, "DEPLOYMENT_TIMEOUT") == 0)
+        return "the gateway did not answer: is it connected (rgctl gateway list)? It applies it when it comes back";
+    if (strcmp(code, "DEPLOYMENT_ID_MISMATCH") == 0)
+        return "the gateway serves another deployment by now: rgctl deployments shows which";
+    return "";
+}

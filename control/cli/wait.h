@@ -1,0 +1,41 @@
+/*
+ * Waiting for a deployment: polled until the gateway's acknowledgement has decided, at growing intervals, because most
+ * are decided within milliseconds and some never.
+ *
+ * Thread: one.
+ */
+#ifndef RG_CLI_WAIT_H
+#define RG_CLI_WAIT_H
+
+#include "control/cli/kinds.h"
+#include "control/common/problems.h"
+#include "control/cli/cli.h"
+
+/* One deployment of one artifact. Views. */
+struct rg_wait {
+    const struct rg_cli_reference *artifact;
+    const char *deployment;
+    const char *gateway;
+    const char *wanted;   /* "DEPLOYED" or "UNDEPLOYED" */
+    uint64_t deadline_ms; /* on rg_wait_now_ms's clock */
+};
+
+uint64_t rg_wait_now_ms(void);
+
+/*
+ * RG_CLI_DONE: it is as wanted. RG_CLI_FAILED: decided otherwise, or can't be known. RG_CLI_TIMED_OUT. *ret is the
+ * deployment as it was seen last (the caller's reference), or NULL; nothing but failures to ask is complained of.
+ */
+enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, json_t **ret);
+
+/* Why a deployment failed, from itself or from its history. */
+struct rg_wait_reason {
+    char code[64], message[2100], path[RG_PROBLEM_PATH_MAX];
+};
+void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment,
+                    struct rg_wait_reason *ret);
+
+/* A sentence on what to do about a code; "" for those that explain themselves. */
+const char *rg_wait_remedy(const char *code);
+
+#endif
