@@ -12,7 +12,7 @@
 
 #include "datapath/base/assert.h"
 
-#define STRINGS    11
+#define STRINGS    13
 #define STRING_MAX 4096
 #define ALIGNMENT  8
 #define CACHE_LINE 64
@@ -96,10 +96,10 @@ static struct slot *reserve(struct rg_access_ring *ring, size_t need, uint64_t *
 
 bool rg_access_ring_put(struct rg_access_ring *ring, const struct rg_access_record *record)
 {
-    const struct rg_str strings[STRINGS] = {record->peer,       record->method,      record->target,
-                                            record->host,       record->user_agent,  record->referer,
-                                            record->request_id, record->traceparent, record->tls_version,
-                                            record->tls_cipher, record->tls_name};
+    const struct rg_str strings[STRINGS] = {
+        record->peer,     record->method,     record->target,      record->host,        record->user_agent,
+        record->referer,  record->request_id, record->traceparent, record->tls_version, record->tls_cipher,
+        record->tls_name, record->unit,       record->route};
     uint16_t lens[STRINGS];
     size_t need = sizeof(struct slot);
     for (unsigned i = 0; i < STRINGS; i++) {
@@ -153,7 +153,8 @@ bool rg_access_ring_take(struct rg_access_ring *ring, struct rg_access_record *r
     memcpy(ret, slot->fixed, FIXED_LEN);
     struct rg_str *const strings[STRINGS] = {&ret->peer,        &ret->method,     &ret->target,     &ret->host,
                                              &ret->user_agent,  &ret->referer,    &ret->request_id, &ret->traceparent,
-                                             &ret->tls_version, &ret->tls_cipher, &ret->tls_name};
+                                             &ret->tls_version, &ret->tls_cipher, &ret->tls_name,   &ret->unit,
+                                             &ret->route};
     const char *in = (const char *)(slot + 1);
     for (unsigned i = 0; i < STRINGS; i++) {
         *strings[i] = (struct rg_str){in, slot->lens[i]};

@@ -11,6 +11,7 @@
 #include "datapath/client.h"
 #include "datapath/pipes.h"
 #include "datapath/pump.h"
+#include "datapath/route/snapshot.h"
 #include "datapath/server.h"
 
 enum rg_exchange_step {
@@ -32,8 +33,10 @@ struct rg_exchange {
     struct rg_client *client;
     struct rg_upstream *upstream;     /* where it goes; from the beginning to the end */
     const struct rg_targets *targets; /* where else it could go; NULL: nowhere */
-    struct rg_server *up;             /* the connection, or a stream on it; NULL: none */
-    struct rg_list waiting;           /* upstream->waiting */
+    struct rg_snapshot *snapshot; /* pinned: in which its route was found; NULL: it took none, or has let go of it */
+    const struct rg_route *route; /* in there; NULL likewise */
+    struct rg_server *up;         /* the connection, or a stream on it; NULL: none */
+    struct rg_list waiting;       /* upstream->waiting */
     uint8_t step;
     uint8_t method;            /* enum rg_method */
     uint8_t minor;             /* of the client */
@@ -70,6 +73,8 @@ struct rg_exchange {
     /* of the access record; views into request_buf */
     struct rg_buf *request_buf;
     struct rg_str log_method, log_target, log_host, log_user_agent, log_referer;
+    struct rg_str log_route, log_unit; /* views into the unit, of a tunnel into names_buf */
+    struct rg_buf *names_buf;
     /* not cleared */
     char request_id[RG_REQUEST_ID_MAX];
     char traceparent[RG_TRACEPARENT_LEN];

@@ -131,6 +131,74 @@ static bool is_redirected(const struct rg_client *c)
     return RG_UNLIKELY(rg_client_conn(c)->redirect_status != 0) && !c->secure;
 }
 
+/* ---- Whose is it? ---- */
+
+enum way { WAY_ON, WAY_LAST_HOP, WAY_OWN_HEALTH, WAY_REDIRECT, WAY_NO_ROUTE, WAY_REFUSE };
+
+struct start {
+    enum way way;
+    enum rg_reason reason;   /* REFUSE */
+    struct rg_str elsewhere; /* REDIRECT */
+};
+
+static struct start refuse(enum rg_reason reason)
+{
+    return (struct start){.way = WAY_REFUSE, .reason = reason};
+}
+
+/* By its route, or to the replica. While the views of the request are good. */
+static struct start lead_on(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+                            const struct rg_framing *framing, struct rg_forward *f)
+{
+    enum rg_reason reason = RG_REASON_NONE;
+    if (RG_UNLIKELY(w->routes != NULL))
+        rg_exchange_find_route(w, x, req, framing->host, f->path);
+    if (RG_UNLIKELY(x->route != NULL))
+        reason = rg_exchange_follow_route(w, x, f);
+    if (reason == RG_REASON_NO_ROUTE)
+        return (struct start){.way = WAY_NO_ROUTE};
+    if (reason == RG_REASON_NONE && x->upstream == &w->replica_upstream && rg_replica_is_down(w->replica))
+        reason = RG_REASON_REPLICA_DOWN;
+    return reason == RG_REASON_NONE ? (struct start){.way = WAY_ON} : refuse(reason);
+}
+
+static struct start decide(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+                           const struct rg_framing *framing, struct rg_forward *f)
+{
+    if (framing->ends_here)
+        return (struct start){.way = WAY_LAST_HOP};
+    if (is_own_health(w, req, f->path))
+        return (struct start){.way = WAY_OWN_HEALTH};
+    if (!is_redirected(x->client))
+        return lead_on(w, x, req, framing, f);
+    struct rg_str elsewhere = secure_place(rg_client_conn(x->client), req, framing->host, f->path);
+    return elsewhere.len > 0 ? (struct start){.way = WAY_REDIRECT, .elsewhere = elsewhere} : refuse(RG_REASON_NO_HOST);
+}
+
+static void go(struct rg_worker *w, struct rg_exchange *x, const struct start *start)
+{
+    switch (start->way) {
+    case WAY_ON:
+        rg_exchange_connect(w, x);
+        break;
+    case WAY_LAST_HOP:
+        answer_as_last_hop(w, x);
+        break;
+    case WAY_OWN_HEALTH:
+        answer_health(w, x);
+        break;
+    case WAY_REDIRECT:
+        rg_exchange_redirect(w, x, rg_client_conn(x->client)->redirect_status, start->elsewhere);
+        break;
+    case WAY_NO_ROUTE:
+        rg_exchange_answer_no_route(w, x);
+        break;
+    case WAY_REFUSE:
+        rg_exchange_fail(w, x, start->reason);
+        break;
+    }
+}
+
 void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
@@ -168,14 +236,9 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         rg_exchange_fail(w, x, reason);
         return;
     }
-    bool own = framing.ends_here || is_own_health(w, req, f.path);
-    struct rg_str elsewhere = RG_STR_NONE;
-    bool redirected = !own && is_redirected(c);
-    if (redirected)
-        elsewhere = secure_place(rg_client_conn(c), req, framing.host, f.path);
-    own = own || redirected;
-    bool down = !own && rg_replica_is_down(w->replica);
-    bool written = own || down || write_request(w, x, req, &framing, &f, head_len);
+    struct start start = decide(w, x, req, &framing, &f);
+    if (start.way == WAY_ON && !write_request(w, x, req, &framing, &f, head_len))
+        start = refuse(RG_REASON_OUT_OF_BUFFERS);
     rg_input_use(c->in, head_len); /* the views of req end here */
     if (x->body_in_head > 0) {
         rg_input_use(c->in, x->body_in_head);
@@ -184,18 +247,5 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
     }
     x->whole_in_head = x->request.done;
     rg_exchange_check_soon(w, x);
-    if (framing.ends_here)
-        answer_as_last_hop(w, x);
-    else if (redirected && elsewhere.len == 0)
-        rg_exchange_fail(w, x, RG_REASON_NO_HOST);
-    else if (redirected)
-        rg_exchange_redirect(w, x, rg_client_conn(c)->redirect_status, elsewhere);
-    else if (own)
-        answer_health(w, x);
-    else if (down)
-        rg_exchange_fail(w, x, RG_REASON_REPLICA_DOWN);
-    else if (!written)
-        rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
-    else
-        rg_exchange_connect(w, x);
+    go(w, x, &start);
 }

@@ -43,6 +43,9 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     rg_pump_fini(&x->response);
     rg_buf_unref(x->head);
     rg_buf_unref(x->request_buf);
+    rg_buf_unref(x->names_buf);
+    if (RG_UNLIKELY(x->snapshot != NULL))
+        rg_exchange_leave_route(w, x);
     rg_pool_put(&w->exchanges, x);
     rg_metric_sub(w->metrics, RG_M_EXCHANGES_OPEN, 1);
     rg_client_exchange_ended(w, c, after);

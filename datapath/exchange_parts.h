@@ -49,6 +49,18 @@ bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x);
 bool rg_exchange_waits_for_replica(const struct rg_exchange *x);
 uint64_t rg_exchange_leave_due_ms(const struct rg_exchange *x);
 
+/*
+ * exchange_route.c. Looks for the route of a request that the gateway does not answer itself, where there are routes:
+ * x->route, pinned with x->snapshot.
+ */
+void rg_exchange_find_route(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+                            struct rg_str host, struct rg_str path);
+/* Where x->route leads, and what is written differently for it. NONE: all is well; NO_ROUTE: nowhere. */
+enum rg_reason rg_exchange_follow_route(struct rg_worker *w, struct rg_exchange *x, struct rg_forward *f);
+void rg_exchange_answer_no_route(struct rg_worker *w, struct rg_exchange *x);
+void rg_exchange_leave_route(struct rg_worker *w, struct rg_exchange *x);   /* x->snapshot is unpinned */
+void rg_exchange_outlive_route(struct rg_worker *w, struct rg_exchange *x); /* likewise, when a tunnel begins */
+
 /* exchange_time.c: time limits are looked at soon. */
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x);
 

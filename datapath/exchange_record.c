@@ -108,6 +108,8 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .referer = x->log_referer,
         .request_id = {x->request_id, x->request_id_len},
         .traceparent = {x->traceparent, x->traceparent[0] ? RG_TRACEPARENT_LEN : 0},
+        .unit = x->log_unit,
+        .route = x->log_route,
     };
     const struct rg_tls *tls = rg_client_sock(x->client)->tls;
     if (RG_UNLIKELY(tls != NULL))

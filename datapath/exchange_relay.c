@@ -62,6 +62,8 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
     }
     x->step = RG_STEP_TUNNEL;
     x->status = 101;
+    if (RG_UNLIKELY(x->snapshot != NULL))
+        rg_exchange_outlive_route(w, x);
     x->responding = true;
     rg_pump_init_raw(&x->request);
     rg_pump_init_raw(&x->response);

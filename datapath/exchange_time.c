@@ -13,12 +13,32 @@
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x)
 {
     uint64_t within_ms = w->exchange_check_ms;
-    /* The one limit that is shorter than the interval of looking. */
+    /* The limits that may be shorter than the interval of looking. */
+    if (RG_UNLIKELY(x->route != NULL) && x->route->check_ms < within_ms)
+        within_ms = x->route->check_ms;
     if (x->half_closed_ms && !x->responding) {
         uint64_t due_ms = x->half_closed_ms + RG_HALF_CLOSE_MS;
         within_ms = due_ms > w->now_ms + within_ms ? within_ms : due_ms > w->now_ms ? due_ms - w->now_ms : 0;
     }
     rg_client_check_within(w, x->client, (uint32_t)within_ms);
+}
+
+/* Those of the route count before the gateway's own. */
+static uint32_t connect_ms(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    return RG_UNLIKELY(x->route != NULL) && x->route->connect_ms > 0 ? x->route->connect_ms : w->settings->connect_ms;
+}
+
+static uint32_t response_head_ms(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    bool own = RG_UNLIKELY(x->route != NULL) && x->route->response_head_ms > 0;
+    return own ? x->route->response_head_ms : w->settings->response_head_ms;
+}
+
+static uint32_t body_idle_ms(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    bool own = RG_UNLIKELY(x->route != NULL) && x->route->body_idle_ms > 0;
+    return own ? x->route->body_idle_ms : w->settings->body_idle_ms;
 }
 
 static bool longer_than(const struct rg_worker *w, uint64_t since_ms, uint32_t limit_ms)
@@ -45,7 +65,7 @@ static bool client_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
     bool waits_for_queue = !rg_client_is_h2(x->client) || rg_socket_has_output(rg_client_sock(x->client));
     if (waits_for_queue && queue_drains(rg_client_sock(x->client), &x->unsent))
         x->client_out_ms = w->now_ms;
-    return longer_than(w, later(x->client_out_ms, rg_client_sent_ms(x->client)), w->settings->body_idle_ms);
+    return longer_than(w, later(x->client_out_ms, rg_client_sent_ms(x->client)), body_idle_ms(w, x));
 }
 
 static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
@@ -54,7 +74,7 @@ static bool replica_takes_nothing(struct rg_worker *w, struct rg_exchange *x)
     bool waits_for_queue = !rg_server_is_h2(x->up) || rg_socket_has_output(rg_server_sock(x->up));
     if (waits_for_queue && queue_drains(rg_server_sock(x->up), &x->up_unsent))
         x->up_ms = w->now_ms;
-    return longer_than(w, later(x->up_ms, rg_server_sent_ms(x->up)), w->settings->response_head_ms);
+    return longer_than(w, later(x->up_ms, rg_server_sent_ms(x->up)), response_head_ms(w, x));
 }
 
 /* Both bodies may flow at once, for as long as either moves (gRPC). */
@@ -75,15 +95,14 @@ static bool client_is_too_slow(struct rg_worker *w, struct rg_exchange *x, uint6
 /* The side of the request: whom does its body wait for? */
 static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
 {
-    const struct rg_settings *s = w->settings;
     bool waits_for_continue = x->expect_continue && x->request.bytes == 0;
     if (rg_server_has_output(x->up))
         return replica_takes_nothing(w, x) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     if (waits_for_continue)
-        return longer_than(w, x->up_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+        return longer_than(w, x->up_ms, response_head_ms(w, x)) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
     /* It was not asked for more before the replica had taken what was there. */
     uint64_t moved_ms = later(x->client_in_ms, rg_server_sent_ms(x->up));
-    if (longer_than(w, is_conversation(x) ? later(moved_ms, x->up_ms) : moved_ms, s->body_idle_ms))
+    if (longer_than(w, is_conversation(x) ? later(moved_ms, x->up_ms) : moved_ms, body_idle_ms(w, x)))
         return RG_REASON_BODY_TIMEOUT;
     return client_is_too_slow(w, x, elapsed_ms) ? RG_REASON_BODY_TOO_SLOW : RG_REASON_NONE;
 }
@@ -91,11 +110,10 @@ static enum rg_reason request_limit(struct rg_worker *w, struct rg_exchange *x, 
 /* The side of the response. */
 static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
 {
-    const struct rg_settings *s = w->settings;
     if (rg_client_has_output(x->client))
         return client_takes_nothing(w, x) ? RG_REASON_CLIENT_STALLED : RG_REASON_NONE;
     if (x->responding) /* likewise: it was not asked before the client had taken what was there */
-        return longer_than(w, later(x->up_ms, rg_client_sent_ms(x->client)), s->body_idle_ms)
+        return longer_than(w, later(x->up_ms, rg_client_sent_ms(x->client)), body_idle_ms(w, x))
                    ? RG_REASON_REPLICA_BODY_TIMEOUT
                    : RG_REASON_NONE;
     /* What the kernel still holds of the request has not reached the replica. */
@@ -103,7 +121,7 @@ static enum rg_reason response_limit(struct rg_worker *w, struct rg_exchange *x)
         x->request_done_ms = w->now_ms;
     /* The head, whole: bytes that drip in, or interim responses, don't extend it. */
     uint64_t since_ms = x->request_done_ms;
-    return longer_than(w, since_ms, s->response_head_ms) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
+    return longer_than(w, since_ms, response_head_ms(w, x)) ? RG_REASON_REPLICA_TIMEOUT : RG_REASON_NONE;
 }
 
 static enum rg_reason relay_limit(struct rg_worker *w, struct rg_exchange *x, uint64_t elapsed_ms)
@@ -135,7 +153,7 @@ static enum rg_reason limit_passed(struct rg_worker *w, struct rg_exchange *x, u
         return RG_REASON_CLIENT_GONE;
     switch ((enum rg_exchange_step)x->step) {
     case RG_STEP_CONNECT:
-        if (!longer_than(w, x->connect_us / 1000, w->settings->connect_ms))
+        if (!longer_than(w, x->connect_us / 1000, connect_ms(w, x)))
             return RG_REASON_NONE;
         if (in_line && x->upstream->endpoint && rg_endpoint_state(x->upstream->endpoint) != RG_ENDPOINT_RESOLVED)
             return RG_REASON_UPSTREAM_UNRESOLVED;

@@ -179,6 +179,8 @@ size_t rg_access_format(const struct rg_access_record *r, char *out)
     ADD(&l, "\",\"host\":");
     add_string(&l, r->host);
     add_outcome(&l, r);
+    MEMBER(&l, "unit", r->unit);
+    MEMBER(&l, "route", r->route);
     MEMBER(&l, "user_agent", r->user_agent);
     MEMBER(&l, "referer", r->referer);
     MEMBER(&l, "request_id", r->request_id);

@@ -156,3 +156,14 @@ const struct rg_route *rg_snapshot_lookup(const struct rg_snapshot *snapshot, co
         found = search_hosts(snapshot, query);
     return found ? found : search_path(snapshot, query, RG_ROUTE_NODE_ANY);
 }
+
+size_t rg_route_matched_bytes(const struct rg_route *route, struct rg_str path)
+{
+    size_t n = 0;
+    if (!route->match->rest)
+        return path.len;
+    for (size_t segments = 0; n < path.len; n++)
+        if (path.ptr[n] == '/' && segments++ == route->match->n_segments)
+            break;
+    return n;
+}

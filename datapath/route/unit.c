@@ -133,6 +133,11 @@ static uint32_t first_set(uint32_t a, uint32_t b)
     return a > 0 ? a : b;
 }
 
+static uint32_t shortest(uint32_t ms, uint32_t other)
+{
+    return ms > 0 && ms < other ? ms : other;
+}
+
 static int copy_route(struct rg_unit *u, const struct rg_route_spec *spec, struct rg_route *r,
                       struct rg_unit_fault *fault)
 {
@@ -150,6 +155,7 @@ static int copy_route(struct rg_unit *u, const struct rg_route_spec *spec, struc
     r->connect_ms = up ? up->connect_ms : 0;
     r->response_head_ms = first_set(spec->response_head_ms, up ? up->response_head_ms : 0);
     r->body_idle_ms = first_set(spec->body_idle_ms, up ? up->body_idle_ms : 0);
+    r->check_ms = shortest(r->connect_ms, shortest(r->response_head_ms, shortest(r->body_idle_ms, UINT32_MAX)));
     return 0;
 }
 

@@ -49,6 +49,7 @@ struct rg_route {
     struct rg_policy_chain *policies;        /* NULL: none */
     uint32_t context_bytes;                  /* so much of the path's front gives way to the upstream's base path */
     uint32_t connect_ms, response_head_ms, body_idle_ms; /* the route's, else the upstream's; 0: the gateway's own */
+    uint32_t check_ms;                                   /* the shortest of them; UINT32_MAX: none is set */
     uint8_t kind;                                        /* enum rg_route_kind */
     bool keep_host;
 };
@@ -91,6 +92,9 @@ size_t rg_unit_routes(const struct rg_unit *unit, const struct rg_route **ret);
 size_t rg_unit_upstreams(const struct rg_unit *unit, const struct rg_unit_upstream **ret);
 /* Exchanges that took one of its routes, or those of an older version of it; summed over all workers. Any thread. */
 uint64_t rg_unit_requests(const struct rg_unit *unit);
+
+/* So much of a path that the route matches was matched by a prefix, context included; else all of it. Hot. */
+size_t rg_route_matched_bytes(const struct rg_route *route, struct rg_str path);
 
 /* What a route matches, as people write it: "GET api.example.com/items/{id} (x-tier: gold)". For messages; cut to
  * size. */

@@ -78,7 +78,9 @@ static void every_member_arrives(void **state)
                                   .user_agent = RG_STR("curl"),
                                   .referer = RG_STR("r"),
                                   .request_id = RG_STR("id"),
-                                  .traceparent = RG_STR("00-")};
+                                  .traceparent = RG_STR("00-"),
+                                  .unit = RG_STR("u"),
+                                  .route = RG_STR("GET /")};
     struct rg_access_record out;
     assert_true(rg_access_ring_put(ring, &in));
     assert_true(rg_access_ring_take(ring, &out));
@@ -102,6 +104,8 @@ static void every_member_arrives(void **state)
     assert_true(rg_str_eq(out.referer, in.referer));
     assert_true(rg_str_eq(out.request_id, in.request_id));
     assert_true(rg_str_eq(out.traceparent, in.traceparent));
+    assert_true(rg_str_eq(out.unit, in.unit));
+    assert_true(rg_str_eq(out.route, in.route));
 }
 
 static void empty_until_put_and_after_take(void **state)
