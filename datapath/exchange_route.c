@@ -4,6 +4,7 @@
  */
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
+#include "datapath/targets.h"
 
 #define NAME_SHOWN_MAX 512u /* bytes of a route's or a unit's name in the record of a tunnel */
 
@@ -52,18 +53,23 @@ static enum rg_reason replace_context(const struct rg_route *route, struct rg_st
     return RG_REASON_NONE;
 }
 
+static bool lead_to_upstream(struct rg_worker *w, struct rg_exchange *x, struct rg_forward *f)
+{
+    if (!rg_targets_lead(w, x, x->route->upstream->ways))
+        return false;
+    x->own_host = !x->route->keep_host;
+    if (x->own_host)
+        f->host = rg_upstream_authority(w, x->upstream);
+    return true;
+}
+
 enum rg_reason rg_exchange_follow_route(struct rg_worker *w, struct rg_exchange *x, struct rg_forward *f)
 {
     const struct rg_route *route = x->route;
-    (void)w;
-    switch ((enum rg_route_kind)route->kind) {
-    case RG_ROUTE_REPLICA:
-        break;
-    case RG_ROUTE_UPSTREAM:
-        return RG_REASON_OVERLOADED;
-    case RG_ROUTE_NONE:
+    if (route->kind == RG_ROUTE_NONE)
         return RG_REASON_NO_ROUTE;
-    }
+    if (route->kind == RG_ROUTE_UPSTREAM && !lead_to_upstream(w, x, f))
+        return RG_REASON_OVERLOADED;
     return replace_context(route, &f->path);
 }
 

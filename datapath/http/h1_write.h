@@ -33,6 +33,7 @@ struct rg_forward {
     struct rg_str scheme;       /* "http" or "https": what the client used */
     uint16_t listener_port;     /* of X-Forwarded-Port; 0: a UNIX socket, none sent */
     struct rg_str path;         /* normal form */
+    struct rg_str host;         /* Host for the upstream instead of the client's; empty: the client's */
     struct rg_str replica_host; /* Host for the replica when the request has none (HTTP/1.0) */
     /* Filled by rg_forward_ids: */
     char request_id[RG_REQUEST_ID_MAX];

@@ -194,12 +194,19 @@ RG_COLD static void write_max_forwards_slow(struct out *o, const struct rg_h1_re
     }
 }
 
+static struct rg_str next_host(const struct rg_framing *framing, const struct rg_forward *f)
+{
+    if (RG_UNLIKELY(f->host.len != 0))
+        return f->host;
+    return framing->host.len != 0 ? framing->host : f->replica_host;
+}
+
 int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *req, const struct rg_framing *framing,
                             const struct rg_forward *f)
 {
     struct out o = out_init(out, cap);
     write_request_line(&o, req, f);
-    out_field(&o, "Host", framing->host.len != 0 ? framing->host : f->replica_host);
+    out_field(&o, "Host", next_host(framing, f));
 
     struct selection s = {dropped_ids(req, framing, f), framing, !f->peer->trusted, true};
     uint64_t present = rg_h1_write_fields(&o, req->fields, req->n_fields, &s) & ~framing->listed_ids;

@@ -8,6 +8,7 @@
 
 #include "datapath/base/assert.h"
 #include "datapath/route/unit_parts.h"
+#include "datapath/targets.h"
 
 int rg_unit_refuse(struct rg_unit_fault *fault, const char *field, const char *format, ...)
 {
@@ -68,13 +69,14 @@ static int copy_names(struct rg_unit *u, const struct rg_unit_spec *spec, struct
                : -ENOMEM;
 }
 
-static int copy_upstreams(struct rg_unit *u, const struct rg_unit_spec *spec, struct rg_unit_fault *fault)
+static int copy_upstreams(struct rg_unit *u, const struct rg_unit_spec *spec, struct rg_endpoints *endpoints,
+                          struct rg_unit_fault *fault)
 {
     u->upstreams = rg_arena_array(&u->arena, spec->n_upstreams, sizeof *u->upstreams);
     if (!u->upstreams)
         return -ENOMEM;
     for (size_t i = 0; i < spec->n_upstreams; i++) {
-        int r = rg_unit_copy_upstream(u, &spec->upstreams[i], &u->upstreams[i], fault);
+        int r = rg_unit_copy_upstream(u, &spec->upstreams[i], endpoints, &u->upstreams[i], fault);
         if (r == -EINVAL) {
             char field[sizeof fault->field];
             snprintf(field, sizeof field, "upstreams[%u].%.24s", (unsigned)i, fault->field);
@@ -177,6 +179,8 @@ static int copy_routes(struct rg_unit *u, const struct rg_unit_spec *spec, struc
 
 static void free_unit(struct rg_unit *u)
 {
+    for (size_t i = 0; i < u->n_upstreams; i++)
+        rg_targets_destroy(u->upstreams[i].ways);
     unref_counts(u->counts);
     rg_arena_fini(&u->arena);
     free(u);
@@ -194,7 +198,7 @@ int rg_unit_create(struct rg_unit **ret, const struct rg_unit_spec *spec, const 
     u->counts = create_counts(place->workers);
     int r = u->counts ? copy_names(u, spec, fault) : -ENOMEM;
     if (r == 0)
-        r = copy_upstreams(u, spec, fault);
+        r = copy_upstreams(u, spec, place->endpoints, fault);
     if (r == 0)
         r = copy_routes(u, spec, fault);
     if (r < 0) {

@@ -76,12 +76,12 @@ struct rg_unit {
     struct rg_route *routes;
     size_t n_routes;
     struct rg_unit_counts *counts;
-    struct rg_arena arena; /* of everything but the counts and the chains */
+    struct rg_arena arena; /* of everything but the counts, the chains and the ways of upstreams */
 };
 
 /* unit_spec.c: copies the parts of a specification, checked. -EINVAL with *fault, or -ENOMEM. */
-int rg_unit_copy_upstream(struct rg_unit *u, const struct rg_upstream_spec *spec, struct rg_unit_upstream *ret,
-                          struct rg_unit_fault *fault);
+int rg_unit_copy_upstream(struct rg_unit *u, const struct rg_upstream_spec *spec, struct rg_endpoints *endpoints,
+                          struct rg_unit_upstream *ret, struct rg_unit_fault *fault);
 /* unit_match.c */
 int rg_unit_copy_match(struct rg_unit *u, const struct rg_route_spec *spec, const struct rg_route_match **ret,
                        struct rg_unit_fault *fault);

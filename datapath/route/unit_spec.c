@@ -3,6 +3,7 @@
 
 #include "datapath/http/h1_parse.h"
 #include "datapath/route/unit_parts.h"
+#include "datapath/targets.h"
 
 #define TARGETS_MAX    256 /* of an upstream */
 #define PATH_MAX_BYTES 4096
@@ -76,8 +77,25 @@ static int check_base_path(const struct rg_upstream_spec *spec, struct rg_unit_f
     return 0;
 }
 
-int rg_unit_copy_upstream(struct rg_unit *u, const struct rg_upstream_spec *spec, struct rg_unit_upstream *ret,
-                          struct rg_unit_fault *fault)
+static int make_ways(struct rg_endpoints *endpoints, const struct rg_upstream_spec *spec, struct rg_targets **ret,
+                     struct rg_unit_fault *fault)
+{
+    struct rg_targets_fault why = {0};
+    char field[64];
+    if (!endpoints)
+        return rg_unit_refuse(fault, "targets", "nothing but the replica can be reached from here");
+    int r = rg_targets_create(ret, endpoints, spec, &why);
+    if (r != -EINVAL)
+        return r;
+    if (strcmp(why.endpoint.field, "host") == 0 || strcmp(why.endpoint.field, "port") == 0)
+        snprintf(field, sizeof field, "targets[%u].%.16s", (unsigned)why.target, why.endpoint.field);
+    else /* TLS, which is that of all targets */
+        snprintf(field, sizeof field, "%.32s", why.endpoint.field);
+    return rg_unit_refuse(fault, field, "%s", why.endpoint.text);
+}
+
+int rg_unit_copy_upstream(struct rg_unit *u, const struct rg_upstream_spec *spec, struct rg_endpoints *endpoints,
+                          struct rg_unit_upstream *ret, struct rg_unit_fault *fault)
 {
     *ret = (struct rg_unit_upstream){.connect_ms = spec->connect_ms,
                                      .response_head_ms = spec->response_head_ms,
@@ -96,5 +114,5 @@ int rg_unit_copy_upstream(struct rg_unit *u, const struct rg_upstream_spec *spec
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!rg_arena_copy(&u->arena, texts[i].from, texts[i].to))
             return -ENOMEM;
-    return 0;
+    return make_ways(endpoints, spec, &ret->ways, fault);
 }

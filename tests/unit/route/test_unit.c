@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "datapath/endpoint.h"
 #include "tests/unit/route/route_fixture.h"
 
 /* ---- What is refused ---- */
@@ -139,6 +140,72 @@ static void what_is_wrong_with_an_upstream_is_said_with_its_field(void **state)
     }
 }
 
+/* ---- Upstreams ---- */
+
+static int create_with_upstream(struct rg_endpoints *endpoints, const struct rg_upstream_spec *upstream,
+                                struct rg_unit **ret, struct rg_unit_fault *fault)
+{
+    const struct rg_route_spec route = {
+        .path = RG_STR("/a"), .upstream = 0, .response_head_ms = 300, .keep_host = true};
+    const struct rg_unit_spec spec = {
+        .handle = RG_STR("u"), .upstreams = upstream, .n_upstreams = 1, .routes = &route, .n_routes = 1};
+    const struct rg_unit_place place = {.workers = 1, .endpoints = endpoints};
+    return rg_unit_create(ret, &spec, &place, fault);
+}
+
+static void a_route_knows_where_its_upstream_is(void **state)
+{
+    (void)state;
+    const struct rg_target_spec target = {.host = RG_STR("127.0.0.1"), .port = 9000, .weight = 1};
+    const struct rg_upstream_spec upstream = {.name = RG_STR("main"),
+                                              .targets = &target,
+                                              .n_targets = 1,
+                                              .base_path = RG_STR("/base"),
+                                              .connect_ms = 200,
+                                              .response_head_ms = 900};
+    struct rg_endpoints *endpoints = NULL;
+    struct rg_unit_fault fault;
+    struct rg_unit *unit = NULL;
+    const struct rg_route *route = NULL;
+    assert_int_equal(rg_endpoints_create(&endpoints, 1), 0);
+    assert_int_equal(create_with_upstream(endpoints, &upstream, &unit, &fault), 0);
+    rg_unit_routes(unit, &route);
+    assert_int_equal(route->kind, RG_ROUTE_UPSTREAM);
+    assert_string_equal(route->upstream->name.ptr, "main");
+    assert_string_equal(route->upstream->base_path.ptr, "/base");
+    assert_non_null(route->upstream->ways);
+    assert_true(route->keep_host);
+    assert_int_equal(route->connect_ms, 200);
+    assert_int_equal(route->response_head_ms, 300); /* its own before the upstream's */
+    assert_int_equal(route->check_ms, 200);
+    assert_int_equal(rg_endpoints_count(endpoints), 1);
+    rg_unit_unref(unit);
+    rg_endpoints_destroy(endpoints);
+}
+
+static void what_no_endpoint_can_be_made_of_is_refused(void **state)
+{
+    (void)state;
+    const struct rg_target_spec target = {.host = RG_STR("not a name"), .port = 9000, .weight = 1};
+    const struct rg_target_spec secure = {.host = RG_STR("127.0.0.1"), .port = 9000, .weight = 1, .tls = true};
+    const struct rg_upstream_spec wrong_host = {.targets = &target, .n_targets = 1};
+    const struct rg_upstream_spec no_file = {
+        .targets = &secure, .n_targets = 1, .verify = true, .ca_file = RG_STR("/nowhere/ca.pem")};
+    struct rg_endpoints *endpoints = NULL;
+    struct rg_unit_fault fault;
+    struct rg_unit *unit = NULL;
+    assert_int_equal(rg_endpoints_create(&endpoints, 1), 0);
+    assert_true(create_with_upstream(endpoints, &wrong_host, &unit, &fault) < 0);
+    assert_string_equal(fault.field, "upstreams[0].targets[0].host");
+    assert_true(create_with_upstream(endpoints, &no_file, &unit, &fault) < 0);
+    assert_string_equal(fault.field, "upstreams[0].ca_file");
+    assert_non_null(strstr(fault.text, "/nowhere/ca.pem"));
+    assert_true(create_with_upstream(NULL, &wrong_host, &unit, &fault) < 0);
+    assert_string_equal(fault.field, "upstreams[0].targets");
+    assert_null(unit);
+    rg_endpoints_destroy(endpoints);
+}
+
 /* ---- What is in it ---- */
 
 static void a_unit_owns_copies(void **state)
@@ -218,6 +285,8 @@ int main(void)
         cmocka_unit_test(the_context_ends_where_a_segment_does),
         cmocka_unit_test(an_upstream_that_is_not_there_is_refused),
         cmocka_unit_test(what_is_wrong_with_an_upstream_is_said_with_its_field),
+        cmocka_unit_test(a_route_knows_where_its_upstream_is),
+        cmocka_unit_test(what_no_endpoint_can_be_made_of_is_refused),
         cmocka_unit_test(a_unit_owns_copies),
         cmocka_unit_test(a_description_is_cut_to_size),
         cmocka_unit_test(a_successor_goes_on_counting),
