@@ -210,8 +210,8 @@ static bool begin(struct rg_tls *t, const struct rg_tls_client *c)
     SSL_set_connect_state(t->ssl);
     if (c->has_name && SSL_set_tlsext_host_name(t->ssl, c->name) != 1)
         return false;
-    if (t->memory->session)
-        SSL_set_session(t->ssl, t->memory->session); /* one that does not fit makes a full handshake */
+    if (t->memory->session && SSL_set_session(t->ssl, t->memory->session) != 1)
+        ERR_clear_error(); /* a full handshake, then */
     t->state = RG_TLS_SHAKING;
     return true;
 }
@@ -227,6 +227,7 @@ struct rg_tls *rg_tls_connect(struct rg_tls_env *env, const struct rg_tls_client
     if (begin(t, c))
         return t;
     ERR_clear_error();
+    t->memory = NULL;
     rg_tls_destroy(t);
     return NULL;
 }

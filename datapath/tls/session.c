@@ -42,6 +42,9 @@ void rg_tls_destroy(struct rg_tls *t)
     if (!t)
         return;
     rg_list_remove(&t->waiting);
+    /* Else OpenSSL would hold that a session whose connection just ended must not be resumed. */
+    if (t->memory && t->state != RG_TLS_BROKEN)
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     OPENSSL_free(t->subject);
     rg_input_clear(&t->net);
