@@ -5,10 +5,12 @@ A script is called for each request with (connection, request) and returns what 
 Answer(...) for more control, or None when it did everything itself on connection.sock.
 """
 
+import fcntl
 import os
 import re
 import socket
 import struct
+import termios
 import threading
 
 from .env import scaled, wait_until
@@ -85,6 +87,21 @@ def stall_in_the_middle(connection, _request):
 
 class Gone(Exception):
     """The other side ended the connection."""
+
+
+TCP_ESTABLISHED = 1
+
+
+def is_at_rest(sock):
+    """Its peer has not ended it, and nothing waits to be read. A UNIX socket does not say."""
+    try:
+        if sock.family == socket.AF_UNIX:
+            return True
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        waiting = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
+        return state == TCP_ESTABLISHED and waiting == 0
+    except OSError:
+        return True  # closed
 
 
 class Connection:
@@ -274,8 +291,14 @@ class RawOrigin:
     def wait_all_ended(self, seconds=2.0):
         wait_until(lambda: not self.open_connections(), seconds, "end of the connections to the origin")
 
+    def is_settled(self):
+        """Nothing of what the peers have sent, or ended, is still to be noticed by our threads."""
+        with self.lock:
+            return all(c.ended or is_at_rest(c.sock) for c in self.connections)
+
     def forget(self):
         """A new page: what was recorded so far is dropped (open connections stay in use)."""
+        wait_until(self.is_settled, 2, "the origin to notice what it was sent")
         with self.lock:
             for c in self.connections:
                 c.requests = []
