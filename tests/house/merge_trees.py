@@ -106,7 +106,7 @@ def properties_of(test, preset, slower):
     for name in REFERENCES:
         if name in properties:
             properties[name] = [f"{preset}/{value}" for value in properties[name]]
-    # In halves of a CPU, as ./dev counts them.
+    # As ./dev counts them: three for each CPU.
     properties["PROCESSORS"] = 1 if "waits" in properties.get("LABELS", []) else 2
     # Those that exclude each other form a chain, which must not be left over at the end.
     chained = CHAIN_COST if "RESOURCE_LOCK" in properties else 0
