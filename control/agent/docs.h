@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 
-void rg_docs_options(FILE *out); /* docs/OPTIONS.md */
-void rg_docs_metrics(FILE *out); /* docs/METRICS.md */
-void rg_docs_schema(FILE *out);  /* docs/ringgate.schema.json */
+void rg_docs_options(FILE *out);  /* docs/OPTIONS.md */
+void rg_docs_metrics(FILE *out);  /* docs/METRICS.md */
+void rg_docs_schema(FILE *out);   /* docs/ringgate.schema.json */
+void rg_docs_policies(FILE *out); /* docs/POLICIES.md */
+
+/* Text of a table's cell: a bar would end it. */
+void rg_docs_cell(FILE *out, const char *text);
 
 #endif

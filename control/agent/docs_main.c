@@ -18,6 +18,7 @@ static const struct {
     {"METRICS.md", rg_docs_metrics},
     {"RGCTL.md", rg_docs_rgctl},
     {"ringgate.schema.json", rg_docs_schema},
+    {"POLICIES.md", rg_docs_policies},
 };
 
 #define DOCUMENTS (sizeof(documents) / sizeof(documents[0]))

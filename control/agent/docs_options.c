@@ -40,8 +40,7 @@ static const char intro[] =
     "| flag | meaning |\n"
     "|---|---|\n";
 
-/* In a table a bar would end the cell. */
-static void write_cell(FILE *out, const char *text)
+void rg_docs_cell(FILE *out, const char *text)
 {
     for (; *text; text++) {
         if (*text == '|')
@@ -62,10 +61,10 @@ static void write_flags(FILE *out)
         fprintf(out, "`--%s", f->name);
         if (f->value) {
             fputc(' ', out);
-            write_cell(out, f->value);
+            rg_docs_cell(out, f->value);
         }
         fputs("` | ", out);
-        write_cell(out, f->help);
+        rg_docs_cell(out, f->help);
         fputs(" |\n", out);
     }
 }
@@ -94,11 +93,11 @@ static void write_row(const struct rg_conf_option *o, FILE *out)
     char wanted[RG_CONF_TEXT_MAX];
     rg_conf_wanted(o, wanted, sizeof(wanted));
     fprintf(out, "| `%s` | ", o->path);
-    write_cell(out, wanted);
+    rg_docs_cell(out, wanted);
     fputs(" | ", out);
     write_default(o, out);
     fputs(" | ", out);
-    write_cell(out, o->help);
+    rg_docs_cell(out, o->help);
     fprintf(out, "%s |\n", o->fixed ? " *restart*" : "");
 }
 

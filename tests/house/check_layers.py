@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_INCLUDE = {
     "datapath/base": ["datapath/base"],
     "datapath/http": ["datapath/http", "datapath/base"],
+    "datapath/policy": ["datapath/policy", "datapath/http", "datapath/base", "datapath/settings.h"],
     "datapath/tls": ["datapath/tls", "datapath/base", "datapath/settings.h"],
     "datapath": ["datapath", "bpf/steer.h", "bpf/sockmap.h"],
     "bpf": ["bpf"],
@@ -28,7 +29,8 @@ MAY_LINK = {
     "rg_base": {"rg_flags"},
     "rg_http": {"rg_base"},
     "rg_tls": {"rg_base"},
-    "rg_datapath": {"rg_http", "rg_tls", "rg_liburing"},
+    "rg_policy": {"rg_http"},
+    "rg_datapath": {"rg_http", "rg_tls", "rg_policy", "rg_liburing"},
     "rg_bpf_explain": {"rg_flags"},
     "rg_steer": {"rg_bpf_explain"},
     "rg_sockmap": {"rg_bpf_explain"},

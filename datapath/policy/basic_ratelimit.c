@@ -1,0 +1,98 @@
+/*
+ * basic-ratelimit: so many requests in a time. Of a whole API, the policy is one for all its routes, which share the
+ * allowance; of an operation, it is that operation's own.
+ */
+#include <stdio.h>
+
+#include "datapath/policy/kinds.h"
+#include "datapath/policy/ratelimit.h"
+
+struct limit {
+    int64_t requests;
+    uint64_t duration;
+};
+struct params {
+    struct rg_param_list limits;
+    int32_t algorithm;
+};
+
+static const char *const algorithms[] = {"gcra", "fixed-window", NULL};
+
+static const struct rg_param limit_params[] = {{.name = "requests",
+                                                .type = RG_PARAM_INT,
+                                                .offset = offsetof(struct limit, requests),
+                                                .required = true,
+                                                .min = 1,
+                                                .max = 1000000000,
+                                                .help = "So many are allowed, also at once,"},
+                                               {.name = "duration",
+                                                .type = RG_PARAM_DURATION,
+                                                .offset = offsetof(struct limit, duration),
+                                                .required = true,
+                                                .min = 1000,
+                                                .max = INT64_C(31622400000000),
+                                                .help = "in this time: `1s`, `1m30s`, `24h`."},
+                                               {0}};
+
+static const struct rg_param params_table[] = {
+    {.name = "limits",
+     .type = RG_PARAM_LIST,
+     .offset = offsetof(struct params, limits),
+     .required = true,
+     .not_empty = true,
+     .max = RG_RATELIMIT_LIMITS_MAX,
+     .fields = limit_params,
+     .size = sizeof(struct limit),
+     .help = "The limits; a request has to keep all of them."},
+    {.name = "algorithm",
+     .type = RG_PARAM_ENUM,
+     .offset = offsetof(struct params, algorithm),
+     .initial = "\"gcra\"",
+     .words = algorithms,
+     .help = "`gcra` gives the allowance back evenly, `fixed-window` all at once when a window begins."},
+    {0}};
+
+static int prepare(void *self, const void *params, struct rg_policy_making *m)
+{
+    struct rg_ratelimit *rl = self;
+    const struct params *p = params;
+    const struct limit *limits = p->limits.items;
+    enum rg_limit_algorithm algorithm = p->algorithm == 0 ? RG_LIMIT_GCRA : RG_LIMIT_FIXED_WINDOW;
+    int rc = rg_ratelimit_init(rl, m, 1);
+    for (size_t i = 0; rc == 0 && i < p->limits.n; i++) {
+        char path[80];
+        snprintf(path, sizeof path, "limits[%zu]", i);
+        rc = rg_ratelimit_add_limit(&rl->quotas[0], m, path, algorithm, (uint64_t)limits[i].requests,
+                                    limits[i].duration, 0);
+    }
+    return rc == 0 ? rg_ratelimit_make_tables(rl) : rc;
+}
+
+static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, union rg_policy_state *state)
+{
+    return rg_ratelimit_request(self, q, state);
+}
+
+static void response(void *self, struct rg_policy_response *r, const union rg_policy_state *state)
+{
+    (void)self;
+    rg_ratelimit_response(r, state);
+}
+
+static void drop(void *self)
+{
+    rg_ratelimit_fini(self);
+}
+
+const struct rg_policy_kind rg_policy_basic_ratelimit = {
+    .name = "basic-ratelimit",
+    .version = "v1.1.1",
+    .help = "Limits how many requests are served in a time, all clients together.",
+    .params = params_table,
+    .params_size = sizeof(struct params),
+    .size = sizeof(struct rg_ratelimit),
+    .prepare = prepare,
+    .request = request,
+    .response = response,
+    .drop = drop,
+};

@@ -1,0 +1,47 @@
+/*
+ * See digest.h. Each thread keeps one context of the library, which its end frees; a context that is set up again for
+ * the same algorithm allocates nothing.
+ */
+#include "datapath/policy/digest.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t contexts;
+static bool has_contexts;
+
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
+static void make_key(void)
+{
+    has_contexts = pthread_key_create(&contexts, free_context) == 0;
+}
+
+static EVP_MD_CTX *make_context(void)
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    if (c && pthread_setspecific(contexts, c) == 0)
+        return c;
+    EVP_MD_CTX_free(c);
+    return NULL;
+}
+
+bool rg_digest(struct rg_str s, uint8_t ret[RG_DIGEST_LEN])
+{
+    pthread_once(&once, make_key);
+    EVP_MD_CTX *c = has_contexts ? pthread_getspecific(contexts) : NULL;
+    if (!c)
+        c = has_contexts ? make_context() : NULL;
+    return c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(c, s.ptr, s.len) == 1 &&
+           EVP_DigestFinal_ex(c, ret, NULL) == 1;
+}
+
+bool rg_digest_eq(const uint8_t a[RG_DIGEST_LEN], const uint8_t b[RG_DIGEST_LEN])
+{
+    return CRYPTO_memcmp(a, b, RG_DIGEST_LEN) == 0;
+}

@@ -1,0 +1,213 @@
+/* See limit.h. */
+#include "datapath/policy/limit.h"
+
+#include <endian.h>
+#include <stdlib.h>
+
+#include "datapath/base/assert.h"
+
+#define BUCKET    8u         /* counters that a key may have: two lines of the cache */
+#define SCALE_MAX (1u << 14) /* seventeen years of microseconds times this are 63 bits */
+#define WORD_MAX  (UINT64_C(1) << 62)
+
+__extension__ typedef unsigned __int128 wide;
+
+union counter {
+    struct {
+        uint64_t key, word;
+    };
+    wide whole;
+};
+_Static_assert(sizeof(union counter) == 16, "a counter is changed by one instruction");
+
+struct rg_limit_table {
+    uint64_t mask; /* of the bucket's number */
+    union counter *counters;
+};
+
+struct rg_limit_table *rg_limit_table_create(unsigned counters)
+{
+    struct rg_limit_table *t = calloc(1, sizeof *t);
+    uint64_t buckets = 1;
+    while (buckets * BUCKET < counters)
+        buckets *= 2;
+    if (!t)
+        return NULL;
+    t->mask = buckets - 1;
+    size_t bytes = (size_t)buckets * BUCKET * sizeof(union counter);
+    t->counters = aligned_alloc(64, bytes);
+    if (!t->counters) {
+        free(t);
+        return NULL;
+    }
+    memset(t->counters, 0, bytes);
+    return t;
+}
+
+void rg_limit_table_destroy(struct rg_limit_table *table)
+{
+    if (!table)
+        return;
+    free(table->counters);
+    free(table);
+}
+
+/* ---- a limit ---- */
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+bool rg_limit_set(struct rg_limit *l, enum rg_limit_algorithm algorithm, uint64_t limit, uint64_t window_us,
+                  uint64_t burst)
+{
+    *l = (struct rg_limit){.algorithm = algorithm, .limit = limit, .window_us = window_us};
+    l->burst = burst > 0 ? burst : limit;
+    if (limit == 0 || window_us == 0)
+        return false;
+    if (algorithm == RG_LIMIT_FIXED_WINDOW) /* number of the window and count have 32 bits each */
+        return window_us >= 1000000 && limit <= UINT32_MAX;
+    l->scale = limit / common_divisor(limit, window_us);
+    if (l->scale > SCALE_MAX)
+        l->scale = SCALE_MAX;
+    wide units = (wide)window_us * l->scale;
+    l->increment = (uint64_t)((units + limit - 1) / limit); /* rounded, if at all, against the client */
+    wide tolerance = (wide)l->increment * l->burst;
+    l->tolerance = (uint64_t)tolerance;
+    return units < WORD_MAX && tolerance < WORD_MAX;
+}
+
+/* ---- one request: hot ---- */
+
+static uint64_t from_units(const struct rg_limit *l, uint64_t units)
+{
+    return (units + l->scale - 1) / l->scale;
+}
+
+/* What becomes of the word. */
+static struct rg_limit_result gcra(const struct rg_limit *l, uint64_t *word, uint64_t now_us)
+{
+    uint64_t now = now_us * l->scale, tat = *word > now ? *word : now, next = tat + l->increment;
+    if (next - now > l->tolerance) {
+        uint64_t left = tat - now < l->tolerance ? l->tolerance - (tat - now) : 0;
+        return (struct rg_limit_result){.remaining = left / l->increment,
+                                        .reset_us = from_units(l, tat - now),
+                                        .retry_after_us = from_units(l, next - now - l->tolerance)};
+    }
+    *word = next;
+    return (struct rg_limit_result){.allowed = true,
+                                    .remaining = (l->tolerance - (next - now)) / l->increment,
+                                    .reset_us = from_units(l, next - now)};
+}
+
+static struct rg_limit_result fixed_window(const struct rg_limit *l, uint64_t *word, uint64_t now_us)
+{
+    uint64_t window = now_us / l->window_us + 1, count = *word >> 32 == window ? *word & UINT32_MAX : 0;
+    uint64_t left_us = l->window_us - now_us % l->window_us;
+    /* Of a window to come: another worker's turn began later than this one's. */
+    if (*word >> 32 > window) {
+        window = *word >> 32;
+        count = *word & UINT32_MAX;
+    }
+    if (count >= l->limit)
+        return (struct rg_limit_result){.reset_us = left_us, .retry_after_us = left_us};
+    *word = window << 32 | (count + 1);
+    return (struct rg_limit_result){.allowed = true, .remaining = l->limit - count - 1, .reset_us = left_us};
+}
+
+static union counter load(const union counter *c)
+{
+    return (union counter){{__atomic_load_n(&c->key, __ATOMIC_ACQUIRE), __atomic_load_n(&c->word, __ATOMIC_ACQUIRE)}};
+}
+
+/* The key's own counter, else the one of the bucket with the smallest word. */
+static union counter *choose(union counter *bucket, uint64_t key, union counter *seen)
+{
+    union counter *smallest = NULL;
+    for (unsigned i = 0; i < BUCKET; i++) {
+        union counter c = load(&bucket[i]);
+        if (c.key == key) {
+            *seen = c;
+            return &bucket[i];
+        }
+        if (!smallest || c.word < seen->word) {
+            smallest = &bucket[i];
+            *seen = c;
+        }
+    }
+    return smallest;
+}
+
+struct rg_limit_result rg_limit_take(const struct rg_limit *l, struct rg_limit_table *table, uint64_t key,
+                                     uint64_t now_us, bool charge)
+{
+    key |= key == 0; /* 0: a counter that nobody has taken */
+    union counter *bucket = &table->counters[(key >> 8 & table->mask) * BUCKET];
+    for (;;) { /* each turn more is somebody else's success */
+        union counter seen, *c = choose(bucket, key, &seen);
+        union counter next = {{key, seen.word}};
+        struct rg_limit_result r =
+            l->algorithm == RG_LIMIT_GCRA ? gcra(l, &next.word, now_us) : fixed_window(l, &next.word, now_us);
+        if (!charge || !r.allowed) {
+            if (__atomic_load_n(&c->key, __ATOMIC_ACQUIRE) == seen.key) /* the word was that key's */
+                return r;
+        } else if (__sync_bool_compare_and_swap(&c->whole, seen.whole, next.whole)) {
+            return r;
+        }
+    }
+}
+
+/* ---- keys ---- */
+
+static uint64_t rotate(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[2] = rotate(v[2], 32);
+}
+
+static void sip_word(uint64_t v[4], uint64_t m)
+{
+    v[3] ^= m;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= m;
+}
+
+uint64_t rg_limit_hash(const struct rg_limit_secret *secret, uint64_t before, struct rg_str part)
+{
+    uint64_t k0 = secret->k[0] ^ before, k1 = secret->k[1], last = 0;
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                     k1 ^ 0x7465646279746573};
+    size_t i = 0;
+    for (; i + 8 <= part.len; i += 8) {
+        uint64_t m;
+        memcpy(&m, part.ptr + i, 8);
+        sip_word(v, le64toh(m));
+    }
+    if (i < part.len)
+        memcpy(&last, part.ptr + i, part.len - i);
+    sip_word(v, le64toh(last) | (uint64_t)part.len << 56);
+    v[2] ^= 0xff;
+    for (unsigned round = 0; round < 4; round++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

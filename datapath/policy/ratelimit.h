@@ -1,0 +1,60 @@
+/*
+ * What basic-ratelimit and advanced-ratelimit share: quotas (a key and limits on it), the request phase that charges
+ * them, the fields that tell clients about it. Owner: the policy. Thread: see policy.h.
+ */
+#ifndef RG_POLICY_RATELIMIT_H
+#define RG_POLICY_RATELIMIT_H
+
+#include "datapath/policy/limit.h"
+#include "datapath/policy/view.h"
+
+#define RG_RATELIMIT_LIMITS_MAX 10 /* of a quota */
+#define RG_RATELIMIT_PARTS_MAX  5  /* of a key */
+
+/* Of what a key is made. */
+enum rg_ratelimit_part {
+    RG_RATELIMIT_HEADER,
+    RG_RATELIMIT_IP,
+    RG_RATELIMIT_API_NAME,
+    RG_RATELIMIT_API_VERSION,
+    RG_RATELIMIT_ROUTE_NAME,
+    RG_RATELIMIT_CONSTANT
+};
+
+struct rg_ratelimit_key_part {
+    enum rg_ratelimit_part what;
+    struct rg_policy_name header;
+    struct rg_str text; /* of what is the same for all requests */
+};
+
+struct rg_ratelimit_quota {
+    struct rg_str name; /* "": none */
+    unsigned n_parts, n_limits;
+    bool has_many_keys;
+    struct rg_ratelimit_key_part parts[RG_RATELIMIT_PARTS_MAX];
+    struct rg_limit limits[RG_RATELIMIT_LIMITS_MAX];
+    struct rg_limit_table *tables[RG_RATELIMIT_LIMITS_MAX];
+};
+
+struct rg_ratelimit {
+    struct rg_limit_secret secret;
+    struct rg_ratelimit_quota *quotas;
+    unsigned n_quotas;
+    uint16_t status;
+    struct rg_str type, body;
+};
+
+/* For `prepare`. Of `n` quotas, cleared. */
+int rg_ratelimit_init(struct rg_ratelimit *rl, struct rg_policy_making *m, unsigned n);
+/* path: of the limit, below params. */
+int rg_ratelimit_add_limit(struct rg_ratelimit_quota *quota, struct rg_policy_making *m, const char *path,
+                           enum rg_limit_algorithm algorithm, uint64_t limit, uint64_t window_us, uint64_t burst);
+/* When keys and limits are known: the tables. */
+int rg_ratelimit_make_tables(struct rg_ratelimit *rl);
+void rg_ratelimit_fini(struct rg_ratelimit *rl);
+
+enum rg_policy_verdict rg_ratelimit_request(struct rg_ratelimit *rl, struct rg_policy_request *q,
+                                            union rg_policy_state *state);
+void rg_ratelimit_response(struct rg_policy_response *r, const union rg_policy_state *state);
+
+#endif

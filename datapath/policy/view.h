@@ -1,0 +1,114 @@
+/*
+ * A request and a response as policies see and edit them: views of what was parsed, and the fields in one array. A
+ * field that goes is taken out of the array; one that is added stands behind those that were received, its line in the
+ * policy's own memory or in the scratch. The writers (http/h1_write.h) copy the received ones by their rules and the
+ * added ones as they are.
+ *
+ * Owner: whoever runs the chain; nothing in here outlives the writing of the head. Thread: the worker's.
+ */
+#ifndef RG_POLICY_VIEW_H
+#define RG_POLICY_VIEW_H
+
+#include "datapath/base/assert.h"
+#include "datapath/http/h1_parse.h"
+#include "datapath/policy/policy.h"
+
+/* Text that is made for this message. */
+struct rg_policy_scratch {
+    char *at, *end;
+};
+
+struct rg_policy_head {
+    struct rg_field *fields;
+    uint16_t n, room;
+    uint16_t n_received; /* those in front; behind them stand the ones that policies added */
+};
+
+/* What a policy answers instead of the upstream. Its fields are in `head`. */
+struct rg_policy_answer {
+    uint16_t status;
+    struct rg_str type; /* Content-Type; "": no body */
+    struct rg_str body;
+    struct rg_policy_head head;
+    bool may_store; /* else with Cache-Control: no-store */
+};
+
+struct rg_policy_request {
+    /* What goes to the upstream, edited in place. */
+    struct rg_str method;
+    uint8_t method_id;
+    struct rg_str path;  /* normal form */
+    struct rg_str query; /* with its '?', or empty */
+    struct rg_str host;  /* as in Host */
+    bool host_is_set;    /* by a policy: the upstream gets it */
+    struct rg_policy_head head;
+    /* What is known of it. */
+    struct rg_str client; /* address, without a port; "" on a UNIX socket */
+    struct rg_str scheme, request_id;
+    struct rg_str route;    /* its name */
+    uint32_t context_bytes; /* so much of the path's front belongs to the API, and gives way to the upstream's base */
+    uint32_t prefix_bytes;  /* so much of the path was matched by a prefix, context included; else all of it */
+    uint64_t now_us;        /* monotonic */
+    int64_t unix_ms;
+    uint16_t worker;
+    struct rg_policy_scratch scratch;
+    struct rg_policy_answer answer;
+};
+
+struct rg_policy_response {
+    uint16_t status;
+    struct rg_policy_head head;
+    struct rg_policy_scratch scratch;
+    uint64_t now_us;
+    bool is_own; /* the gateway's or a policy's answer, not the upstream's */
+};
+
+/* A field name, looked up once. */
+struct rg_policy_name {
+    struct rg_str text; /* as it is written */
+    uint8_t id;         /* enum rg_field_id */
+};
+
+struct rg_policy_name rg_policy_name_of(struct rg_str text); /* a view of it */
+
+static inline bool rg_policy_is_named(const struct rg_field *f, const struct rg_policy_name *name)
+{
+    if (name->id != RG_FIELD_OTHER || f->id != RG_FIELD_OTHER)
+        return f->id == name->id;
+    return f->name_len == name->text.len && rg_str_eq_nocase(rg_field_name(f), name->text);
+}
+
+/* The first of them behind `after` (NULL: from the start), or NULL. */
+const struct rg_field *rg_policy_find_field(const struct rg_policy_head *head, const struct rg_policy_name *name,
+                                            const struct rg_field *after);
+void rg_policy_remove_field(struct rg_policy_head *head, const struct rg_policy_name *name);
+/* A compiled line (rg_policy_line_make), or one of rg_policy_line_begin. There is room: the chain has counted. */
+void rg_policy_add_field(struct rg_policy_head *head, const struct rg_field *line);
+
+/*
+ * For `prepare`: "name: value" as a line in the arena, or only the name. Refuses what is no field, and fields that
+ * frame the message or that the gateway itself writes. path: of the object that has `name` and `value`; of a name, its
+ * own.
+ */
+enum rg_policy_side { RG_POLICY_OF_REQUEST, RG_POLICY_OF_RESPONSE };
+int rg_policy_line_make(struct rg_policy_making *m, enum rg_policy_side side, const char *path, struct rg_str name,
+                        struct rg_str value, struct rg_field *ret);
+int rg_policy_name_make(struct rg_policy_making *m, enum rg_policy_side side, const char *path, struct rg_str name,
+                        struct rg_policy_name *ret);
+/* A line of the policy's own making, of names and values that are known to be good. -ENOMEM. */
+int rg_policy_line_copy(struct rg_arena *arena, struct rg_str name, struct rg_str value, struct rg_field *ret);
+
+/* Text in the scratch: NULL where there is no room for n bytes. What is written there is taken by advancing `at`. */
+static inline char *rg_policy_scratch_room(struct rg_policy_scratch *s, size_t n)
+{
+    return (size_t)(s->end - s->at) >= n ? s->at : NULL;
+}
+
+/* A line of the parts, in the scratch. false: no room. */
+bool rg_policy_line_write(struct rg_policy_scratch *s, struct rg_str name, struct rg_str value, struct rg_field *ret);
+bool rg_policy_line_number(struct rg_policy_scratch *s, struct rg_str name, uint64_t n, struct rg_field *ret);
+
+/* The JSON body that the answers of policies have: {"error":"...","message":"..."}. In the arena; -ENOMEM. */
+int rg_policy_body_make(struct rg_arena *arena, const char *error, const char *message, struct rg_str *ret);
+
+#endif
