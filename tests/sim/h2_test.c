@@ -112,30 +112,13 @@ static void every_split_of_all_kinds(void **state)
         assert_true(sim_play(&script, &choices).requests_at_replica >= 2);
 }
 
-static unsigned play_all(struct sim_script script, unsigned depth)
-{
-    unsigned runs = 0;
-    script.depth = depth;
-    for (script.prefix = 0;; script.prefix++) {
-        struct sim_choices choices = {0};
-        bool ran_out = false;
-        do {
-            ran_out = sim_play(&script, &choices).ran_out;
-            runs++;
-        } while (sim_next_run(&choices));
-        if (ran_out)
-            break;
-    }
-    return runs;
-}
-
 static void every_order_of(struct sim_script script, unsigned usual_depth)
 {
     const char *depth = getenv("RG_SIM_DEPTH");
     unsigned d = depth ? (unsigned)atoi(depth) : usual_depth;
-    unsigned runs = play_all(script, d);
+    unsigned runs = sim_play_all(script, d, sim_play);
     script.stop_at_choices = true;
-    runs += play_all(script, d);
+    runs += sim_play_all(script, d, sim_play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
 }

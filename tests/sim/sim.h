@@ -41,6 +41,9 @@ struct sim_script {
     bool stop_at_choices;  /* the worker is told to stop when choices begin */
     bool takes_leave;      /* ... but may tell its tunnels */
     bool behind_proxy;     /* clients begin with a PROXY header */
+    struct rg_snapshot *routes;                              /* that the worker begins with; NULL: none */
+    void (*before_step)(struct rg_worker *w, unsigned step); /* what the control thread does meanwhile; NULL: nothing */
+    void (*on_record)(const struct rg_access_record *record); /* of each exchange, at the end of a run; NULL: nobody */
 };
 
 /* The choices of a run, as an odometer: sim_next_run turns it to the next one. */
@@ -48,17 +51,6 @@ struct sim_choices {
     unsigned taken[SIM_DEPTH_MAX], options[SIM_DEPTH_MAX];
     unsigned n;
 };
-
-/* Settings of a worker in this world, for one listener and one replica; a script changes some. */
-struct rg_settings sim_settings(const struct sim_script *script);
-/* A whole run: made, started, joined, freed. What must hold in every run is asserted. */
-struct sim_result sim_play(const struct sim_script *script, struct sim_choices *choices);
-
-void sim_begin(const struct sim_script *script, struct sim_choices *choices);
-void sim_set_worker(struct rg_worker *w);
-/* After the worker has ended: checks that nothing is left open or in flight, forgets the run. */
-void sim_end(void);
-bool sim_next_run(struct sim_choices *choices);
 
 struct sim_result {
     unsigned accepted, requests_at_replica, responses_at_clients, steps;
@@ -70,6 +62,21 @@ struct sim_result {
     uint64_t bytes_at_replica, bytes_at_clients;
     bool ran_out; /* the run was shorter than its prefix: no choice was taken */
 };
+/* Settings of a worker in this world, for one listener and one replica; a script changes some. */
+struct rg_settings sim_settings(const struct sim_script *script);
+/* A whole run: made, started, joined, freed. What must hold in every run is asserted. */
+struct sim_result sim_play(const struct sim_script *script, struct sim_choices *choices);
+/* All sequences of so many choices, from every step on, until a run ends before its choices begin. play: sim_play, or
+ * what does more. Returns the number of runs. */
+unsigned sim_play_all(struct sim_script script, unsigned depth,
+                      struct sim_result (*play)(const struct sim_script *, struct sim_choices *));
+
+void sim_begin(const struct sim_script *script, struct sim_choices *choices);
+void sim_set_worker(struct rg_worker *w);
+/* After the worker has ended: checks that nothing is left open or in flight, forgets the run. */
+void sim_end(void);
+bool sim_next_run(struct sim_choices *choices);
+
 struct sim_result sim_result(void);
 
 /* For sim_sys.c */

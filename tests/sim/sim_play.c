@@ -47,6 +47,13 @@ struct rg_settings sim_settings(const struct sim_script *script)
     return s;
 }
 
+static void hand_over_records(const struct sim_script *script, struct rg_access_ring *access)
+{
+    struct rg_access_record record;
+    while (script->on_record && rg_access_ring_take(access, &record))
+        script->on_record(&record);
+}
+
 struct sim_result sim_play(const struct sim_script *script, struct sim_choices *choices)
 {
     struct rg_settings s = sim_settings(script);
@@ -59,7 +66,8 @@ struct sim_result sim_play(const struct sim_script *script, struct sim_choices *
                                   .steer = &row,
                                   .access = access,
                                   .listen_fds = {LISTEN_FD},
-                                  .n_listen_fds = 1};
+                                  .n_listen_fds = 1,
+                                  .routes = script->routes};
     sim_begin(script, choices);
     RG_ASSERT(access && rg_worker_create(&w, &init) == 0);
     sim_set_worker(w);
@@ -67,6 +75,25 @@ struct sim_result sim_play(const struct sim_script *script, struct sim_choices *
     rg_worker_destroy(w); /* joins; asserts that the pools are whole */
     sim_end();
     RG_ASSERT(row.open == 0);
+    hand_over_records(script, access);
     rg_access_ring_destroy(access);
     return sim_result();
+}
+
+unsigned sim_play_all(struct sim_script script, unsigned depth,
+                      struct sim_result (*play)(const struct sim_script *, struct sim_choices *))
+{
+    unsigned runs = 0;
+    script.depth = depth;
+    for (script.prefix = 0;; script.prefix++) {
+        struct sim_choices choices = {0};
+        bool ran_out = false;
+        do {
+            ran_out = play(&script, &choices).ran_out;
+            runs++;
+        } while (sim_next_run(&choices));
+        if (ran_out)
+            break;
+    }
+    return runs;
 }

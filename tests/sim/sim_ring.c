@@ -228,6 +228,8 @@ void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms)
     bool choosing = sim_is_choosing();
     if (choosing && sim.script.stop_at_choices)
         stop_worker();
+    if (sim.script.before_step)
+        sim.script.before_step(sim.worker, sim.result.steps);
     if (sim.result.steps == sim.script.drain_at)
         rg_worker_drain(sim.worker);
     sim_all_options(&o, choosing);

@@ -23,23 +23,6 @@ static struct sim_result play(const struct sim_script *script, struct sim_choice
     return r;
 }
 
-static unsigned play_all(struct sim_script script, unsigned depth)
-{
-    unsigned runs = 0;
-    script.depth = depth;
-    for (script.prefix = 0;; script.prefix++) {
-        struct sim_choices choices = {0};
-        bool ran_out = false;
-        do {
-            ran_out = play(&script, &choices).ran_out;
-            runs++;
-        } while (sim_next_run(&choices));
-        if (ran_out)
-            break;
-    }
-    return runs;
-}
-
 #define GET        "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 #define POST       "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789"
 #define CHUNKED    "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"
@@ -68,9 +51,9 @@ static void every_order_of(struct sim_script script, unsigned usual_depth)
 {
     const char *depth = getenv("RG_SIM_DEPTH");
     unsigned d = depth ? (unsigned)atoi(depth) : usual_depth;
-    unsigned runs = play_all(script, d);
+    unsigned runs = sim_play_all(script, d, play);
     script.stop_at_choices = true;
-    runs += play_all(script, d);
+    runs += sim_play_all(script, d, play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
 }
@@ -237,7 +220,7 @@ static void a_drain_finds_the_accept_being_cancelled(void **state)
     }
     script.clients = 2;
     for (script.drain_at = 1; script.drain_at < 12; script.drain_at++)
-        play_all(script, 1);
+        sim_play_all(script, 1, play);
 }
 
 /* A request that must not use a kept connection again, for which no descriptor is left: the one kept longest gives its
