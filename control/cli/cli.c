@@ -123,6 +123,7 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
     const char *code = rg_cli_text(a->json, "code"), *message = rg_cli_text(a->json, "message");
     const char *tracking = rg_cli_text(a->json, "trackingId");
     const json_t *errors = json_object_get(a->json, "errors");
+    size_t n = json_array_size(errors);
     if (a->status == 401) {
         complain_of_token(cli, what);
         return;
@@ -132,9 +133,10 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
                         cli->client.config.url, a->status);
         return;
     }
-    rg_cli_complain("can't %s: %s (%s%s%ld%s%s)", what, message, code, code[0] ? ", " : "", a->status,
-                    tracking[0] ? ", tracking id " : "", tracking);
-    for (size_t i = 0; i < json_array_size(errors); i++)
+    /* a list of what is wrong says it better than the sentence before it, which often repeats the first */
+    rg_cli_complain("can't %s%s%s (%s%s%ld%s%s)%s", what, n > 0 ? "" : ": ", n > 0 ? "" : message, code,
+                    code[0] ? ", " : "", a->status, tracking[0] ? ", tracking id " : "", tracking, n > 0 ? ":" : "");
+    for (size_t i = 0; i < n; i++)
         print_detail(cli, json_array_get(errors, i));
 }
 

@@ -21,9 +21,13 @@ const struct rg_cli_command rg_cli_commands[] = {
     {"apply", "[FILE...]", 0, RG_CLI_OPERANDS_MAX, RG_CLI_COMPLETE_FILE,
      RG_CLI_BIT(FILES) | ONE_GATEWAY | RG_CLI_BIT(DRY_RUN) | WAITING, false, rg_cli_apply,
      "create or update what files describe, deploy it, and wait until it is live",
-     "Takes gateways, RestApi, LlmProviderTemplate, LlmProvider and LlmProxy. A plan is printed first. Exit status 0 "
+     "Takes YAML with one or several documents (Gateway, RestApi, LlmProviderTemplate, LlmProvider, LlmProxy) and "
+     "directories of *.yaml and *.yml. A plan is printed first. Exit status 0 "
      "means that every gateway has acknowledged; a deployment that fails is shown with its reason and the place in the "
-     "file, and what was live before stays live. An artifact goes to the gateways of --gateway, else to those that its "
+     "file, and what was live before stays live. What the platform has and a file describes in the same way is left as "
+     "it is, "
+     "unless it has a secret in it, which can't be compared. An artifact goes to the gateways of --gateway, else to "
+     "those that its "
      "annotation ringgate/gateway or its label gateway names (separated by commas), else to the only one there is. "
      "With "
      "spec.deploymentState: undeployed it is taken off them.",
@@ -84,6 +88,23 @@ const struct rg_cli_command rg_cli_commands[] = {
      "rgctl api-key list rest-api/hello-v1.0\n"},
     {"api-key revoke", REFERENCE " NAME", 2, 2, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_key_revoke,
      "make a key worthless", "", "rgctl api-key revoke rest-api/hello-v1.0 ci\n"},
+    {"secret set", "NAME", 1, 1, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(FILES), false, rg_cli_secret_set,
+     "keep a secret that artifacts name as {{ secret \"NAME\" }}",
+     "The secret is the text of --file (a newline at its end does not count), or of standard input with --file -. The "
+     "platform keeps it sealed and gives it to gateways whose deployments name it; nobody is shown it again.",
+     "rgctl secret set openai-key -f openai.key\n"},
+    {"secret list", "", 0, 0, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_secret_list, "the names of secrets", "",
+     "rgctl secret list\n"},
+    {"secret delete", "NAME", 1, 1, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_secret_delete, "forget a secret", "",
+     "rgctl secret delete openai-key\n"},
+    {"access-token create", "NAME", 1, 1, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(ROLE) | RG_CLI_BIT(EXPIRES), false,
+     rg_cli_access_create, "make a token for an operator or a program",
+     "It is printed alone on standard output, this once. NAME stands in histories as the actor.",
+     "rgctl access-token create ci --role operator --expires 720h >ci.token\n"},
+    {"access-token list", "", 0, 0, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_access_list,
+     "tokens of operators and programs", "", "rgctl access-token list\n"},
+    {"access-token revoke", "TOKEN-ID", 1, 1, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_access_revoke,
+     "make such a token worthless", "", "rgctl access-token revoke 5d3c2c1e-5a0e-4a1b-8d2a-1b1f0f7f3c11\n"},
     {"events", "", 0, 0, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(COUNT) | RG_CLI_BIT(TIMEOUT), false, rg_cli_events,
      "what happens on the platform, as it happens",
      "Follows until it is interrupted, --count events have come, or --timeout has passed (exit status 3). With -o "

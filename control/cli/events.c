@@ -1,9 +1,9 @@
 /* `rgctl events`: the platform's stream of what happens. Thread: one. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/cli/commands.h"
+#include "control/cli/kinds.h"
 #include "control/cli/sse.h"
 #include "control/common/conf.h"
 #include "control/common/json.h"
@@ -14,27 +14,31 @@ struct follow {
     uint64_t left; /* events until the end; UINT64_MAX: no end */
 };
 
-/* What a line of a table has room for: where, what, and the reason. */
+/* The platform names the type in the value; a stream may name it in its own way. */
+static const char *type_of(const char *named, const json_t *value)
+{
+    const char *type = rg_cli_text(value, "type");
+    return type[0] ? type : named;
+}
+
+/* When, what, on which gateway, and the reason where it failed. */
 static void print_event(const struct rg_cli *cli, const char *type, const json_t *value)
 {
-    static const char *const members[] = {"kind",   "artifact", "id",        "gateway",   "deploymentId",
-                                          "status", "instance", "errorCode", "fieldPath", "errorMessage"};
-    char now[32];
-    time_t t = time(NULL);
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    strftime(now, sizeof(now), "%H:%M:%S", &tm);
-    printf("%s  ", now);
+    static const char *const members[] = {"errorCode", "fieldPath", "errorMessage"};
+    const char *at = rg_cli_text(value, "timestamp"), *gateway = rg_cli_text(value, "gatewayId");
+    printf("%s%s", at, at[0] ? "  " : "");
     rg_output_text(type, 64, stdout);
+    printf("  %s/", rg_cli_text(value, "kind"));
+    rg_output_text(rg_cli_text(value, "artifactId"), RG_CLI_NAME_MAX, stdout);
+    fputs("  ", stdout);
+    rg_output_status(rg_cli_text(value, "status"), cli->style.color, stdout);
+    fputs(gateway[0] ? " on " : "", stdout);
+    rg_output_text(gateway, RG_CLI_NAME_MAX, stdout);
+    printf("  %.8s", rg_cli_text(value, "deploymentId"));
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         const char *text = rg_cli_text(value, members[i]);
-        if (!text[0])
-            continue;
-        fputs("  ", stdout);
-        if (strcmp(members[i], "status") == 0)
-            rg_output_status(text, cli->style.color, stdout);
-        else
-            rg_output_text(text, 1000, stdout);
+        fputs(text[0] ? "  " : "", stdout);
+        rg_output_text(text, 2000, stdout);
     }
     fputc('\n', stdout);
 }
@@ -42,8 +46,9 @@ static void print_event(const struct rg_cli *cli, const char *type, const json_t
 /* An object a line, which holds for YAML, too. */
 static void print_value(const char *type, json_t *value, const char *data)
 {
-    json_t *line = value ? json_pack("{s:s,s:O}", "type", type, "data", value)
-                         : json_pack("{s:s,s:s?}", "type", type, "data", data);
+    json_t *line = json_is_object(value) ? json_incref(value) : json_pack("{s:s?}", "data", data);
+    if (line && !json_object_get(line, "type"))
+        json_object_set_new(line, "type", json_string(type));
     if (line)
         json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     fputc('\n', stdout);
@@ -56,7 +61,7 @@ static bool on_event(void *owner, const char *type, const char *data)
     char why[160];
     json_t *value = rg_json_parse(rg_str_of(data), why, sizeof(why));
     if (f->cli->style.format == RG_OUTPUT_TABLE)
-        print_event(f->cli, type, value);
+        print_event(f->cli, type_of(type, value), value);
     else
         print_value(type, value, data);
     json_decref(value);

@@ -14,7 +14,8 @@
 const struct rg_cli_kind rg_cli_kinds[] = {
     {"Gateway", "gateways", "gateway", false, 0,
      COLUMNS({"NAME", "id", RG_OUTPUT_PLAIN}, {"DISPLAY NAME", "displayName", RG_OUTPUT_PLAIN},
-             {"VERSION", "version", RG_OUTPUT_PLAIN}, {"CONNECTED", "isActive", RG_OUTPUT_YES_NO}, CREATED)},
+             {"VERSION", "version", RG_OUTPUT_PLAIN}, {"CONNECTED", "isActive", RG_OUTPUT_YES_NO},
+             {"INSTANCES", "instances", RG_OUTPUT_PLAIN}, CREATED)},
     {"RestApi", "rest-apis", "rest-api", true, 3,
      COLUMNS({"NAME", "id", RG_OUTPUT_PLAIN}, {"DISPLAY NAME", "displayName", RG_OUTPUT_PLAIN},
              {"VERSION", "version", RG_OUTPUT_PLAIN}, {"CONTEXT", "context", RG_OUTPUT_PLAIN}, CREATED)},

@@ -15,7 +15,7 @@ struct rg_cli_options {
     bool insecure, help, version;
     struct rg_flag_values files, gateways;
     bool dry_run, no_wait;
-    const char *status, *timeout, *display_name, *description, *expires, *admin, *count;
+    const char *status, *timeout, *display_name, *description, *expires, *role, *admin, *count;
 };
 
 enum rg_cli_flag_id {

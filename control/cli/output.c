@@ -116,11 +116,24 @@ static void format_instant(const char *text, char cell[CELL_MAX])
         strftime(cell, CELL_MAX, "%Y-%m-%d %H:%M:%S", &tm);
 }
 
+/* "a, b": names of one thing, such as a gateway's instances. */
+static void format_list(const json_t *list, char cell[CELL_MAX])
+{
+    size_t n = 0;
+    cell[0] = '\0';
+    for (size_t i = 0; i < json_array_size(list) && n < CELL_MAX; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        n += (size_t)snprintf(cell + n, CELL_MAX - n, "%s%s", i > 0 ? ", " : "", text ? text : "?");
+    }
+}
+
 static void format_value(const json_t *value, char cell[CELL_MAX])
 {
     char *text;
     if (!value || json_is_null(value)) {
         snprintf(cell, CELL_MAX, "-");
+    } else if (json_is_array(value)) {
+        format_list(value, cell);
     } else if (json_is_string(value)) {
         snprintf(cell, CELL_MAX, "%s", json_string_value(value));
     } else {

@@ -1,6 +1,7 @@
 /* `rgctl get`, `list`, `delete`: what the platform has, of any kind. Thread: one. */
 #include "control/cli/commands.h"
 #include "control/cli/reference.h"
+#include "control/cli/results.h"
 
 /* Whatever format; a table of one row for one thing would show less than is asked for, so that is YAML. */
 static enum rg_cli_status get_one(struct rg_cli *cli, const struct rg_cli_reference *r)
@@ -19,18 +20,10 @@ static enum rg_cli_status get_one(struct rg_cli *cli, const struct rg_cli_refere
 static enum rg_cli_status get_all(struct rg_cli *cli, const struct rg_cli_kind *kind)
 {
     char path[RG_CLI_PATH_MAX], what[64], empty[64];
-    json_t *list = NULL;
     snprintf(what, sizeof(what), "list %s", kind->collection);
     snprintf(empty, sizeof(empty), "No %s.", kind->collection);
-    enum rg_cli_status s = rg_cli_list(cli, what, rg_cli_path(path, "/%s", kind->collection), &list);
-    if (s != RG_CLI_DONE)
-        return s;
-    if (cli->style.format == RG_OUTPUT_TABLE)
-        rg_output_table(&cli->style, kind->columns, kind->n_columns, list, empty, stdout);
-    else
-        rg_output_value(cli->style.format, list, stdout);
-    json_decref(list);
-    return RG_CLI_DONE;
+    rg_cli_path(path, "/%s", kind->collection);
+    return rg_results_list(cli, what, path, kind->columns, kind->n_columns, empty);
 }
 
 enum rg_cli_status rg_cli_get(struct rg_cli *cli, const struct rg_cli_operands *operands)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 
@@ -120,7 +121,7 @@ def test_refused_bodies_are_shown_with_their_places(rgctl, platform):
          {"field": "id", "message": "is taken"}])
     write(rgctl, "hello.yaml", HELLO)
     r = rgctl("apply", "hello.yaml", expect=FAILED)
-    assert "rgctl: can't create RestApi/hello-v1.0: The REST API is not valid. (REST_API_VALIDATION_FAILED, 400)" in r.err
+    assert "rgctl: can't create RestApi/hello-v1.0 (REST_API_VALIDATION_FAILED, 400):\n" in r.err
     assert "hello.yaml:11:7: spec.operations[1].method: got \"POST\"" in r.err
     assert "hello.yaml:3:12: metadata.name: is taken" in r.err
     assert not platform.deployments
@@ -306,15 +307,51 @@ def test_lists_of_several_pages(rgctl, platform):
 
 
 def test_events_are_followed(rgctl, platform):
-    platform.stream = (b": hello\n\nevent: deployment\ndata: {\"id\": \"hello\",\ndata: \"status\": \"DEPLOYED\"}\n\n"
-                       b"data: plain\r\n\r\n")
-    out = rgctl("events", "--count", "2").out.splitlines()
-    assert out[0].split()[1:] == ["deployment", "hello", "DEPLOYED"] and out[1].split()[1:] == ["message"]
+    event = {"type": "deployment.status", "kind": "RestApi", "artifactId": "hello", "gatewayId": "edge-1",
+             "deploymentId": "0199c1d3-02b4-7e0a", "status": "FAILED", "errorCode": "GATEWAY_PROCESSING_ERROR",
+             "errorMessage": "no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
+    platform.stream = b": hello\n\ndata: " + json.dumps(event).encode() + b"\n\nevent: other\ndata: plain\r\n\r\n"
+    first, second = rgctl("events", "--count", "2").out.splitlines()
+    assert first == ("2026-08-22T09:15:04.1Z  deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3  "
+                     "GATEWAY_PROCESSING_ERROR  spec.policies[0].name  no such policy")
+    assert "other" in second
     first, second = rgctl("events", "-n", "2", "-o", "json").out.splitlines()
-    assert json.loads(first) == {"type": "deployment", "data": {"id": "hello", "status": "DEPLOYED"}}
-    assert json.loads(second) == {"type": "message", "data": "plain"}
+    assert json.loads(first) == event
+    assert json.loads(second) == {"type": "other", "data": "plain"}
     rgctl("events", "--timeout", "300ms", expect=TIMED_OUT)
     assert "--count: got \"x\"" in rgctl("events", "--count", "x", expect=USAGE).err
+
+
+def test_secrets_and_access_tokens(rgctl, platform):
+    write(rgctl, "key", "sk-1234\n")
+    assert "created" in rgctl("secret", "set", "openai-key", "-f", "key").out
+    assert platform.secrets["openai-key"]["value"] == "sk-1234"
+    assert "replaced" in rgctl("secret", "set", "openai-key", "-f", "-", text="sk-5").out
+    assert platform.secrets["openai-key"]["value"] == "sk-5"
+    assert "openai-key" in rgctl("secret", "list").out and "sk-5" not in rgctl("secret", "list", "-o", "table").out
+    rgctl("secret", "delete", "openai-key")
+    assert rgctl("secret", "list").out == "No secrets.\n"
+    assert "wanted one with the secret" in rgctl("secret", "set", "a", expect=USAGE).err
+    assert "wanted a secret" in rgctl("secret", "set", "a", "-f", "-", text="\n", expect=USAGE).err
+    assert rgctl("access-token", "create", "ci", "--role", "reader", "--expires", "1h").out == "new-token\n"
+    assert platform.access["t-ci"]["role"] == "reader" and "expiresAt" in platform.access["t-ci"]
+    assert "t-ci" in rgctl("access-token", "list").out
+    rgctl("access-token", "revoke", "t-ci")
+    assert rgctl("access-token", "list").out == "No tokens.\n"
+
+
+@pytest.mark.parametrize("no_color, coloured", [(None, True), ("", True), ("1", False)])
+def test_colours_on_a_terminal_only(platform, no_color, coloured):
+    platform.add_gateway("edge-1")
+    ours, theirs = pty.openpty()
+    env = {"RINGGATE_PLATFORM": platform.url, "RINGGATE_TOKEN": TOKEN, "TERM": "xterm"}
+    if no_color is not None:
+        env["NO_COLOR"] = no_color
+    done = subprocess.run([RGCTL, "status"], stdout=theirs, stderr=subprocess.PIPE, env=env, timeout=scaled(30), check=True)
+    text = os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+    assert (b"\033[32mready\033[0m" in text) is coloured and done.stderr == b""
 
 
 def test_admin_endpoint_of_a_gateway(rgctl, programs):

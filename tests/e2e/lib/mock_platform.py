@@ -41,6 +41,7 @@ class MockPlatform:
         self.things = {kind: {} for kind in KINDS}
         self.deployments = []  # the newest first
         self.tokens, self.keys, self.requests = {}, {}, []
+        self.secrets, self.access = {}, {}
         self.polls_before_ack = 2
         self.page = 100
         self.stream = b""
@@ -77,6 +78,11 @@ class MockPlatform:
             return 200, {"version": "0.1-mock", "deployments": {"DEPLOYED": 1}}
         if parts[0] == "gateways":
             return self.call_gateways(method, parts[1:], query, body)
+        if parts[0] == "secrets":
+            return self.call_things(method, self.secrets, parts[1:], query, body)
+        if parts[0] == "tokens":
+            status, answer = self.call_things(method, self.access, parts[1:], query, body and {**body, "id": "t-" + body["name"]})
+            return status, {**answer, "token": "new-token"} if status == 201 else answer
         if parts[0] not in self.things:
             raise Refusal(404, "NOT_FOUND", "There is no such resource.")
         if len(parts) > 2 and parts[2] == "deployments":
