@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "datapath/base/assert.h"
+#include "datapath/policy/chain.h"
 #include "datapath/route/unit_parts.h"
 #include "datapath/targets.h"
 
@@ -179,6 +180,8 @@ static int copy_routes(struct rg_unit *u, const struct rg_unit_spec *spec, struc
 
 static void free_unit(struct rg_unit *u)
 {
+    for (size_t i = 0; i < u->n_routes; i++)
+        rg_policy_chain_destroy(u->routes[i].policies);
     for (size_t i = 0; i < u->n_upstreams; i++)
         rg_targets_destroy(u->upstreams[i].ways);
     unref_counts(u->counts);

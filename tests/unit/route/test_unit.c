@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "datapath/endpoint.h"
+#include "datapath/policy/chain.h"
 #include "tests/unit/route/route_fixture.h"
 
 /* ---- What is refused ---- */
@@ -237,6 +238,28 @@ static void a_unit_owns_copies(void **state)
     rg_unit_unref(unit);
 }
 
+/* The sanitizer sees whether a chain is freed once. */
+static void chains_are_taken_over_by_a_unit_that_can_be_made(void **state)
+{
+    (void)state;
+    struct rg_route_spec routes[] = {{.path = RG_STR("/a"), .upstream = RG_UPSTREAM_NONE},
+                                     {.path = RG_STR("b"), .upstream = RG_UPSTREAM_NONE}};
+    const struct rg_unit_place place = {.workers = 1};
+    const struct rg_unit_spec spec = {.handle = RG_STR("u"), .routes = routes, .n_routes = 2};
+    struct rg_unit_fault fault;
+    struct rg_unit *unit = NULL;
+    const struct rg_route *made = NULL;
+    routes[0].policies = rg_policy_chain_create();
+    routes[1].policies = rg_policy_chain_create();
+    assert_true(rg_unit_create(&unit, &spec, &place, &fault) < 0);
+    assert_int_equal(fault.route, 1);
+    routes[1].path = RG_STR("/b");
+    assert_int_equal(rg_unit_create(&unit, &spec, &place, &fault), 0);
+    rg_unit_routes(unit, &made);
+    assert_ptr_equal(made[1].policies, routes[1].policies);
+    rg_unit_unref(unit);
+}
+
 static void a_description_is_cut_to_size(void **state)
 {
     (void)state;
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_route_knows_where_its_upstream_is),
         cmocka_unit_test(what_no_endpoint_can_be_made_of_is_refused),
         cmocka_unit_test(a_unit_owns_copies),
+        cmocka_unit_test(chains_are_taken_over_by_a_unit_that_can_be_made),
         cmocka_unit_test(a_description_is_cut_to_size),
         cmocka_unit_test(a_successor_goes_on_counting),
     };
