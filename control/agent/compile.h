@@ -13,6 +13,7 @@
 struct rg_key_set; /* datapath/policy/keys.h */
 struct rg_unit;    /* datapath/route/unit.h */
 struct rg_unit_place;
+struct rg_address; /* datapath/settings.h */
 
 /* What an artifact may ask for. A function that is NULL knows nothing. */
 struct rg_compile_context {
@@ -27,6 +28,9 @@ struct rg_compile_context {
     struct rg_key_set *(*keys)(void *owner, const struct rg_artifact *artifact);
     void *owner;
     const struct rg_unit_place *place; /* where the unit will live */
+    /* Addresses that no upstream may lead to: those of the gateway's own that are not for everybody. */
+    const struct rg_address *const *forbidden;
+    size_t n_forbidden;
 };
 
 /*

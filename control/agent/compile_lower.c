@@ -116,6 +116,8 @@ void rg_compile_init(struct rg_compile *c, const struct rg_compile_context *cont
     *c = (struct rg_compile){.context = context};
     rg_problems_init(&c->problems);
     rg_lower_init(&c->lower, &c->arena, &c->problems);
+    c->lower.forbidden = context->forbidden;
+    c->lower.n_forbidden = context->n_forbidden;
 }
 
 int rg_compile_lower(struct rg_compile *c, const struct rg_artifact *artifact)

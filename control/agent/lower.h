@@ -43,6 +43,8 @@ struct rg_lower_route {
 struct rg_lower {
     struct rg_arena *arena;
     struct rg_problems *why;
+    const struct rg_address *const *forbidden; /* addresses that no upstream may lead to */
+    size_t n_forbidden;
     struct rg_upstream_spec *upstreams;
     const char **upstream_paths; /* beside upstreams */
     size_t n_upstreams, room_upstreams;

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "control/agent/lower_parts.h"
+#include "control/common/address.h"
 #include "datapath/http/h1_authority.h"
 #include "datapath/http/h1_parse.h"
 
@@ -132,6 +133,33 @@ static bool is_metadata(struct rg_str host)
     return inet_pton(AF_INET6, z, &v6) == 1 && is_metadata_ipv6(v6.s6_addr);
 }
 
+/* As an address of ours is written. false: it is a name. */
+static bool address_of(const struct url *url, struct rg_address *ret)
+{
+    struct rg_address_error ignored;
+    char host[INET6_ADDRSTRLEN], text[RG_ADDRESS_TEXT_MAX];
+    struct in_addr v4;
+    if (url->host.len >= sizeof(host))
+        return false;
+    memcpy(host, url->host.ptr, url->host.len);
+    host[url->host.len] = '\0';
+    if (inet_aton(host, &v4))
+        inet_ntop(AF_INET, &v4, host, sizeof(host));
+    snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, url->port);
+    return rg_address_parse(rg_str_of(text), RG_ADDRESS_REPLICA, ret, &ignored);
+}
+
+static bool is_forbidden(const struct rg_lower *l, const struct url *url)
+{
+    struct rg_address target;
+    if (l->n_forbidden == 0 || !address_of(url, &target))
+        return false;
+    for (size_t i = 0; i < l->n_forbidden; i++)
+        if (rg_address_reaches(l->forbidden[i], &target))
+            return true;
+    return false;
+}
+
 static bool read_target(struct rg_lower *l, struct rg_str text, const char *path, struct url *ret)
 {
     *ret = (struct url){0};
@@ -147,6 +175,10 @@ static bool read_target(struct rg_lower *l, struct rg_str text, const char *path
     if (is_metadata(ret->host)) {
         rg_lower_refuse_text(l, path, text, "an upstream that is no link-local address or metadata service",
                              "such services give away the machine's credentials");
+        return false;
+    }
+    if (is_forbidden(l, ret)) {
+        rg_lower_refuse_text(l, path, text, "an upstream that is not the gateway's own admin endpoint", NULL);
         return false;
     }
     return check_base_path(l, &ret->path, path);
