@@ -1,5 +1,5 @@
 /*
- * Names that nobody guesses and times that everybody reads: UUIDv7 (RFC 9562), tokens, hashes, RFC 3339.
+ * Names that nobody guesses: UUIDv7 (RFC 9562), tokens, hashes.
  * Randomness is the kernel's. Thread: any; no state is kept.
  */
 #ifndef RG_COMMON_IDS_H
@@ -12,7 +12,6 @@
 #define RG_UUID_LEN   36
 #define RG_TOKEN_LEN  43 /* 32 random bytes as base64url without padding */
 #define RG_SHA256_LEN 64 /* hexadecimal */
-#define RG_TIME_LEN   24 /* 2026-11-21T14:51:00.127Z */
 
 /* Each writes a NUL after the text. */
 void rg_uuid_make(char out[RG_UUID_LEN + 1], int64_t unix_ms);
@@ -26,11 +25,6 @@ void rg_sha256_hex(char out[RG_SHA256_LEN + 1], struct rg_str text);
 
 void rg_random(void *out, size_t len); /* aborts when the kernel has no randomness */
 
-/* UTC with `Z`, milliseconds, zeros at the end of the fraction left out (with them the point): what peers echo. */
-void rg_time_format(char out[RG_TIME_LEN + 1], int64_t unix_ms);
-/* RFC 3339 with any offset; digits beyond the millisecond are dropped. */
-bool rg_time_parse(struct rg_str text, int64_t *ret_unix_ms);
-
-int64_t rg_wall_ms(void);
+int64_t rg_wall_ms(void); /* since 1970, UTC */
 
 #endif

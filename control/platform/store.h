@@ -11,8 +11,6 @@
 #ifndef RG_PLATFORM_STORE_H
 #define RG_PLATFORM_STORE_H
 
-#include <jansson.h>
-
 #include "control/platform/effects.h"
 
 enum rg_timeout_mode {
@@ -20,8 +18,11 @@ enum rg_timeout_mode {
     RG_TIMEOUT_LENIENT /* it is taken for done: for fleets whose gateways do not acknowledge yet */
 };
 
-/* Checks an artifact as gateways get it, in JSON. false: `error` has the reason with the path of the field. */
-typedef bool rg_artifact_check(const json_t *artifact, char *error, size_t size, void *arg);
+struct rg_problems;
+
+/* Checks an artifact as gateways get it, in YAML. 0, -EINVAL (problems say why, with the path of the field) or -ENOMEM.
+ */
+typedef int rg_artifact_check(const char *yaml, size_t len, struct rg_problems *problems, void *arg);
 
 struct rg_store_config {
     const char *dir; /* NULL: in memory, the admin's token is in rg_store_admin_token */

@@ -1,0 +1,158 @@
+#include "control/platform/hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "datapath/base/assert.h"
+
+#define BUCKETS     4096 /* of members; a power of two */
+#define CLIENTS     1024 /* whose connects are counted; the same */
+#define CONNECTIONS 10000
+#define STREAMS     100
+#define CONNECTS    1000
+#define MINUTE_MS   60000u
+
+/* The connects of one client, or of several whose addresses have the same hash: a bucket that leaks evenly. */
+struct client {
+    uint64_t at_ms;
+    uint64_t level; /* connects * MINUTE_MS */
+};
+
+struct rg_hub {
+    struct rg_hub_limits limits;
+    size_t connections, streams;
+    struct rg_list members[BUCKETS];
+    struct client clients[CLIENTS];
+};
+
+/* FNV-1a. */
+static uint32_t hash_of(struct rg_str text)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (unsigned char)text.ptr[i]) * 16777619u;
+    return hash ^ hash >> 16;
+}
+
+static struct rg_list *bucket_of(struct rg_hub *hub, const char *key)
+{
+    return &hub->members[hash_of(rg_str_of(key)) & (BUCKETS - 1)];
+}
+
+int rg_hub_create(struct rg_hub **ret, const struct rg_hub_limits *limits)
+{
+    struct rg_hub *hub = calloc(1, sizeof(*hub));
+    if (!hub)
+        return -ENOMEM;
+    hub->limits.connections = limits && limits->connections ? limits->connections : CONNECTIONS;
+    hub->limits.streams = limits && limits->streams ? limits->streams : STREAMS;
+    hub->limits.connects_per_minute = limits && limits->connects_per_minute ? limits->connects_per_minute : CONNECTS;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        rg_list_init(&hub->members[i]);
+    *ret = hub;
+    return 0;
+}
+
+void rg_hub_destroy(struct rg_hub *hub)
+{
+    if (!hub)
+        return;
+    RG_ASSERT(hub->connections == 0 && hub->streams == 0);
+    free(hub);
+}
+
+bool rg_hub_admits(struct rg_hub *hub, struct rg_str peer, uint64_t now_ms)
+{
+    struct client *c = &hub->clients[hash_of(peer) & (CLIENTS - 1)];
+    uint64_t limit = hub->limits.connects_per_minute;
+    uint64_t leaked = (now_ms - c->at_ms) * limit;
+    c->level = c->level > leaked ? c->level - leaked : 0;
+    c->at_ms = now_ms;
+    if (c->level + MINUTE_MS > limit * MINUTE_MS)
+        return false;
+    c->level += MINUTE_MS;
+    return true;
+}
+
+static size_t *count_of(struct rg_hub *hub, const struct rg_hub_member *member)
+{
+    return member->token[0] ? &hub->connections : &hub->streams;
+}
+
+bool rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member)
+{
+    size_t limit = member->token[0] ? hub->limits.connections : hub->limits.streams;
+    rg_list_init(&member->link);
+    if (*count_of(hub, member) >= limit)
+        return false;
+    rg_list_append(bucket_of(hub, member->key), &member->link);
+    ++*count_of(hub, member);
+    return true;
+}
+
+void rg_hub_remove(struct rg_hub *hub, struct rg_hub_member *member)
+{
+    if (!member->link.next || rg_list_empty(&member->link))
+        return;
+    rg_list_remove(&member->link);
+    --*count_of(hub, member);
+}
+
+/* ---- Effects ---- */
+
+static bool is_meant(const struct rg_hub_member *m, const struct rg_effect *e)
+{
+    bool stream = m->token[0] == '\0';
+    if (e->kind == RG_EFFECT_CLOSE_TOKEN)
+        return strcmp(m->token, e->target) == 0;
+    return stream == (e->kind == RG_EFFECT_NOTICE) && strcmp(m->key, e->target) == 0;
+}
+
+/* A member may leave while it is spoken to; those that do not are moved to a list aside, and back. */
+static void apply_to(struct rg_list *bucket, const struct rg_effect *e)
+{
+    struct rg_list todo;
+    rg_list_init(&todo);
+    while (!rg_list_empty(bucket)) {
+        struct rg_list *link = bucket->next;
+        rg_list_remove(link);
+        rg_list_append(&todo, link);
+    }
+    while (!rg_list_empty(&todo)) {
+        struct rg_list *link = todo.next;
+        struct rg_hub_member *m = RG_CONTAINER(link, struct rg_hub_member, link);
+        rg_list_remove(link);
+        rg_list_append(bucket, link);
+        if (!is_meant(m, e))
+            continue;
+        if (e->kind == RG_EFFECT_SEND || e->kind == RG_EFFECT_NOTICE)
+            m->send(m, (struct rg_str){e->text, e->len});
+        else
+            m->close(m, e->len ? e->text : "The token was revoked.");
+    }
+}
+
+bool rg_hub_apply(struct rg_hub *hub, const struct rg_effects *effects)
+{
+    bool wake = false;
+    for (const struct rg_effect *e = effects->first; e; e = e->next) {
+        if (e->kind == RG_EFFECT_WAKE_SWEEPER)
+            wake = true;
+        else if (e->kind == RG_EFFECT_CLOSE_TOKEN)
+            for (unsigned i = 0; i < BUCKETS; i++)
+                apply_to(&hub->members[i], e);
+        else
+            apply_to(bucket_of(hub, e->target), e);
+    }
+    return wake;
+}
+
+size_t rg_hub_connections(const struct rg_hub *hub)
+{
+    return hub->connections;
+}
+
+size_t rg_hub_streams(const struct rg_hub *hub)
+{
+    return hub->streams;
+}

@@ -1,0 +1,26 @@
+/* What most calls begin with: the gateway, artifact or deployment that the path or the body names. Refused with 404
+ * where there is none. Thread: the store's. */
+#ifndef RG_PLATFORM_LOOKUPS_H
+#define RG_PLATFORM_LOOKUPS_H
+
+#include "control/platform/call.h"
+#include "control/platform/transitions.h"
+
+/* By its handle (of the caller's organization, and not deleted). false: refused. */
+bool rg_find_gateway(struct rg_call *call, const char *handle, char uuid[RG_UUID_LEN + 1]);
+
+struct rg_found_artifact {
+    char uuid[RG_UUID_LEN + 1];
+    char managed_by[16];
+    char project[RG_CALL_HANDLE_MAX + 1]; /* handle; "": none */
+    json_t *definition;
+};
+
+/* Of the call's type. The definition is opened only where it is wanted; then free it by rg_found_artifact_fini. */
+bool rg_find_artifact(struct rg_call *call, const char *handle, bool with_definition, struct rg_found_artifact *ret);
+void rg_found_artifact_fini(struct rg_found_artifact *artifact);
+
+/* args: artifact, deployment. Fills place but for what belongs to no deployment. */
+bool rg_find_deployment(struct rg_call *call, struct rg_place *place, char gateway[RG_CALL_HANDLE_MAX + 1]);
+
+#endif

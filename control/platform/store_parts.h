@@ -1,0 +1,48 @@
+/* The inside of the store, for the files of this folder. Thread: the store's, but for the counters. */
+#ifndef RG_PLATFORM_STORE_PARTS_H
+#define RG_PLATFORM_STORE_PARTS_H
+
+#include <stdatomic.h>
+
+#include "control/common/instant.h"
+#include "control/platform/db.h"
+#include "control/platform/seal.h"
+#include "control/platform/store.h"
+
+struct rg_store {
+    struct rg_db db;
+    struct rg_seal seal;
+    struct rg_store_config config;
+    int lock_fd; /* -1: in memory */
+    char admin_token[RG_TOKEN_LEN + 1];
+    _Atomic uint64_t counters[RG_STORE_COUNTERS];
+};
+
+/* Who does something, for the history and the audit. */
+struct rg_actor {
+    const char *name;        /* of the token or the gateway */
+    const char *instance;    /* of a gateway; NULL otherwise */
+    const char *correlation; /* id of the request; NULL: none */
+};
+
+static inline void rg_store_add(struct rg_store *store, enum rg_store_counter counter)
+{
+    atomic_fetch_add_explicit(&store->counters[counter], 1, memory_order_relaxed);
+}
+
+int64_t rg_store_now(const struct rg_store *store); /* milliseconds since 1970 */
+
+/* The instant as it is kept and sent. */
+static inline void rg_store_time(char ret[RG_INSTANT_TEXT_MAX], int64_t unix_ms)
+{
+    rg_instant_format(unix_ms * 1000000, ret);
+}
+
+/* What is missing of an organization: the project "default" and the built-in templates. */
+int rg_organization_furnish(struct rg_store *store, const char *organization, const char *now);
+
+/* Something that cannot be expressed by the database failed (no memory, a sealed value that does not open): the
+ * transaction will not be committed. */
+void rg_store_fail(struct rg_store *store, int error);
+
+#endif

@@ -1,0 +1,500 @@
+/* The life of deployments: everything that can happen to one, by calls and frames alone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/platform/state.h"
+#include "store_fixture.h"
+
+/* A gateway, its connection, an API. */
+struct stage {
+    char *token;
+    struct rg_session session;
+};
+
+static void set_up(struct fixture *f, struct stage *s)
+{
+    s->token = make_gateway(f, "edge-1");
+    connect_as(f, s->token, "", &s->session);
+    make_api(f, "hello");
+    fixture_forget(f);
+}
+
+static void assert_status(struct fixture *f, const char *deployment, const char *wanted)
+{
+    assert_string_equal(status_of(f, "hello", deployment), wanted);
+}
+
+/* 1 and 2: there and back. */
+static void test_deploy_and_undeploy(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    assert_string_equal(got(f, "status"), "DEPLOYING");
+    assert_string_equal(got(f, "statusDesired"), "DEPLOYED");
+    char path[128];
+    snprintf(path, sizeof(path), "/api/v0.9/rest-apis/hello/deployments/%s", d);
+    assert_string_equal(f->location, path);
+    last_operation(f, &op);
+    assert_string_equal(op.type, "api.deployed");
+    assert_string_equal(op.deployment, d);
+    assert_string_equal(op.performed_at, "2026-08-23T09:15:04.127Z");
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    assert_string_equal(got(f, "acks.0.status"), "success");
+
+    assert_int_equal(callf(f, "POST", NULL, "%s/undeploy?gatewayId=edge-1", path), 200);
+    assert_string_equal(got(f, "status"), "UNDEPLOYING");
+    last_operation(f, &op);
+    assert_string_equal(op.type, "api.undeployed");
+    assert_string_equal(op.performed_at, "2026-08-23T09:15:04.128Z"); /* the clock stood still: it grows all the same */
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "UNDEPLOYED");
+    assert_int_equal(callf(f, "POST", NULL, "%s/undeploy?gatewayId=edge-1", path), 409);
+    assert_string_equal(got(f, "code"), "DEPLOYMENT_NOT_ACTIVE");
+
+    assert_int_equal(callf(f, "GET", NULL, "%s/events", path), 200);
+    static const char *const events[] = {"DEPLOY", "ACK_DEPLOYED", "UNDEPLOY", "ACK_UNDEPLOYED"};
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 4);
+    for (size_t i = 0; i < 4; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "list.%zu.event", i);
+        assert_string_equal(got(f, at), events[i]);
+    }
+    assert_string_equal(got(f, "list.0.actor"), "admin");
+    assert_string_equal(got(f, "list.1.instance"), s.session.instance);
+    assert_string_equal(got(f, "list.0.correlationId"), "0199c1d2-7a10-7c55-8f21-0d9d8f3c2b11");
+    free(d);
+    free(s.token);
+}
+
+static uint64_t sweep(struct fixture *f)
+{
+    uint64_t next;
+    assert_int_equal(rg_store_sweep(f->store, &f->effects, &next), 0);
+    return next;
+}
+
+/* 3: nobody answers; and then somebody does. */
+static void test_timeout_and_late_success(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    assert_true(sweep(f) == UINT64_MAX);
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    assert_true(count_effects(f, RG_EFFECT_WAKE_SWEEPER) == 1);
+    assert_int_equal(sweep(f), 300000);
+    f->now_ms += 299999;
+    assert_int_equal(sweep(f), 1);
+    assert_status(f, d, "DEPLOYING");
+    f->now_ms += 1;
+    assert_true(sweep(f) == UINT64_MAX);
+    assert_status(f, d, "FAILED");
+    assert_string_equal(got(f, "statusReason"), "DEPLOYMENT_TIMEOUT");
+    assert_non_null(strstr(got(f, "statusMessage"), "300 s"));
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    assert_null(json_object_get(f->body, "statusReason"));
+    ack(f, &s.session, &op, false); /* and a failure wins still */
+    assert_status(f, d, "FAILED");
+    assert_string_equal(got(f, "statusReason"), "GATEWAY_PROCESSING_ERROR");
+    free(d);
+    free(s.token);
+}
+
+static void test_lenient_timeout(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    fixture_close(f);
+    f->config.timeout_mode = RG_TIMEOUT_LENIENT;
+    f->config.timeout_ms = 1000;
+    fixture_open(f);
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    f->now_ms += 1000;
+    sweep(f);
+    assert_status(f, d, "DEPLOYED");
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d), 200);
+    f->now_ms += 2000;
+    sweep(f);
+    assert_status(f, d, "UNDEPLOYED");
+    free(d);
+    free(s.token);
+}
+
+/* 4: the reason is kept with the field; a failed one can be undeployed, and an older one restored. */
+static void test_failure_and_restore(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    char *d1 = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    f->now_ms += 1000;
+    char *d2 = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    assert_status(f, d1, "ARCHIVED");
+    ack(f, &s.session, &op, false);
+    assert_status(f, d2, "FAILED");
+    assert_string_equal(got(f, "statusReason"), "GATEWAY_PROCESSING_ERROR");
+    assert_string_equal(got(f, "statusFieldPath"), "spec.policies[0].name");
+    assert_non_null(strstr(got(f, "statusMessage"), "nope"));
+
+    assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 409);
+    assert_string_equal(got(f, "code"), "DEPLOYMENT_ACTIVE");
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/restore", d1), 200);
+    last_operation(f, &op);
+    assert_string_equal(op.deployment, d1);
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/restore", d1), 409);
+    assert_string_equal(got(f, "code"), "DEPLOYMENT_RESTORE_CONFLICT");
+    ack(f, &s.session, &op, true);
+    assert_status(f, d1, "DEPLOYED");
+    assert_status(f, d2, "ARCHIVED");
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d2), 409);
+    assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 204);
+    assert_int_equal(callf(f, "GET", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 404);
+    free(d1);
+    free(d2);
+    free(s.token);
+}
+
+static void test_undeploy_of_failed(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &s.session, &op, false);
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d), 200);
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "UNDEPLOYED");
+    free(d);
+    free(s.token);
+}
+
+/* 5: the gateway is away between event and acknowledgement; what it asks for says what to do. */
+static void test_reconnect(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    disconnect(f, &s.session);
+    assert_int_equal(call(f, "GET", "/api/v0.9/gateways/edge-1", NULL), 200);
+    assert_true(json_is_false(json_object_get(f->body, "isActive")));
+    f->now_ms += 5000;
+    connect_as(f, s.token, "", &s.session);
+    f->api_key = s.token;
+    assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 200);
+    struct operation op = {.type = "api.deployed"};
+    snprintf(op.deployment, sizeof(op.deployment), "%s", got(f, "deployments.0.deploymentId"));
+    snprintf(op.artifact, sizeof(op.artifact), "%s", got(f, "deployments.0.artifactId"));
+    snprintf(op.performed_at, sizeof(op.performed_at), "%s", got(f, "deployments.0.deployedAt"));
+    assert_string_equal(got(f, "deployments.0.state"), "DEPLOYED");
+    assert_string_equal(op.deployment, d);
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    free(d);
+    free(s.token);
+}
+
+/* 6 and 8: the older one's acknowledgement is dropped; so are duplicates and strangers', and all are counted. */
+static void test_stale_acks(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation first, second, other;
+    struct rg_session stranger;
+    set_up(f, &s);
+    char *token = make_gateway(f, "edge-2");
+    connect_as(f, token, "", &stranger);
+    char *d1 = deploy(f, "hello", "edge-1");
+    last_operation(f, &first);
+    char *d2 = deploy(f, "hello", "edge-1");
+    last_operation(f, &second);
+    ack(f, &s.session, &first, true);
+    assert_status(f, d2, "DEPLOYING");
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_STALE), 1);
+    ack(f, &stranger, &second, true); /* of another gateway */
+    assert_status(f, d2, "DEPLOYING");
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_UNKNOWN), 1);
+    other = second;
+    snprintf(other.type, sizeof(other.type), "api.undeployed"); /* of another action */
+    ack(f, &s.session, &other, true);
+    assert_status(f, d2, "DEPLOYING");
+    ack(f, &s.session, &second, true);
+    ack(f, &s.session, &second, true);
+    assert_status(f, d2, "DEPLOYED");
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_DUPLICATE), 1);
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_APPLIED), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(f->body, "acks"), 0), "times")),
+                     2);
+    free(d1);
+    free(d2);
+    free(token);
+    free(s.token);
+}
+
+/* 7: of three instances one fails, in each place of the order. */
+static void test_instances(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct rg_session one, two, three;
+    struct operation op;
+    set_up(f, &s);
+    disconnect(f, &s.session);
+    connect_as(f, s.token, "node-a", &one);
+    connect_as(f, s.token, "node-b", &two);
+    connect_as(f, s.token, "node-c", &three);
+    const struct rg_session *all[] = {&one, &two, &three};
+    for (size_t bad = 0; bad < 3; bad++) {
+        char *d = deploy(f, "hello", "edge-1");
+        last_operation(f, &op);
+        for (size_t i = 0; i < 3; i++)
+            ack(f, all[i], &op, i != bad);
+        assert_status(f, d, "FAILED");
+        assert_int_equal(json_array_size(json_object_get(f->body, "acks")), 3);
+        free(d);
+    }
+    /* All of them have to say so; one that leaves is no longer waited for. */
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &one, &op, true);
+    ack(f, &two, &op, true);
+    assert_status(f, d, "DEPLOYING");
+    disconnect(f, &three);
+    assert_status(f, d, "DEPLOYED");
+    free(d);
+    free(s.token);
+}
+
+static void test_trimmed_zeros(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    f->now_ms = 1787476504100;
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    assert_string_equal(op.performed_at, "2026-08-23T09:15:04.1Z");
+    snprintf(op.performed_at, sizeof(op.performed_at), "2026-08-23T09:15:04.100+00:00"); /* the same instant */
+    ack(f, &s.session, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    free(d);
+    f->now_ms = 1787476505000;
+    d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    assert_string_equal(op.performed_at, "2026-08-23T09:15:05Z");
+    free(d);
+    free(s.token);
+}
+
+/* Deleting a gateway: it is told, and goes when it has nothing left. */
+static void test_gateway_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    fixture_forget(f);
+    assert_int_equal(call(f, "DELETE", "/api/v0.9/gateways/edge-1", NULL), 204);
+    last_operation(f, &op);
+    assert_string_equal(op.type, "api.undeployed");
+    assert_int_equal(count_effects(f, RG_EFFECT_CLOSE_GATEWAY), 0);
+    assert_int_equal(call(f, "GET", "/api/v0.9/gateways/edge-1", NULL), 404);
+    f->api_key = s.token; /* its token still works, to see what is to be done */
+    assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 200);
+    assert_string_equal(got(f, "deployments.0.state"), "UNDEPLOYED");
+    ack(f, &s.session, &op, true);
+    assert_int_equal(count_effects(f, RG_EFFECT_CLOSE_GATEWAY), 1);
+    assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 401);
+    free(make_gateway(f, "edge-1")); /* the name is free */
+    free(d);
+    free(s.token);
+}
+
+static void test_gateway_deleted_for_good(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    set_up(f, &s);
+    free(deploy(f, "hello", "edge-1"));
+    assert_int_equal(call(f, "DELETE", "/api/v0.9/gateways/edge-1", NULL), 204);
+    f->api_key = s.token;
+    f->now_ms += 6 * 24 * 3600 * 1000ll;
+    sweep(f);
+    assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 200);
+    f->now_ms += 2 * 24 * 3600 * 1000ll;
+    sweep(f);
+    assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 401);
+    free(s.token);
+}
+
+static void test_retention(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    set_up(f, &s);
+    char *first = deploy(f, "hello", "edge-1"), *last = NULL;
+    for (int i = 0; i < 30; i++) {
+        free(last);
+        last = deploy(f, "hello", "edge-1");
+    }
+    assert_int_equal(call(f, "GET", "/api/v0.9/rest-apis/hello/deployments?limit=100", NULL), 200);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(f->body, "pagination"), "total")), 20);
+    assert_string_equal(got(f, "list.0.deploymentId"), last);
+    assert_int_equal(callf(f, "GET", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", first), 404);
+    free(first);
+    free(last);
+    free(s.token);
+}
+
+/* 1,000 in a burst: each has an operation of its own, in order. */
+static void test_burst(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    char before[64] = "";
+    set_up(f, &s);
+    for (int i = 0; i < 1000; i++) {
+        fixture_forget(f);
+        free(deploy(f, "hello", "edge-1"));
+        last_operation(f, &op);
+        assert_true(strcmp(before, op.performed_at) != 0);
+        snprintf(before, sizeof(before), "%s", op.performed_at);
+    }
+    ack(f, &s.session, &op, true);
+    assert_string_equal(status_of(f, "hello", op.deployment), "DEPLOYED");
+    assert_int_equal(rg_store_count(f->store, RG_STORE_DEPLOYMENTS), 1000);
+    free(s.token);
+}
+
+static void test_bad_frames(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"type\":7}",
+        "{\"type\":\"deployment.ack\"}",
+        "{\"type\":\"deployment.ack\",\"payload\":[]}",
+        "{\"type\":\"deployment.ack\",\"payload\":{\"deploymentId\":\"\"}}",
+        "{\"type\":\"deployment.ack\",\"type\":\"deployment.ack\"}",
+        "{\"type\":\"deployment.ack\",\"payload\":{\"deploymentId\":\"x\",\"artifactId\":\"y\",\"resourceType\":"
+        "\"api\","
+        "\"action\":\"dance\",\"status\":\"success\",\"performedAt\":\"2026-08-23T09:15:04Z\"}}",
+        "{\"type\":\"deployment.ack\",\"payload\":{\"deploymentId\":\"x\",\"artifactId\":\"y\",\"resourceType\":"
+        "\"api\","
+        "\"action\":\"deploy\",\"status\":\"success\",\"performedAt\":\"yesterday\"}}",
+        "{\"type\":\"deployment.ack\",\"payload\":{\"deploymentId\":\"x\\u0000\",\"artifactId\":\"y\"}}",
+        "{\"type\":\"\xff\"}",
+    };
+    set_up(f, &s);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(send_frame(f, &s.session, bad[i]), 0);
+        assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_MALFORMED), i + 1);
+    }
+    assert_int_equal(send_frame(f, &s.session, "{\"type\":\"something.new\",\"payload\":{}}"), 0);
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_MALFORMED), sizeof(bad) / sizeof(bad[0]));
+    assert_int_equal(send_frame(f, &s.session,
+                                "{\"type\":\"deployment.ack\",\"payload\":{\"deploymentId\":\"x\",\"artifactId\":\"y\","
+                                "\"resourceType\":\"submarine\",\"action\":\"deploy\",\"status\":\"success\","
+                                "\"performedAt\":\"2026-08-23T09:15:04Z\"}}"),
+                     0);
+    assert_int_equal(rg_store_count(f->store, RG_STORE_ACKS_UNKNOWN), 1);
+    free(s.token);
+}
+
+/* ---- The table itself ---- */
+
+/* What has to come of each pair, in the order of the enums, with the circumstances that let it through:
+ * N DEPLOYING, D DEPLOYED, U UNDEPLOYING, u UNDEPLOYED, F FAILED; "-" nothing, "x" refused or discarded. */
+static const char *const wanted[RG_STATUSES] = {
+    /* DEPLOY, RESTORE, UNDEPLOY, GATEWAY_DELETED, ACK_DEPLOYED, ACK_UNDEPLOYED, ACK_FAILED, TIMEOUT */
+    [RG_STATUS_NONE] = "NNx-xxx-",        [RG_STATUS_DEPLOYING] = "NxUUDxFF",  [RG_STATUS_DEPLOYED] = "NxUU-xF-",
+    [RG_STATUS_UNDEPLOYING] = "NNx-xuFF", [RG_STATUS_UNDEPLOYED] = "NNx-x-F-", [RG_STATUS_FAILED] = "NNUUDuF-",
+};
+
+static char letter_of(struct rg_decision decision)
+{
+    static const char letters[RG_STATUSES] = {'?', 'N', 'D', 'U', 'u', 'F'};
+    if (decision.verdict == RG_VERDICT_MOVE)
+        return letters[decision.next];
+    return decision.verdict == RG_VERDICT_SAME || decision.verdict == RG_VERDICT_WAIT ? '-' : 'x';
+}
+
+static void test_every_pair(void **state)
+{
+    (void)state;
+    for (int status = 0; status < RG_STATUSES; status++) {
+        for (int trigger = 0; trigger < RG_TRIGGERS; trigger++) {
+            struct rg_circumstances c = {.timed_out = true, .desires_deployed = trigger != RG_TRIGGER_ACK_UNDEPLOYED};
+            struct rg_decision decision = rg_state_decide((enum rg_status)status, (enum rg_trigger)trigger, &c);
+            if (letter_of(decision) != wanted[status][trigger])
+                fail_msg("%s x %s: got %c, wanted %c", rg_status_name((enum rg_status)status),
+                         rg_trigger_name((enum rg_trigger)trigger), letter_of(decision), wanted[status][trigger]);
+        }
+    }
+}
+
+static void test_guards(void **state)
+{
+    (void)state;
+    struct rg_circumstances c = {.others_missing = true, .desires_deployed = true};
+    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYING, RG_TRIGGER_ACK_DEPLOYED, &c).verdict, RG_VERDICT_WAIT);
+    c = (struct rg_circumstances){.desires_deployed = true};
+    assert_int_equal(rg_state_decide(RG_STATUS_FAILED, RG_TRIGGER_ACK_DEPLOYED, &c).verdict, RG_VERDICT_SAME);
+    c = (struct rg_circumstances){.other_deployment = true};
+    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYED, RG_TRIGGER_RESTORE, &c).next, RG_STATUS_DEPLOYING);
+    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYED, RG_TRIGGER_UNDEPLOY, &c).verdict, RG_VERDICT_NOT_ACTIVE);
+    c = (struct rg_circumstances){.lenient = true, .desires_deployed = false};
+    assert_int_equal(rg_state_decide(RG_STATUS_UNDEPLOYING, RG_TRIGGER_TIMEOUT, &c).next, RG_STATUS_UNDEPLOYED);
+    c.desires_deployed = true;
+    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYING, RG_TRIGGER_TIMEOUT, &c).next, RG_STATUS_DEPLOYED);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STORE(test_deploy_and_undeploy),
+        WITH_STORE(test_timeout_and_late_success),
+        WITH_STORE(test_lenient_timeout),
+        WITH_STORE(test_failure_and_restore),
+        WITH_STORE(test_undeploy_of_failed),
+        WITH_STORE(test_reconnect),
+        WITH_STORE(test_stale_acks),
+        WITH_STORE(test_instances),
+        WITH_STORE(test_trimmed_zeros),
+        WITH_STORE(test_gateway_deleted),
+        WITH_STORE(test_gateway_deleted_for_good),
+        WITH_STORE(test_retention),
+        WITH_STORE(test_burst),
+        WITH_STORE(test_bad_frames),
+        cmocka_unit_test(test_every_pair),
+        cmocka_unit_test(test_guards),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
