@@ -57,24 +57,32 @@ def key_of(args):
     return f"{platform.machine()} {name}-{args.compiler_version.split('.')[0]} {args.build_type}"
 
 
-def measure(args):
-    """Instructions of the work, and what the program says about its output."""
+def count_instructions(program, argument, function, profile):
+    """Those of this function, with all it calls; and what the program says."""
     valgrind = shutil.which("valgrind")
     if not valgrind:
         skip("valgrind is not installed (package valgrind)")
-    args.profile.unlink(missing_ok=True)
+    profile.unlink(missing_ok=True)
     # A bare environment: its size moves the stack, and with it what is aligned.
     r = subprocess.run(
-        [valgrind, "--tool=callgrind", f"--toggle-collect={MEASURED}", f"--callgrind-out-file={args.profile}",
-         str(args.program), str(args.exchanges)],
+        [valgrind, "--tool=callgrind", f"--toggle-collect={function}", f"--callgrind-out-file={profile}",
+         str(program), str(argument)],
         env={"PATH": os.defpath, "GLIBC_TUNABLES": TUNABLES}, capture_output=True, text=True, check=False)
-    if r.returncode != 0 or not args.profile.exists():
-        fail(f"{args.program.name} under valgrind ended with {r.returncode}\n{r.stdout}{r.stderr}")
-    total = re.search(r"^(?:summary|totals): (\d+)", args.profile.read_text(encoding="utf-8", errors="replace"), re.M)
-    said = re.match(r"exchanges (\d+) output (\w+)", r.stdout)
-    if not total or not said or int(total.group(1)) == 0:
-        fail(f"callgrind counted nothing in {MEASURED}; was it renamed or inlined?\n{r.stdout}{r.stderr}")
-    return int(total.group(1)), int(said.group(1)), said.group(2)
+    if r.returncode != 0 or not profile.exists():
+        fail(f"{program.name} under valgrind ended with {r.returncode}\n{r.stdout}{r.stderr}")
+    total = re.search(r"^(?:summary|totals): (\d+)", profile.read_text(encoding="utf-8", errors="replace"), re.M)
+    if not total or int(total.group(1)) == 0:
+        fail(f"callgrind counted nothing in {function}; was it renamed or inlined?\n{r.stdout}{r.stderr}")
+    return int(total.group(1)), r.stdout
+
+
+def measure(args):
+    """Instructions of the work, and what the program says about its output."""
+    count, stdout = count_instructions(args.program, args.exchanges, MEASURED, args.profile)
+    said = re.match(r"exchanges (\d+) output (\w+)", stdout)
+    if not said:
+        fail(f"{args.program.name} does not say what it has done\n{stdout}")
+    return count, int(said.group(1)), said.group(2)
 
 
 def how_to_look(args):
@@ -119,4 +127,5 @@ def main():
     compare(args, recorded, key, count, count / exchanges, output)
 
 
-main()
+if __name__ == "__main__":
+    main()

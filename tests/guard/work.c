@@ -1,6 +1,6 @@
 /*
  * See work.h. The steps and their order are those of datapath/exchange_begin.c and datapath/exchange_relay.c; the
- * choice of a route will stand between framing and rewriting.
+ * choice of a route, which stands between framing and rewriting, is counted apart (routes.c).
  */
 #include "tests/guard/work.h"
 
