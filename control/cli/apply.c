@@ -133,6 +133,7 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
                            .deadline_ms = t->since_ms + cli->timeout_ms};
     json_t *last = NULL;
     t->status = rg_wait_for(cli, &wait, &last);
+    t->is_known = true;
     if (t->status == RG_CLI_DONE)
         rg_cli_tell(cli, "%s/%s %s %s (%llu ms, deployment %s)", item->document->kind->name, item->reference.name,
                     is_undeploy ? "is no longer served by" : "is live on", t->gateway,
@@ -141,7 +142,7 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
         rg_cli_complain(
             "%s/%s is still %s on %s after %llu s; the deployment %s goes on without rgctl: look at it with "
             "rgctl deployments %s/%s",
-            item->document->kind->name, item->reference.name, rg_cli_text(last, "status"), t->gateway,
+            item->document->kind->name, item->reference.name, rg_wait_status(last), t->gateway,
             (unsigned long long)cli->timeout_ms / 1000, t->deployment, item->document->kind->singular,
             item->reference.name);
     else if (last)
@@ -151,7 +152,7 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
 
 static bool is_awaited(const struct rg_cli *cli, const struct rg_plan_target *t)
 {
-    return !cli->options.no_wait && t->status == RG_CLI_DONE && t->todo != RG_PLAN_LIVE && t->todo != RG_PLAN_ABSENT;
+    return !cli->options.no_wait && t->status == RG_CLI_DONE && !t->is_known;
 }
 
 static enum rg_cli_status end(struct rg_cli *cli, struct rg_plan_item *item)

@@ -142,13 +142,16 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
 
 /* ---- calls ---- */
 
-static enum rg_cli_status call(struct rg_cli *cli, const char *what, const char *method, const char *path,
-                               const json_t *body, struct rg_client_answer *ret)
+static bool ask(struct rg_cli *cli, const char *method, const char *path, const json_t *body,
+                struct rg_client_answer *ret)
 {
     char whole[RG_CLI_PATH_MAX + sizeof(RG_CLIENT_API)];
     snprintf(whole, sizeof(whole), RG_CLIENT_API "%s", path);
-    if (rg_client_call(&cli->client, method, whole, body, ret) == 0)
-        return RG_CLI_DONE;
+    return rg_client_call(&cli->client, method, whole, body, ret) == 0;
+}
+
+static enum rg_cli_status complain_of_trouble(const struct rg_cli *cli, const char *what)
+{
     rg_cli_complain("can't %s: the platform %s", what, cli->client.trouble);
     return RG_CLI_FAILED;
 }
@@ -165,39 +168,55 @@ static enum rg_cli_status take_body(struct rg_cli *cli, const char *what, struct
     return RG_CLI_DONE;
 }
 
+/* Takes the answer over. */
+static enum rg_cli_status finish(struct rg_cli *cli, const char *what, struct rg_client_answer *a, json_t **ret)
+{
+    enum rg_cli_status s = RG_CLI_FAILED;
+    if (a->status >= 200 && a->status < 300)
+        s = take_body(cli, what, a, ret);
+    else
+        rg_cli_complain_of_answer(cli, what, a);
+    rg_client_answer_fini(a);
+    return s;
+}
+
 enum rg_cli_status rg_cli_call(struct rg_cli *cli, const char *what, const char *method, const char *path,
                                const json_t *body, json_t **ret)
 {
     struct rg_client_answer a;
-    enum rg_cli_status s = call(cli, what, method, path, body, &a);
-    if (s != RG_CLI_DONE)
-        return s;
-    if (a.status >= 200 && a.status < 300) {
-        s = take_body(cli, what, &a, ret);
-    } else {
-        rg_cli_complain_of_answer(cli, what, &a);
-        s = RG_CLI_FAILED;
-    }
-    rg_client_answer_fini(&a);
-    return s;
+    return ask(cli, method, path, body, &a) ? finish(cli, what, &a, ret) : complain_of_trouble(cli, what);
 }
 
 enum rg_cli_status rg_cli_find(struct rg_cli *cli, const char *what, const char *path, json_t **ret)
 {
     struct rg_client_answer a;
-    enum rg_cli_status s = call(cli, what, "GET", path, NULL, &a);
-    if (s != RG_CLI_DONE)
-        return s;
-    if (a.status == 200) {
-        s = take_body(cli, what, &a, ret);
-    } else if (a.status == 404 && rg_cli_text(a.json, "code")[0]) {
-        *ret = NULL;
-    } else {
-        rg_cli_complain_of_answer(cli, what, &a);
-        s = RG_CLI_FAILED;
-    }
+    *ret = NULL;
+    if (!ask(cli, "GET", path, NULL, &a))
+        return complain_of_trouble(cli, what);
+    if (a.status != 404 || !rg_cli_text(a.json, "code")[0])
+        return finish(cli, what, &a, ret);
     rg_client_answer_fini(&a);
-    return s;
+    return RG_CLI_DONE;
+}
+
+static bool is_busy(long status)
+{
+    return status == 429 || (status >= 502 && status <= 504);
+}
+
+enum rg_cli_status rg_cli_poll(struct rg_cli *cli, const char *what, const char *path, json_t **ret, bool *ret_later)
+{
+    struct rg_client_answer a;
+    *ret = NULL;
+    *ret_later = !ask(cli, "GET", path, NULL, &a);
+    if (*ret_later)
+        return RG_CLI_DONE;
+    *ret_later = is_busy(a.status);
+    if (!*ret_later)
+        return finish(cli, what, &a, ret);
+    snprintf(cli->client.trouble, sizeof(cli->client.trouble), "answered %ld: it is busy", a.status);
+    rg_client_answer_fini(&a);
+    return RG_CLI_DONE;
 }
 
 /* One page appended; *ret_more says whether another may follow. */

@@ -51,6 +51,11 @@ enum rg_cli_status rg_cli_call(struct rg_cli *cli, const char *what, const char 
                                const json_t *body, json_t **ret);
 /* GET. Where there is no such thing (404), RG_CLI_DONE and *ret NULL. */
 enum rg_cli_status rg_cli_find(struct rg_cli *cli, const char *what, const char *path, json_t **ret);
+/*
+ * GET for one who asks again: where the platform can't be reached or is busy, *ret_later is set and nothing is
+ * complained of; cli->client.trouble says why.
+ */
+enum rg_cli_status rg_cli_poll(struct rg_cli *cli, const char *what, const char *path, json_t **ret, bool *ret_later);
 /* All pages of a list, as one array. The path may have a query. */
 enum rg_cli_status rg_cli_list(struct rg_cli *cli, const char *what, const char *path, json_t **ret);
 

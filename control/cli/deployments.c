@@ -81,6 +81,7 @@ enum rg_cli_status rg_cli_deployments(struct rg_cli *cli, const struct rg_cli_op
         {"DEPLOYMENT", "deploymentId", RG_OUTPUT_PLAIN},   {"NAME", "name", RG_OUTPUT_PLAIN},
         {"GATEWAY", "gatewayId", RG_OUTPUT_PLAIN},         {"STATUS", "status", RG_OUTPUT_STATUS},
         {"CREATED (UTC)", "createdAt", RG_OUTPUT_INSTANT}, {"REASON", "statusReason", RG_OUTPUT_PLAIN},
+        {"MESSAGE", "statusMessage", RG_OUTPUT_PLAIN},
     };
     struct subject s;
     if (!take_operands(operands, false, &s))
@@ -231,7 +232,7 @@ static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
                     wait->wanted, wait->gateway, wait->deployment);
     else if (s == RG_CLI_TIMED_OUT)
         rg_cli_complain("%s/%s is still %s on %s after %llu s; it goes on without rgctl", wait->artifact->kind->name,
-                        wait->artifact->name, rg_cli_text(last, "status"), wait->gateway,
+                        wait->artifact->name, rg_wait_status(last), wait->gateway,
                         (unsigned long long)cli->timeout_ms / 1000);
     else if (last)
         explain(cli, wait, last);

@@ -100,6 +100,7 @@ static void decide(const struct rg_plan_item *item, struct rg_plan_target *t, co
         t->todo = RG_PLAN_AWAIT;
     else
         t->todo = RG_PLAN_DEPLOY;
+    t->is_known = t->todo == RG_PLAN_LIVE || t->todo == RG_PLAN_ABSENT;
 }
 
 static enum rg_cli_status look(struct rg_cli *cli, struct rg_plan_item *item)
@@ -196,6 +197,8 @@ static json_t *item_json(const struct rg_plan_item *item)
 static const char *result_name(const struct rg_plan_target *t)
 {
     bool is_gone = t->todo == RG_PLAN_UNDEPLOY || t->todo == RG_PLAN_ABSENT;
+    if (t->status == RG_CLI_DONE && !t->is_known)
+        return "requested";
     if (t->status == RG_CLI_DONE)
         return is_gone ? "undeployed" : "live";
     return t->status == RG_CLI_TIMED_OUT ? "timed out" : "failed";

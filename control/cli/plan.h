@@ -28,6 +28,7 @@ struct rg_plan_target {
     char deployment[RG_DEPLOYMENT_ID_MAX]; /* the present one; once deployed, the new one; "": none */
     uint64_t since_ms;                     /* when it was asked for */
     enum rg_cli_status status;
+    bool is_known; /* that it is done, not only asked for */
 };
 
 struct rg_plan_item {

@@ -26,37 +26,56 @@ static bool is_on_its_way(const char *status)
     return strcmp(status, "DEPLOYING") == 0 || strcmp(status, "UNDEPLOYING") == 0;
 }
 
-static enum rg_cli_status ask(struct rg_cli *cli, const struct rg_wait *w, json_t **ret)
+/* *ret keeps what was seen before where the platform does not answer now. */
+static enum rg_cli_status look(struct rg_cli *cli, const struct rg_wait *w, json_t **ret, bool *ret_later)
 {
     char path[RG_CLI_PATH_MAX], what[RG_CLI_NAME_MAX + 64];
+    json_t *now = NULL;
     snprintf(what, sizeof(what), "see what became of %s/%s", w->artifact->kind->name, w->artifact->name);
     rg_cli_path(path, "/%s/%s/deployments/%s", w->artifact->kind->collection, w->artifact->name, w->deployment);
-    return rg_cli_call(cli, what, "GET", path, NULL, ret);
+    enum rg_cli_status s = rg_cli_poll(cli, what, path, &now, ret_later);
+    if (now) {
+        json_decref(*ret);
+        *ret = now;
+    }
+    return s;
+}
+
+/* False: the time is over. */
+static bool rest(const struct rg_wait *w, uint64_t *interval)
+{
+    uint64_t at = rg_wait_now_ms(), left = w->deadline_ms > at ? w->deadline_ms - at : 0;
+    if (left == 0)
+        return false;
+    sleep_ms(*interval < left ? *interval : left);
+    *interval = *interval * 3 / 2 < INTERVAL_MAX_MS ? *interval * 3 / 2 : INTERVAL_MAX_MS;
+    return true;
 }
 
 enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, json_t **ret)
 {
     uint64_t interval = INTERVAL_FIRST_MS;
+    bool later;
     *ret = NULL;
-    for (;;) {
-        json_t *now = NULL;
-        enum rg_cli_status s = ask(cli, wait, &now);
+    do {
+        enum rg_cli_status s = look(cli, wait, ret, &later);
+        const char *status = rg_cli_text(*ret, "status");
         if (s != RG_CLI_DONE)
             return s;
-        json_decref(*ret);
-        *ret = now;
-        const char *status = rg_cli_text(now, "status");
-        if (strcmp(status, wait->wanted) == 0)
+        if (!later && strcmp(status, wait->wanted) == 0)
             return RG_CLI_DONE;
-        if (!is_on_its_way(status))
+        if (!later && !is_on_its_way(status))
             return RG_CLI_FAILED;
-        uint64_t at = rg_wait_now_ms();
-        if (at >= wait->deadline_ms)
-            return RG_CLI_TIMED_OUT;
-        uint64_t left = wait->deadline_ms - at;
-        sleep_ms(interval < left ? interval : left);
-        interval = interval * 3 / 2 < INTERVAL_MAX_MS ? interval * 3 / 2 : INTERVAL_MAX_MS;
-    }
+    } while (rest(wait, &interval));
+    if (later)
+        rg_cli_complain("the platform %s", cli->client.trouble);
+    return RG_CLI_TIMED_OUT;
+}
+
+const char *rg_wait_status(const json_t *deployment)
+{
+    const char *status = rg_cli_text(deployment, "status");
+    return status[0] ? status : "not known to be done";
 }
 
 /* ---- why it failed ---- */

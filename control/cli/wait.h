@@ -24,9 +24,13 @@ uint64_t rg_wait_now_ms(void);
 
 /*
  * RG_CLI_DONE: it is as wanted. RG_CLI_FAILED: decided otherwise, or can't be known. RG_CLI_TIMED_OUT. *ret is the
- * deployment as it was seen last (the caller's reference), or NULL; nothing but failures to ask is complained of.
+ * deployment as it was seen last (the caller's reference), or NULL; nothing but failures to ask is complained of. A
+ * platform that goes away for a while, to be restarted, is asked again.
  */
 enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, json_t **ret);
+
+/* The status of one that was waited for in vain, in words; deployment may be NULL. */
+const char *rg_wait_status(const json_t *deployment);
 
 /* Why a deployment failed, from itself or from its history. */
 struct rg_wait_reason {

@@ -7,12 +7,13 @@ import re
 import subprocess
 
 import pytest
-import yaml
 
 from lib.env import RGCTL, free_port, scaled
 from lib.mock_platform import TOKEN, MockPlatform, Refusal
 from lib.process import SANITIZER_REPORT
 from lib.tls import Certificate
+
+yaml = pytest.importorskip("yaml")
 
 DONE, FAILED, USAGE, TIMED_OUT = range(4)
 
@@ -133,8 +134,19 @@ def test_times_out_with_a_status_of_its_own(rgctl, platform):
     r = rgctl("apply", "hello.yaml", "--timeout", "200ms", expect=TIMED_OUT)
     assert "deploy to edge-1 (not connected now)" in r.out
     assert "still DEPLOYING on edge-1" in r.err and "rgctl deployments rest-api/hello-v1.0" in r.err
-    rgctl("apply", "hello.yaml", "--no-wait")
+    [item] = rgctl("apply", "hello.yaml", "--no-wait", "-o", "json").json()
+    assert item["gateways"][0]["result"] == "requested"
     assert len(platform.deployments) == 1  # an equal one is on its way
+
+
+def test_waiting_survives_a_restart_of_the_platform(rgctl, platform):
+    platform.add_gateway("edge-1")
+    platform.polls_before_ack, platform.outage = 4, 3
+    assert "is live on edge-1" in rgctl("apply", "-f", "-", text=HELLO).out
+    assert platform.outage == 0
+    platform.answers["edge-1"], platform.outage = "silence", 10000
+    r = rgctl("apply", "-f", "-", "--timeout", "300ms", text=HELLO.replace("/greet}", "/new}"), expect=TIMED_OUT)
+    assert "the platform answered 503" in r.err and "not known to be done on edge-1" in r.err
 
 
 def test_dry_run_changes_nothing(rgctl, platform):

@@ -43,6 +43,7 @@ class MockPlatform:
         self.tokens, self.keys, self.requests = {}, {}, []
         self.secrets, self.access = {}, {}
         self.polls_before_ack = 2
+        self.outage = 0  # so many looks at a deployment are answered 503
         self.page = 100
         self.stream = b""
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -201,6 +202,9 @@ class MockPlatform:
         if d is None:
             raise Refusal(404, "DEPLOYMENT_NOT_FOUND", "There is no such deployment.")
         if len(rest) == 1:
+            if self.outage > 0:
+                self.outage -= 1
+                raise Refusal(503, "UNAVAILABLE", "Not now.")
             self.settle(d)
             return 200, self.shown(d)
         if rest[1] == "events":
