@@ -41,10 +41,14 @@ class TlsConnection(Connection):
 
 
 class TlsOrigin(RawOrigin):
-    def __init__(self, directory, script=default_script, version=None, **more):
+    def __init__(self, directory, script=default_script, version=None, certificate=None, client_ca=None, **more):
+        """client_ca: clients have to show a certificate of this authority."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate = Certificate(directory, "origin.example")
+        certificate = certificate or Certificate(directory, "origin.example")
         self.context.load_cert_chain(certificate.cert, certificate.key)
+        if client_ca:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+            self.context.load_verify_locations(client_ca.cert)
         self.context.set_alpn_protocols(["h2", "http/1.1"])
         if version:
             self.context.minimum_version = self.context.maximum_version = version

@@ -1,0 +1,195 @@
+/*
+ * The gateway with routes out of a JSON file, for tests of what routes and upstreams do: no control plane, no
+ * artifacts. RINGGATE_ROUTES names the file. It is read when it has been replaced (rename); `revision` of what all
+ * workers have is written to FILE.live, what is wrong to FILE.error.
+ *
+ *   {"revision": 1, "units": [{"handle": "a",
+ *     "upstreams": [{"targets": [{"host": "127.0.0.1", "port": 80, "tls": false, "weight": 1}], "verify": true, ...}],
+ *     "routes": [{"path": "/a", "upstream": 0}]}]}
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "control/agent/gateway.h"
+#include "control/agent/gateway_routes.h"
+
+#define UNITS_MAX 16
+#define UPSTREAMS 16
+#define TARGETS   16
+#define ROUTES    64
+#define LOOK_MS   10
+
+static struct rg_gateway gateway;
+static struct {
+    const char *path;
+    struct stat seen;
+    struct rg_alarm look;
+    json_int_t revision;
+    uint64_t generation; /* of its snapshot */
+} file;
+
+static void write_beside(const char *suffix, const char *text)
+{
+    char name[4096], temporary[4200];
+    snprintf(name, sizeof name, "%s.%s", file.path, suffix);
+    snprintf(temporary, sizeof temporary, "%s~", name);
+    FILE *f = fopen(temporary, "we");
+    if (!f)
+        abort();
+    fputs(text, f);
+    fclose(f);
+    if (rename(temporary, name) != 0)
+        abort();
+}
+
+/* ---- from JSON to values; absent members are zero ---- */
+
+static struct rg_str text(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return v ? (struct rg_str){json_string_value(v), json_string_length(v)} : RG_STR("");
+}
+
+static uint32_t number(const json_t *o, const char *key, uint32_t absent)
+{
+    const json_t *v = json_object_get(o, key);
+    return v ? (uint32_t)json_integer_value(v) : absent;
+}
+
+static bool yes(const json_t *o, const char *key)
+{
+    return json_is_true(json_object_get(o, key));
+}
+
+static size_t list_of(const json_t *o, const char *key, size_t most)
+{
+    size_t n = json_array_size(json_object_get(o, key));
+    if (n > most)
+        abort();
+    return n;
+}
+
+static struct rg_upstream_spec upstream_of(const json_t *o, struct rg_target_spec *targets)
+{
+    const json_t *list = json_object_get(o, "targets");
+    size_t n = list_of(o, "targets", TARGETS);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *t = json_array_get(list, i);
+        targets[i] = (struct rg_target_spec){.host = text(t, "host"),
+                                             .port = (uint16_t)number(t, "port", 0),
+                                             .tls = yes(t, "tls"),
+                                             .weight = number(t, "weight", 1)};
+    }
+    return (struct rg_upstream_spec){.name = RG_STR("main"),
+                                     .targets = targets,
+                                     .n_targets = n,
+                                     .base_path = text(o, "base_path"),
+                                     .connect_ms = number(o, "connect_ms", 0),
+                                     .response_head_ms = number(o, "response_head_ms", 0),
+                                     .verify = !json_is_false(json_object_get(o, "verify")),
+                                     .ca_file = text(o, "ca_file"),
+                                     .cert_file = text(o, "cert_file"),
+                                     .key_file = text(o, "key_file"),
+                                     .server_name = text(o, "server_name")};
+}
+
+static struct rg_route_spec route_of(const json_t *o)
+{
+    return (struct rg_route_spec){.name = text(o, "path"),
+                                  .host = text(o, "host"),
+                                  .method = text(o, "method"),
+                                  .path = text(o, "path"),
+                                  .path_match = RG_PATH_PREFIX,
+                                  .upstream = number(o, "upstream", RG_UPSTREAM_REPLICA),
+                                  .context_bytes = number(o, "context_bytes", 0),
+                                  .keep_host = yes(o, "keep_host")};
+}
+
+static struct rg_unit *make_unit(const json_t *o)
+{
+    struct rg_target_spec targets[UPSTREAMS][TARGETS];
+    struct rg_upstream_spec upstreams[UPSTREAMS];
+    struct rg_route_spec routes[ROUTES];
+    struct rg_unit_spec spec = {.kind = RG_STR("RestApi"),
+                                .handle = text(o, "handle"),
+                                .upstreams = upstreams,
+                                .n_upstreams = list_of(o, "upstreams", UPSTREAMS),
+                                .routes = routes,
+                                .n_routes = list_of(o, "routes", ROUTES)};
+    for (size_t i = 0; i < spec.n_upstreams; i++)
+        upstreams[i] = upstream_of(json_array_get(json_object_get(o, "upstreams"), i), targets[i]);
+    for (size_t i = 0; i < spec.n_routes; i++)
+        routes[i] = route_of(json_array_get(json_object_get(o, "routes"), i));
+    const struct rg_unit_place place = {.workers = gateway.n_workers, .endpoints = gateway.endpoints};
+    struct rg_unit_fault fault;
+    struct rg_unit *unit = NULL;
+    if (rg_unit_create(&unit, &spec, &place, &fault) < 0) {
+        char why[512];
+        snprintf(why, sizeof why, "%s: %s", fault.field, fault.text);
+        write_beside("error", why);
+    }
+    return unit;
+}
+
+/* ---- the file ---- */
+
+static void publish(const json_t *root)
+{
+    struct rg_unit *units[UNITS_MAX];
+    struct rg_route_conflict conflict;
+    size_t n = list_of(root, "units", UNITS_MAX), made = 0;
+    while (made < n && (units[made] = make_unit(json_array_get(json_object_get(root, "units"), made))))
+        made++;
+    file.revision = json_integer_value(json_object_get(root, "revision"));
+    if (made == n && rg_gateway_publish_routes(&gateway, units, n, &file.generation, &conflict) < 0)
+        write_beside("error", "can't be published");
+    while (made > 0)
+        rg_unit_unref(units[--made]);
+}
+
+static void look(struct rg_alarm *a)
+{
+    struct stat st;
+    if (stat(file.path, &st) == 0 &&
+        (st.st_ino != file.seen.st_ino || st.st_mtim.tv_nsec != file.seen.st_mtim.tv_nsec)) {
+        file.seen = st;
+        json_t *root = json_load_file(file.path, 0, NULL);
+        if (!root)
+            abort();
+        publish(root);
+        json_decref(root);
+    }
+    rg_loop_set_alarm(&gateway.loop, a, LOOK_MS);
+}
+
+static void live(void *arg, uint64_t generation)
+{
+    char text_of[32];
+    (void)arg;
+    if (generation != file.generation)
+        return;
+    snprintf(text_of, sizeof text_of, "%" JSON_INTEGER_FORMAT, file.revision);
+    write_beside("live", text_of);
+}
+
+int main(int argc, char **argv)
+{
+    static struct rg_settings settings;
+    struct rg_flags flags;
+    file.path = getenv("RINGGATE_ROUTES");
+    if (!file.path || rg_flags_parse(argc, argv, &flags, stderr) < 0 || rg_options_load(&flags, &settings, stderr) < 0)
+        return RG_EXIT_USAGE;
+    int status = RG_EXIT_FAILED;
+    if (rg_gateway_init(&gateway, &flags, &settings, NULL) == 0 && rg_gateway_load_certificates(&gateway) == 0 &&
+        rg_gateway_open_listeners(&gateway) == 0 && rg_gateway_start_workers(&gateway) == 0) {
+        gateway.routes.on_live = live;
+        file.look.due = look;
+        rg_loop_set_alarm(&gateway.loop, &file.look, 0);
+        status = rg_gateway_serve(&gateway);
+    }
+    rg_gateway_fini(&gateway);
+    return status;
+}

@@ -1,0 +1,262 @@
+"""Upstreams of routes: connections that are kept and those that end, targets that fail, names, and what is told of it."""
+
+import socket
+import time
+
+import pytest
+
+from lib import env
+from lib.attack import req
+from lib.client import Client, Incomplete, elapsed, get
+from lib.raw_origin import Answer, Held, RawOrigin, reply
+from lib.routed import Routed, target, unit
+
+
+@pytest.fixture
+def routed(programs, tmp_path):
+    def make(config=None, **more):
+        replica = programs.raw_origin(lambda c, r: reply(b"replica"))
+        g = Routed(tmp_path, replica.address, config, **more)
+        g.replica = replica
+        programs.started.append(g)
+        return g.start()
+    return make
+
+
+def named(text):
+    return lambda connection, request: reply(text)
+
+
+def dead_address():
+    """Nobody listens there."""
+    return f"127.0.0.1:{env.free_port()}"
+
+
+def request(path, body=b""):
+    lines = (f"Content-Length: {len(body)}",) if body else ()
+    return req(*lines, target=path, method="POST" if body else "GET", body=body)
+
+
+def ask(client, path, body=b""):
+    return client.request(request(path, body))
+
+
+def body_of(gateway, path):
+    r = get(gateway.address, path)
+    assert r.status == 200, r
+    return r.body
+
+
+# ---- connections ----
+
+def test_requests_go_to_the_upstream_and_keep_its_connections(programs, routed):
+    gateway = routed()
+    origin = programs.raw_origin(named(b"upstream"))
+    gateway.deploy(unit("/a", target(origin.address)))
+    with Client(gateway.address) as c:
+        for _ in range(5):
+            assert ask(c, "/a/x").body == b"upstream"
+        assert ask(c, "/other").body == b"replica"
+    assert len(origin.connections) == 1
+    assert origin.requests[0].get("host") == origin.address and origin.requests[0].target == "/a/x"
+    gateway.wait_metric(4, "ringgate_upstream_connections_reused_total")
+    assert gateway.metrics().get("ringgate_replica_connects_total", result="ok") == 1
+
+
+def test_a_successor_finds_the_connections(programs, routed):
+    gateway = routed({"replica": {"idle_timeout": "60s"}})
+    origin, other = programs.raw_origin(named(b"one")), programs.raw_origin(named(b"two"))
+    gateway.deploy(unit("/a", target(origin.address)))
+    assert body_of(gateway, "/a") == b"one"
+    gateway.deploy(unit("/a", target(origin.address)), unit("/b", target(other.address)))
+    gateway.deploy(unit("/new", target(origin.address), handle="a"), unit("/b", target(other.address)))
+    assert body_of(gateway, "/new") == b"one" and body_of(gateway, "/b") == b"two"
+    assert len(origin.connections) == 1 and not origin.connections[0].ended
+    assert body_of(gateway, "/a") == b"replica"
+
+
+def test_what_nobody_leads_to_any_more_is_left(programs, routed):
+    gateway = routed({"replica": {"idle_timeout": "60s"}})
+    held = Held("/a/wait", b"late")
+    origin = programs.raw_origin(held)
+    gateway.deploy(unit("/a", target(origin.address)))
+    assert body_of(gateway, "/a") == b"late"
+    with Client(gateway.address) as c:
+        c.send(request("/a/wait"))
+        env.wait_until(lambda: len(origin.requests) == 2, 5, "the request to arrive")
+        assert get(gateway.address, "/a").status == 200  # beside it, on a connection of its own
+        gateway.deploy()
+        assert body_of(gateway, "/a") == b"replica"
+        assert not origin.connections[0].ended  # the exchange goes on
+        held.release()
+        assert c.response().body == b"late"
+    env.wait_until(lambda: all(x.ended for x in origin.connections), 10, "the connections to end")
+    gateway.wait_metric(0, "ringgate_upstream_connections_open")
+    gateway.deploy(unit("/a", target(origin.address)))
+    assert body_of(gateway, "/a") == b"late"
+
+
+def test_limits_are_those_of_each_upstream(programs, routed):
+    gateway = routed({"replica": {"connections": 1}})
+    held = Held(None)
+    slow, quick = programs.raw_origin(held), programs.raw_origin(named(b"quick"))
+    gateway.deploy(unit("/slow", target(slow.address)), unit("/quick", target(quick.address)))
+    with Client(gateway.address) as first, Client(gateway.address) as second:
+        first.send(request("/slow"))
+        env.wait_until(lambda: len(slow.requests) == 1, 5, "the first request to arrive")
+        second.send(request("/slow"))
+        assert body_of(gateway, "/quick") == b"quick"  # nobody waits for another's limit
+        assert body_of(gateway, "/other") == b"replica"
+        assert len(slow.connections) == 1
+        held.release()
+        assert first.response().status == 200 and second.response().status == 200
+    assert len(slow.connections) == 1
+
+
+def test_idle_connections_end(programs, routed):
+    gateway = routed({"replica": {"idle_timeout": env.ms(300)}})
+    origin = programs.raw_origin()
+    gateway.deploy(unit("/a", target(origin.address)))
+    body_of(gateway, "/a")
+    env.wait_until(lambda: origin.connections[0].ended, 10, "the connection to end")
+    gateway.wait_metric(0, "ringgate_upstream_connections_open")
+
+
+def test_a_stale_connection_is_replaced(programs, routed):
+    gateway = routed({"replica": {"idle_timeout": "60s"}})
+    origin = programs.raw_origin(lambda c, r: Answer(reply(b"ok"), "close"))
+    gateway.deploy(unit("/a", target(origin.address)))
+    for _ in range(10):
+        assert body_of(gateway, "/a") == b"ok"
+
+
+def test_unix_socket(programs, routed, tmp_path):
+    gateway = routed()
+    origin = programs.raw_origin(named(b"unix"), path=str(tmp_path / "up.sock"))
+    gateway.deploy(unit("/a", target(origin.address)))
+    assert body_of(gateway, "/a") == b"unix"
+    assert origin.requests[0].get("host") == "localhost"
+
+
+# ---- targets ----
+
+def test_weights(programs, routed):
+    gateway = routed()
+    origins = [programs.raw_origin(named(str(i).encode())) for i in range(3)]
+    gateway.deploy(unit("/a", *(target(o.address, weight=w) for o, w in zip(origins, (3, 1, 0)))))
+    with Client(gateway.address) as c:
+        got = [ask(c, "/a").body for _ in range(600)]
+    share = got.count(b"0") / len(got)
+    assert 0.65 < share < 0.85 and b"2" not in got, share  # 0.75, and eight standard deviations around it
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 100000], ids=["get", "post"])
+def test_a_target_that_refuses_is_passed_over(programs, routed, body):
+    gateway = routed()
+    origin = programs.raw_origin(named(b"alive"))
+    gateway.deploy(unit("/a", target(dead_address()), target(origin.address, host="localhost")))
+    with Client(gateway.address) as c:
+        for _ in range(20):
+            r = ask(c, "/a", body)
+            assert r.status == 200 and r.body == b"alive", r
+    assert {r.get("host") for r in origin.requests} == {f"localhost:{origin.port}"}  # never the name of the dead one
+    assert all(len(r.body) == len(body) for r in origin.requests)
+    m = gateway.metrics()
+    assert m.get("ringgate_requests_total", code="5xx") == 0
+    assert m.get("ringgate_upstream_connects_total", result="failed") <= 8  # it is left alone, for longer and longer
+
+
+def test_when_all_fail_they_are_tried_and_come_back(programs, routed):
+    gateway = routed()
+    address = dead_address()
+    gateway.deploy(unit("/a", target(address), target(dead_address())))
+    for _ in range(5):
+        r = get(gateway.address, "/a")
+        assert r.status == 503 and b"can't be reached" in r.body, r
+    assert gateway.metrics().refused()["upstream-connect-failed"] == 5
+    assert body_of(gateway, "/other") == b"replica"
+    origin = RawOrigin(named(b"back"), port=int(address.rpartition(":")[2]))
+    programs.started.append(origin)
+    env.wait_until(lambda: get(gateway.address, "/a").status == 200, 20, "the upstream to be used again")
+
+
+def deaf_address():
+    """A listener whose queue is full: connects neither succeed nor fail."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(0)
+    fill = []
+    for _ in range(4):
+        f = socket.socket()
+        f.setblocking(False)
+        f.connect_ex(s.getsockname())
+        fill.append(f)
+    time.sleep(0.05)
+    return s, fill, f"127.0.0.1:{s.getsockname()[1]}"
+
+
+def test_a_connect_that_takes_too_long(programs, routed):
+    gateway = routed({"timeouts": {"connect": env.ms(400)}})
+    listener, fill, address = deaf_address()
+    gateway.deploy(unit("/alone", target(address)))
+    start = time.monotonic()
+    r = get(gateway.address, "/alone")
+    assert r.status == 504 and elapsed(start) >= 0.35, r
+    assert gateway.metrics().refused()["upstream-connect-timeout"] == 1
+    origin = programs.raw_origin(named(b"other"))
+    gateway.deploy(unit("/two", target(address), target(origin.address)))
+    for _ in range(3):
+        assert body_of(gateway, "/two") == b"other"
+    for s in [listener, *fill]:
+        s.close()
+
+
+@pytest.mark.parametrize("answer,status,reason", [
+    (Answer(b"", "close"), 502, "upstream-closed"),
+    (Answer(b"nonsense\r\n\r\n", "close"), 502, "upstream-malformed"),
+    (Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "close"), 502, "upstream-framing"),
+])
+def test_failures_are_told_as_the_upstreams(programs, routed, answer, status, reason):
+    gateway = routed()
+    origin = programs.raw_origin(lambda c, r: answer)
+    gateway.deploy(unit("/a", target(origin.address)))
+    r = get(gateway.address, "/a")
+    assert r.status == status and b"behind this route" in r.body, r
+    assert gateway.metrics().refused() == {reason: 1}
+
+
+def test_a_response_that_is_cut_is_not_whole(programs, routed):
+    gateway = routed()
+    origin = programs.raw_origin(lambda c, r: Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "close"))
+    gateway.deploy(unit("/a", target(origin.address)))
+    with pytest.raises(Incomplete):
+        get(gateway.address, "/a")
+
+
+# ---- names ----
+
+def test_a_name_of_the_hosts_file(programs, routed):
+    gateway = routed()
+    origin = programs.raw_origin(named(b"by name"))
+    gateway.deploy(unit("/a", target(origin.address, host="localhost")))
+    assert body_of(gateway, "/a") == b"by name"  # the first request may have come before the address
+    assert origin.requests[0].get("host") == f"localhost:{origin.port}"
+
+
+def test_a_name_that_is_nobody_s_holds_up_nothing(programs, routed):
+    gateway = routed({"timeouts": {"connect": env.ms(300)}})
+    origin = programs.raw_origin(named(b"alive"))
+    gateway.deploy(unit("/a", {"host": "nobody.invalid", "port": 80}),
+                   unit("/b", {"host": "nobody.invalid", "port": 80}, target(origin.address)))
+    assert body_of(gateway, "/other") == b"replica"
+    r = get(gateway.address, "/a")
+    assert r.status == 503 and b"no address" in r.body, r
+    assert gateway.metrics().refused()["upstream-unresolved"] == 1
+
+
+@pytest.mark.parametrize("host,words", [("169.254.169.254", "link-local"), ("a b", "neither a host name nor an address"),
+                                        ("1.2.3.256", "neither")])
+def test_targets_that_are_refused(routed, host, words):
+    gateway = routed()
+    why = gateway.refused(unit("/a", {"host": host, "port": 80}))
+    assert words in why and why.startswith("upstreams[0]"), why
