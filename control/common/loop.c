@@ -52,28 +52,77 @@ void rg_loop_unwatch(struct rg_loop *loop, struct rg_watch *w)
             loop->batch[i].data.ptr = NULL;
 }
 
+/* ---- Alarms: a pairing heap, so that thousands cost each other little ---- */
+
+static bool is_before(const struct rg_alarm *a, const struct rg_alarm *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
+}
+
+/* Two heaps become one; either may be NULL. Roots have neither `next` nor `prev`. */
+static struct rg_alarm *meld(struct rg_alarm *a, struct rg_alarm *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    struct rg_alarm *root = is_before(b, a) ? b : a, *below = root == a ? b : a;
+    below->prev = root;
+    below->next = root->child;
+    if (root->child)
+        root->child->prev = below;
+    root->child = below;
+    return root;
+}
+
+/* The children of a root that goes: first by pairs, then all together. */
+static struct rg_alarm *meld_children(struct rg_alarm *first)
+{
+    struct rg_alarm *pairs = NULL, *root = NULL;
+    while (first) {
+        struct rg_alarm *a = first, *b = first->next;
+        first = b ? b->next : NULL;
+        a->next = a->prev = NULL;
+        if (b)
+            b->next = b->prev = NULL;
+        a = meld(a, b);
+        a->next = pairs;
+        pairs = a;
+    }
+    while (pairs) {
+        struct rg_alarm *rest = pairs->next;
+        pairs->next = NULL;
+        root = meld(root, pairs);
+        pairs = rest;
+    }
+    return root;
+}
+
 void rg_loop_set_alarm(struct rg_loop *loop, struct rg_alarm *a, uint64_t delay_ms)
 {
     RG_ASSERT(a->due);
     rg_loop_clear_alarm(loop, a);
     a->at_ms = rg_now_ms() + delay_ms;
-    struct rg_alarm **at = &loop->alarms;
-    while (*at && (*at)->at_ms <= a->at_ms)
-        at = &(*at)->next;
-    a->next = *at;
-    *at = a;
+    a->order = loop->n_set++;
     a->set = true;
+    loop->alarms = meld(loop->alarms, a);
 }
 
 void rg_loop_clear_alarm(struct rg_loop *loop, struct rg_alarm *a)
 {
     if (!a->set)
         return;
-    struct rg_alarm **at = &loop->alarms;
-    while (*at != a)
-        at = &(*at)->next;
-    *at = a->next;
-    a->next = NULL;
+    struct rg_alarm *children = meld_children(a->child);
+    if (loop->alarms == a) {
+        loop->alarms = children;
+    } else {
+        if (a->prev->child == a) /* the first child; `prev` of the others is their left neighbour */
+            a->prev->child = a->next;
+        else
+            a->prev->next = a->next;
+        if (a->next)
+            a->next->prev = a->prev;
+        loop->alarms = meld(loop->alarms, children);
+    }
+    a->child = a->next = a->prev = NULL;
     a->set = false;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The control thread's event loop: descriptors by epoll, alarms by a short sorted list. It serves the admin endpoint,
- * the prober, signals and the ticks of the gateway: a few dozen descriptors, never the traffic.
+ * The event loop of a control thread: descriptors by epoll, alarms by a heap. In the gateway it serves the admin
+ * endpoint, the prober, signals and the link to the platform, in the platform thousands of gateways; never the traffic.
  *
  * Ownership: watches and alarms are fields of their owner; the loop only links them. Thread: the control thread alone.
  * A watch or an alarm may be removed, and its owner freed, from any callback of the same turn.
@@ -26,14 +26,16 @@ struct rg_watch {
 struct rg_alarm {
     void (*due)(struct rg_alarm *a);
     uint64_t at_ms;
-    struct rg_alarm *next;
+    uint64_t order; /* of two that are due at once, the one that was set first */
+    struct rg_alarm *child, *next, *prev;
     bool set;
 };
 
 struct rg_loop {
     int epoll_fd;
     int n_batch;             /* events of the current turn that are not delivered yet sit in batch */
-    struct rg_alarm *alarms; /* soonest first */
+    uint64_t n_set;          /* alarms, ever */
+    struct rg_alarm *alarms; /* the soonest: the root of a pairing heap */
     struct epoll_event batch[RG_LOOP_BATCH];
 };
 
