@@ -157,7 +157,7 @@ const struct rg_route *rg_snapshot_lookup(const struct rg_snapshot *snapshot, co
     return found ? found : search_path(snapshot, query, RG_ROUTE_NODE_ANY);
 }
 
-size_t rg_route_matched_bytes(const struct rg_route *route, struct rg_str path)
+size_t rg_route_prefix_bytes(const struct rg_route *route, struct rg_str path)
 {
     size_t n = 0;
     if (!route->match->rest)

@@ -94,7 +94,7 @@ size_t rg_unit_upstreams(const struct rg_unit *unit, const struct rg_unit_upstre
 uint64_t rg_unit_requests(const struct rg_unit *unit);
 
 /* So much of a path that the route matches was matched by a prefix, context included; else all of it. Hot. */
-size_t rg_route_matched_bytes(const struct rg_route *route, struct rg_str path);
+size_t rg_route_prefix_bytes(const struct rg_route *route, struct rg_str path);
 
 /* What a route matches, as people write it: "GET api.example.com/items/{id} (x-tier: gold)". For messages; cut to
  * size. */
