@@ -230,8 +230,10 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 {
     (void)timeouts;
     struct name *n = arg;
+    struct rg_resolver *r = n->resolver;
     n->asked = false;
-    n->resolver->n_asked--;
+    if (r->n_asked-- == QUERIES_MAX) /* others may be waiting for their turn */
+        rg_loop_set_alarm(r->loop, &r->tick, 0);
     if (!n->endpoint)
         free_name(n);
     else if (status == ARES_SUCCESS && result)
