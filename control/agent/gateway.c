@@ -236,7 +236,7 @@ static int start_services(struct rg_gateway *g)
     r = rg_admin_start(&g->admin);
     if (r < 0)
         return r;
-    if (g->admin.listener.fd >= 0)
+    if (g->admin.is_open)
         rg_info("admin endpoint address=%s", g->admin.address.text);
     return 0;
 }

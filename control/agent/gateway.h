@@ -203,6 +203,6 @@ bool rg_gateway_kernel_has_tls(void);
 
 /* ---- gateway_answers.c: what the admin endpoint says ---- */
 
-void rg_gateway_answer(struct rg_admin *admin, const struct rg_admin_request *req, struct rg_admin_answer *ret);
+void rg_gateway_answer(struct rg_admin *admin, const struct rg_http_request *req, struct rg_admin_answer *ret);
 
 #endif

@@ -8,7 +8,7 @@
 #include "datapath/base/assert.h"
 #include "datapath/base/log.h"
 
-typedef void (*answer_fn)(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret);
+typedef void (*answer_fn)(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret);
 
 static void say(struct rg_admin_answer *ret, uint16_t status, const char *key, const char *text)
 {
@@ -20,7 +20,7 @@ static void say(struct rg_admin_answer *ret, uint16_t status, const char *key, c
 
 /* ---- Health of the gateway ---- */
 
-static void answer_live(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_live(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     bool live = !rg_gateway_is_hung(g);
@@ -41,7 +41,7 @@ static const char *replica_state(const struct rg_gateway *g)
     return "unknown";
 }
 
-static void answer_ready(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_ready(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     const char *replica = replica_state(g), *separator = "";
@@ -96,10 +96,10 @@ static void collect(struct rg_gateway *g)
 #undef RG_STEER_X
 }
 
-static void answer_metrics(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_metrics(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     const struct rg_metrics *workers[RG_WORKERS_MAX];
-    bool open = rg_metrics_wants_open(rg_admin_named_field(req, "accept"));
+    bool open = rg_metrics_wants_open(rg_http_named_field(req, "accept"));
     collect(g);
     for (uint16_t i = 0; i < g->n_workers; i++)
         workers[i] = rg_worker_metrics(g->workers[i].worker);
@@ -117,7 +117,7 @@ static void answer_metrics(struct rg_gateway *g, const struct rg_admin_request *
     rg_metrics_write(&view, open, ret->body);
 }
 
-static void answer_config(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_config(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     rg_options_begin_json(rg_gateway_settings(g), ret->body);
@@ -183,7 +183,7 @@ static uint64_t sockmap_count(const struct rg_gateway *g, enum rg_sockmap_count 
     return g->sockmap ? rg_sockmap_get(g->sockmap, what) : 0;
 }
 
-static void answer_workers(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_workers(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     fputs("{\"workers\":[", ret->body);
@@ -201,7 +201,7 @@ static void answer_workers(struct rg_gateway *g, const struct rg_admin_request *
 
 /* ---- Orders ---- */
 
-static void answer_drain(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_drain(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     rg_gateway_begin_drain(g, "admin");
@@ -209,7 +209,7 @@ static void answer_drain(struct rg_gateway *g, const struct rg_admin_request *re
     fprintf(ret->body, "{\"draining\":true,\"timeout_ms\":%u}\n", rg_gateway_settings(g)->drain_ms);
 }
 
-static void answer_reload(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_reload(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)req;
     int r = rg_gateway_reload(g, ret->body);
@@ -226,7 +226,7 @@ static struct rg_str word_of(struct rg_str s)
     return s;
 }
 
-static void answer_log_level(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_log_level(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     (void)g;
     enum rg_log_level level;
@@ -242,11 +242,11 @@ static void answer_log_level(struct rg_gateway *g, const struct rg_admin_request
 }
 
 #ifdef RG_DEBUG_SWITCHES
-static bool number_parameter(const struct rg_admin_request *req, const char *name, uint32_t max, uint32_t *ret)
+static bool number_parameter(const struct rg_http_request *req, const char *name, uint32_t max, uint32_t *ret)
 {
     struct rg_str text;
     uint32_t value = 0;
-    if (!rg_admin_parameter(req, name, &text) || text.len == 0 || text.len > 8)
+    if (!rg_http_parameter(req, name, &text) || text.len == 0 || text.len > 8)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9')
@@ -257,7 +257,7 @@ static bool number_parameter(const struct rg_admin_request *req, const char *nam
     return value <= max;
 }
 
-static void answer_stall(struct rg_gateway *g, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+static void answer_stall(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     uint32_t worker, ms;
     if (!number_parameter(req, "worker", g->n_workers - 1u, &worker) || !number_parameter(req, "ms", 60000, &ms)) {
@@ -300,12 +300,12 @@ static const struct route *find_route(struct rg_str path)
 }
 
 /* A web page must not give orders through the browser of somebody who may reach this address. */
-static bool is_cross_site(const struct rg_admin_request *req)
+static bool is_cross_site(const struct rg_http_request *req)
 {
-    return req->head->method_id != RG_METHOD_GET && rg_admin_field(req, RG_FIELD_ORIGIN).ptr != NULL;
+    return req->head->method_id != RG_METHOD_GET && rg_http_field(req, RG_FIELD_ORIGIN).ptr != NULL;
 }
 
-void rg_gateway_answer(struct rg_admin *admin, const struct rg_admin_request *req, struct rg_admin_answer *ret)
+void rg_gateway_answer(struct rg_admin *admin, const struct rg_http_request *req, struct rg_admin_answer *ret)
 {
     struct rg_gateway *g = RG_OWNER(admin, struct rg_gateway, admin);
     const struct route *route = find_route(req->path);

@@ -158,6 +158,14 @@ bool rg_http_server_finish(struct rg_http_server *s)
     return busy;
 }
 
+uint32_t rg_http_connections_from(const struct rg_http_server *s, int fd)
+{
+    uint32_t n = 0;
+    for (const struct rg_list *l = s->connections.next; l != &s->connections; l = l->next)
+        n += RG_CONTAINER(l, const struct rg_http_connection, link)->socket.fd >= fd;
+    return n;
+}
+
 void rg_http_server_fini(struct rg_http_server *s)
 {
     while (!rg_list_empty(&s->connections))

@@ -92,6 +92,9 @@ int rg_http_server_start(struct rg_http_server *s, int listen_fd);
  * streams and closes WebSockets with RG_WS_GOING_AWAY when first called. */
 bool rg_http_server_finish(struct rg_http_server *s);
 
+/* Connections whose descriptor is `fd` or higher. */
+uint32_t rg_http_connections_from(const struct rg_http_server *s, int fd);
+
 /* Closes everything; one that was never started is fine. Calls that are open are gone: their answers go nowhere, and
  * the handler still has to give them. */
 void rg_http_server_fini(struct rg_http_server *s);

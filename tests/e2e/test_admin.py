@@ -70,6 +70,14 @@ def test_orders_from_web_pages_are_refused(gateway):
     assert gateway.process.is_running() and gateway.admin("GET", "/ready")[0] == 200
 
 
+def test_web_pages_read_nothing(gateway):
+    """A page can make its own name lead to this machine (DNS rebinding), but not make a browser send an address as Host."""
+    status, text, _ = gateway.admin("GET", "/config", headers={"Host": "evil.example"})
+    assert status == 421 and "evil.example" in text and "localhost" in text
+    for host in ("localhost:9901", "127.0.0.1", "[::1]:9901"):
+        assert gateway.admin("GET", "/config", headers={"Host": host})[0] == 200
+
+
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x00\x05hello", b"GET / HTTP/1.1\r\n\r\n", b"GET /live HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
                                   b"POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
                                   b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -101,7 +101,8 @@ uint16_t ask(enum rg_method method, const char *path, const char *query, const c
     static const char *const names[] = {
         [RG_METHOD_GET] = "GET", [RG_METHOD_POST] = "POST", [RG_METHOD_PUT] = "PUT", [RG_METHOD_DELETE] = "DELETE"};
     struct rg_h1_request head = {.method_id = (uint8_t)method, .method = rg_str_of(names[method])};
-    struct rg_admin_request req = {&head, rg_str_of(path), rg_str_of(query), rg_str_of(body)};
+    struct rg_http_request req = {
+        .head = &head, .path = rg_str_of(path), .query = rg_str_of(query), .body = rg_str_of(body)};
     struct rg_admin_answer answer = {.status = 200, .content_type = "application/json", .body = report()};
     rg_gateway_answer(&gateway.admin, &req, &answer);
     fclose(answer.body);

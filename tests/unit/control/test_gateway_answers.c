@@ -107,7 +107,7 @@ static void orders_of_web_pages_are_refused(void **state)
         .name = "Origin", .value = "http://evil.example", .value_len = 19, .name_len = 6, .id = RG_FIELD_ORIGIN};
     struct rg_h1_request head = {
         .method_id = RG_METHOD_POST, .method = RG_STR("POST"), .fields = &origin, .n_fields = 1};
-    struct rg_admin_request req = {&head, RG_STR("/drain"), RG_STR_NONE, RG_STR_NONE};
+    struct rg_http_request req = {.head = &head, .path = RG_STR("/drain")};
     struct rg_admin_answer answer = {.status = 200, .body = report()};
     rg_gateway_answer(&gateway.admin, &req, &answer);
     fclose(answer.body);

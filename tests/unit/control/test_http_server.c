@@ -632,6 +632,22 @@ static void the_end_is_orderly(void **state)
     stop();
 }
 
+static void parameters_are_found(void **state)
+{
+    (void)state;
+    struct rg_http_request req = {.query = RG_STR("?worker=1&ms=250&&empty=&x")};
+    struct rg_str value;
+    assert_true(rg_http_parameter(&req, "worker", &value) && rg_str_eq(value, RG_STR("1")));
+    assert_true(rg_http_parameter(&req, "ms", &value) && rg_str_eq(value, RG_STR("250")));
+    assert_true(rg_http_parameter(&req, "empty", &value) && value.len == 0);
+    assert_false(rg_http_parameter(&req, "x", &value));
+    assert_false(rg_http_parameter(&req, "m", &value));
+    req.query = RG_STR_NONE;
+    assert_false(rg_http_parameter(&req, "x", &value));
+    req.query = RG_STR("?");
+    assert_false(rg_http_parameter(&req, "x", &value));
+}
+
 static void texts_are_decoded(void **state)
 {
     (void)state;
@@ -672,6 +688,7 @@ int main(void)
         cmocka_unit_test(only_requests_for_it_become_one),
         cmocka_unit_test(strangers_are_turned_away),
         cmocka_unit_test(the_end_is_orderly),
+        cmocka_unit_test(parameters_are_found),
         cmocka_unit_test(texts_are_decoded),
     };
     return cmocka_run_group_tests_name("http_server", tests, NULL, NULL);

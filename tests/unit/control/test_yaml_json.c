@@ -273,6 +273,19 @@ static void json_is_read_strictly(void **state)
     free(brackets);
 }
 
+static void strings_are_json_in_ascii(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    rg_json_string(out, (struct rg_str){"a\"\\\n\x7f\xff\0z", 8});
+    rg_json_string(out, RG_STR_NONE);
+    fclose(out);
+    assert_string_equal(text, "\"a\\\"\\\\\\u000a\\u007f\\ufffd\\u0000z\"\"\"");
+    free(text);
+}
+
 static void strings_of_json_keep_their_utf8(void **state)
 {
     (void)state;
@@ -298,6 +311,7 @@ int main(void)
         TEST(sizes_are_limited),
         TEST(what_surprises_is_refused),
         TEST(json_is_read_strictly),
+        TEST(strings_are_json_in_ascii),
         TEST(strings_of_json_keep_their_utf8),
     };
     return cmocka_run_group_tests_name("yaml_json", tests, NULL, NULL);
