@@ -5,7 +5,9 @@
  *
  *   {"revision": 1, "units": [{"handle": "a",
  *     "upstreams": [{"targets": [{"host": "127.0.0.1", "port": 80, "tls": false, "weight": 1}], "verify": true, ...}],
- *     "routes": [{"path": "/a", "upstream": 0}]}]}
+ *     "routes": [{"path": "/a", "match": "exact", "headers": {"x-tier": "gold"}, "upstream": 0}]}]}
+ *
+ * upstream: the number of one, "none", or absent for the replica. match: "exact", "template", or absent for a prefix.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #define UPSTREAMS 16
 #define TARGETS   16
 #define ROUTES    64
+#define HEADERS   4
 #define LOOK_MS   10
 
 static struct rg_gateway gateway;
@@ -50,7 +53,7 @@ static void write_beside(const char *suffix, const char *text)
 static struct rg_str text(const json_t *o, const char *key)
 {
     const json_t *v = json_object_get(o, key);
-    return v ? (struct rg_str){json_string_value(v), json_string_length(v)} : RG_STR("");
+    return json_is_string(v) ? (struct rg_str){json_string_value(v), json_string_length(v)} : RG_STR("");
 }
 
 static uint32_t number(const json_t *o, const char *key, uint32_t absent)
@@ -96,14 +99,46 @@ static struct rg_upstream_spec upstream_of(const json_t *o, struct rg_target_spe
                                      .server_name = text(o, "server_name")};
 }
 
-static struct rg_route_spec route_of(const json_t *o)
+static uint32_t way_of(const json_t *o)
+{
+    return rg_str_eq(text(o, "upstream"), RG_STR("none")) ? RG_UPSTREAM_NONE
+                                                          : number(o, "upstream", RG_UPSTREAM_REPLICA);
+}
+
+static enum rg_path_match match_of(const json_t *o)
+{
+    struct rg_str match = text(o, "match");
+    return rg_str_eq(match, RG_STR("exact"))      ? RG_PATH_EXACT
+           : rg_str_eq(match, RG_STR("template")) ? RG_PATH_TEMPLATE
+                                                  : RG_PATH_PREFIX;
+}
+
+static size_t headers_of(const json_t *o, struct rg_header_spec *headers)
+{
+    const char *name;
+    json_t *value;
+    size_t n = 0;
+    json_object_foreach(json_object_get(o, "headers"), name, value)
+    {
+        if (n == HEADERS)
+            abort();
+        headers[n++] = (struct rg_header_spec){.name = rg_str_of(name), .value = rg_str_of(json_string_value(value))};
+    }
+    return n;
+}
+
+static struct rg_route_spec route_of(const json_t *o, struct rg_header_spec *headers)
 {
     return (struct rg_route_spec){.name = text(o, "path"),
                                   .host = text(o, "host"),
                                   .method = text(o, "method"),
                                   .path = text(o, "path"),
-                                  .path_match = RG_PATH_PREFIX,
-                                  .upstream = number(o, "upstream", RG_UPSTREAM_REPLICA),
+                                  .path_match = match_of(o),
+                                  .headers = headers,
+                                  .n_headers = headers_of(o, headers),
+                                  .upstream = way_of(o),
+                                  .response_head_ms = number(o, "response_head_ms", 0),
+                                  .body_idle_ms = number(o, "body_idle_ms", 0),
                                   .context_bytes = number(o, "context_bytes", 0),
                                   .keep_host = yes(o, "keep_host")};
 }
@@ -113,6 +148,7 @@ static struct rg_unit *make_unit(const json_t *o)
     struct rg_target_spec targets[UPSTREAMS][TARGETS];
     struct rg_upstream_spec upstreams[UPSTREAMS];
     struct rg_route_spec routes[ROUTES];
+    struct rg_header_spec headers[ROUTES][HEADERS];
     struct rg_unit_spec spec = {.kind = RG_STR("RestApi"),
                                 .handle = text(o, "handle"),
                                 .upstreams = upstreams,
@@ -122,7 +158,7 @@ static struct rg_unit *make_unit(const json_t *o)
     for (size_t i = 0; i < spec.n_upstreams; i++)
         upstreams[i] = upstream_of(json_array_get(json_object_get(o, "upstreams"), i), targets[i]);
     for (size_t i = 0; i < spec.n_routes; i++)
-        routes[i] = route_of(json_array_get(json_object_get(o, "routes"), i));
+        routes[i] = route_of(json_array_get(json_object_get(o, "routes"), i), headers[i]);
     const struct rg_unit_place place = {.workers = gateway.n_workers, .endpoints = gateway.endpoints};
     struct rg_unit_fault fault;
     struct rg_unit *unit = NULL;
