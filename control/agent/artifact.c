@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "control/common/conf.h"
+#include "datapath/policy/policy.h"
 
 #define GROUP         "gateway.api-platform.wso2.com"
 #define ID_ANNOTATION GROUP "/artifact-id"
@@ -256,10 +257,21 @@ int rg_artifact_decode(const char *text, size_t len, struct rg_artifact **ret, s
     return 0;
 }
 
+void rg_artifact_forget_policies(struct rg_artifact *artifact)
+{
+    while (artifact->policies) {
+        struct rg_artifact_policy *p = artifact->policies;
+        artifact->policies = p->next;
+        rg_policy_unref(p->policy);
+        free(p);
+    }
+}
+
 void rg_artifact_destroy(struct rg_artifact *artifact)
 {
     if (!artifact)
         return;
+    rg_artifact_forget_policies(artifact);
     rg_yaml_json_fini(&artifact->doc);
     rg_arena_fini(&artifact->arena);
     free(artifact);

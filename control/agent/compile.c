@@ -31,6 +31,23 @@ static void policy_problem(struct rg_compile *c, const struct rg_lower_policy *p
     rg_problems_say(&c->problems, rg_str_of(path), rg_str_of(problem->text));
 }
 
+/* ".globalPolicies[0].params": the same for a provider and for its proxies. */
+static const char *place_of(const struct rg_lower_policy *p)
+{
+    return p->params_path + strlen(p->source->path);
+}
+
+/* What a provider's own unit has. NULL: it has not been compiled, or has no such policy. */
+static struct rg_policy *policy_of_provider(const struct rg_compile *c, const struct rg_lower_policy *p)
+{
+    if (p->source->index == 0)
+        return NULL;
+    for (const struct rg_artifact_policy *known = c->provider.artifact->policies; known; known = known->next)
+        if (strcmp(known->place, place_of(p)) == 0)
+            return rg_policy_ref(known->policy);
+    return NULL;
+}
+
 static int make_policy(struct rg_compile *c, const struct rg_lower_policy *p, struct rg_policy **ret)
 {
     const struct rg_compile_rendered *of = p->source->index == 0 ? &c->self : &c->provider;
@@ -42,6 +59,9 @@ static int make_policy(struct rg_compile *c, const struct rg_lower_policy *p, st
         .version = of->spec.version,
         .keys = context->keys ? context->keys(context->owner, of->artifact) : NULL,
     };
+    *ret = policy_of_provider(c, p);
+    if (*ret)
+        return 0;
     const struct rg_policy_kind *kind = rg_policy_find(p->name, p->version, &problem);
     if (!kind) {
         policy_problem(c, p, &problem);
@@ -122,12 +142,28 @@ static int make_chains(struct rg_compile *c, struct made *m)
 
 /* ---- The unit ---- */
 
+/* "upstreams[1].targets[0]" is what the definition says in a URL. false: it is about something else. */
+static bool upstream_path(const struct rg_lower *l, const char *field, char *path, size_t size)
+{
+    unsigned upstream, target;
+    int n = sscanf(field, "upstreams[%u].targets[%u]", &upstream, &target);
+    if (n < 1 || upstream >= l->n_upstreams)
+        return false;
+    const char *at = l->upstream_paths[upstream];
+    if (n == 2 && l->upstreams[upstream].n_targets > target && !strstr(at, ".url"))
+        snprintf(path, size, "%s.upstreams[%u].url", at, target);
+    else
+        snprintf(path, size, "%s", at);
+    return true;
+}
+
 static void unit_problem(struct rg_compile *c, const struct rg_unit_fault *fault)
 {
     const struct rg_lower *l = &c->lower;
     char path[RG_PROBLEM_PATH_MAX];
     const char *at = fault->route < l->n_routes ? l->route_parts[fault->route].path : c->self.source.path;
-    snprintf(path, sizeof(path), "%s%s%s", at, *fault->field ? "." : "", fault->field);
+    if (!upstream_path(l, fault->field, path, sizeof(path)))
+        snprintf(path, sizeof(path), "%s%s%s", at, *fault->field ? "." : "", fault->field);
     rg_problems_say(&c->problems, rg_str_of(path), rg_str_of(fault->text));
 }
 
@@ -142,6 +178,38 @@ static int make_unit(struct rg_compile *c, const struct made *m, struct rg_unit 
     if (rc == 0)
         memset(m->chains, 0, c->lower.n_routes * sizeof(*m->chains)); /* the unit's now */
     return rc;
+}
+
+/* ---- For proxies of a provider ---- */
+
+static bool remember_policy(struct rg_artifact *a, struct rg_policy *policy, const char *place)
+{
+    size_t n = strlen(place) + 1;
+    struct rg_artifact_policy *p = malloc(sizeof(*p) + n);
+    if (!p)
+        return false;
+    p->policy = rg_policy_ref(policy);
+    p->next = a->policies;
+    memcpy(p->place, place, n);
+    a->policies = p;
+    return true;
+}
+
+/* Kept beside the definition, which is otherwise immutable; a proxy that finds none makes its own. */
+static void remember_policies(const struct rg_compile *c, const struct made *m)
+{
+    struct rg_artifact *a = (struct rg_artifact *)(uintptr_t)c->self.artifact;
+    bool *seen = calloc(c->lower.n_policies + 1, sizeof(*seen));
+    rg_artifact_forget_policies(a);
+    for (size_t i = 0; seen && i < c->lower.n_routes; i++) {
+        const struct rg_lower_route *part = &c->lower.route_parts[i];
+        for (size_t j = 0; j < part->n_policies; j++) {
+            const struct rg_lower_policy *p = part->policies[j];
+            if (!seen[p->index])
+                seen[p->index] = remember_policy(a, m->policies[p->index], place_of(p));
+        }
+    }
+    free(seen);
 }
 
 /* ---- All of it ---- */
@@ -169,6 +237,8 @@ int rg_compile(const struct rg_artifact *artifact, const struct rg_compile_conte
         rc = make_chains(&c, &m);
     if (rc == 0)
         rc = make_unit(&c, &m, ret);
+    if (rc == 0 && rg_artifact_info(artifact)->kind == RG_ARTIFACT_LLM_PROVIDER)
+        remember_policies(&c, &m);
     rg_compile_show(&c, why);
     made_fini(&c, &m);
     rg_compile_fini(&c);

@@ -37,7 +37,7 @@ struct rg_lower_policy {
 struct rg_lower_route {
     const struct rg_lower_policy *const *policies;
     size_t n_policies;
-    const char *path; /* "spec.operations[3]" */
+    const char *path; /* where what it matches is said: "spec.operations[3]", "spec.operations[4].match" */
 };
 
 struct rg_lower {

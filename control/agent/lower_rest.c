@@ -141,6 +141,8 @@ static void add_operation(struct rest *r, const struct rg_spec_operation *op, co
     rg_lower_chain_add_list(r->l, &own, r->source, &op->policies, rg_lower_text(r->l, "%s.policies", path));
     if (!match_of(r, op, path, &m))
         return;
+    if (op->match.given)
+        path = rg_lower_text(r->l, "%s.match", path);
     struct rg_lower_times times = rg_lower_times(&op->resilience, &r->spec->resilience);
     bool is_whole = m.how == RG_PATH_PREFIX && m.path.len == 1;
     struct rg_str full = rg_lower_join(r->l, r->context, is_whole && r->context.len > 0 ? RG_STR("") : m.path);

@@ -1,7 +1,7 @@
 /*
- * Definitions of artifacts from somebody else: YAML, tables, template functions, lowering. Whatever the bytes are, it
- * is either refused with a reason or becomes routes that hold together; and what a template function gave never stands
- * in a reason.
+ * Definitions of artifacts from somebody else: YAML, tables, template functions, lowering, policies, units. Whatever
+ * the bytes are, it is either refused with a reason or becomes routes that hold together; and what a template function
+ * gave never stands in a reason.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,8 @@
 
 #include "control/agent/compile_parts.h"
 #include "datapath/base/assert.h"
+#include "datapath/endpoint.h"
+#include "datapath/route/unit.h"
 
 #define HIDDEN "hidden-7f3a"
 
@@ -97,6 +99,26 @@ static void lower(const struct rg_artifact *artifact, struct rg_artifact *provid
     rg_problems_fini(&why);
 }
 
+/* All the way, with the policies. */
+static void compile(const struct rg_artifact *artifact, struct rg_artifact *provider)
+{
+    static struct rg_endpoints *endpoints;
+    if (!endpoints)
+        RG_ASSERT(rg_endpoints_create(&endpoints, 1) == 0);
+    const struct rg_unit_place place = {.workers = 1, .endpoints = endpoints};
+    const struct rg_compile_context context = {
+        .find = find, .secret = outside, .env = outside, .owner = provider, .place = &place};
+    struct rg_unit *unit = NULL;
+    struct rg_problems why;
+    rg_problems_init(&why);
+    int rc = rg_compile(artifact, &context, &unit, &why);
+    check_problems(&why, rc);
+    RG_ASSERT((rc == 0) == (unit != NULL));
+    rg_unit_unref(unit);
+    rg_endpoints_tick(endpoints, 1);
+    rg_problems_fini(&why);
+}
+
 static struct rg_artifact *decode(const char *text, size_t len)
 {
     struct rg_artifact *artifact = NULL;
@@ -116,8 +138,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     RG_ASSERT(provider);
     input_has_it = memmem(data, size, HIDDEN, sizeof(HIDDEN) - 1) != NULL;
     struct rg_artifact *artifact = decode((const char *)data, size);
-    if (artifact)
+    if (artifact) {
         lower(artifact, provider);
+        compile(artifact, provider);
+    }
     rg_artifact_destroy(artifact);
     return 0;
 }
