@@ -265,9 +265,10 @@ static void answer_trouble(struct rg_call *call, int error)
         rg_refuse(call, 507, "STORAGE_FULL", "The platform's database is full; nothing was changed.");
     else
         rg_refuse(call, 500, "INTERNAL_ERROR", "The platform could not do this; nothing was changed.");
-    rg_error("an API call failed: %s (%s) method=%.*s path=%.*s", strerror(-error), rg_db_message(call->db),
-             (int)call->request->method.len, call->request->method.ptr, (int)call->request->path.len,
-             call->request->path.ptr);
+    if (rg_store_may_complain(call->store))
+        rg_error("an API call failed: %s (%s) method=%.*s path=%.*s", strerror(-error), rg_db_message(call->db),
+                 (int)call->request->method.len, call->request->method.ptr, (int)call->request->path.len,
+                 call->request->path.ptr);
 }
 
 static void set_correlation(struct rg_call *call)

@@ -28,6 +28,15 @@ void rg_store_fail(struct rg_store *store, int error)
         store->db.error = error;
 }
 
+bool rg_store_may_complain(struct rg_store *store)
+{
+    int64_t now_ms = rg_wall_ms();
+    bool may = now_ms - store->complained_ms >= 1000 || now_ms < store->complained_ms;
+    if (may)
+        store->complained_ms = now_ms;
+    return may;
+}
+
 uint64_t rg_store_count(const struct rg_store *store, enum rg_store_counter counter)
 {
     return atomic_load_explicit(&store->counters[counter], memory_order_relaxed);

@@ -13,7 +13,8 @@ struct rg_store {
     struct rg_db db;
     struct rg_seal seal;
     struct rg_store_config config;
-    int lock_fd; /* -1: in memory */
+    int lock_fd;           /* -1: in memory */
+    int64_t complained_ms; /* when it last logged that something could not be done */
     char admin_token[RG_TOKEN_LEN + 1];
     _Atomic uint64_t counters[RG_STORE_COUNTERS];
 };
@@ -37,6 +38,9 @@ static inline void rg_store_time(char ret[RG_INSTANT_TEXT_MAX], int64_t unix_ms)
 {
     rg_instant_format(unix_ms * 1000000, ret);
 }
+
+/* Whether a failure is to be logged: a full disk fails every call, once a second is enough. */
+bool rg_store_may_complain(struct rg_store *store);
 
 /* What is missing of an organization: the project "default" and the built-in templates. */
 int rg_organization_furnish(struct rg_store *store, const char *organization, const char *now);

@@ -100,7 +100,7 @@ static void run_alone(struct rg_store *store, struct rg_store_job *job)
         rg_store_add(store, RG_STORE_COMMITS);
     if (job->result == -ENOSPC)
         rg_store_add(store, RG_STORE_FULL);
-    if (job->result < 0)
+    if (job->result < 0 && job->result != -EACCES && rg_store_may_complain(store))
         rg_error("a change could not be stored: %s", strerror(-job->result));
 }
 

@@ -60,7 +60,7 @@ static void test_deploy_and_undeploy(void **state)
     static const char *const events[] = {"DEPLOY", "ACK_DEPLOYED", "UNDEPLOY", "ACK_UNDEPLOYED"};
     assert_int_equal(json_array_size(json_object_get(f->body, "list")), 4);
     for (size_t i = 0; i < 4; i++) {
-        char at[32];
+        char at[64];
         snprintf(at, sizeof(at), "list.%zu.event", i);
         assert_string_equal(got(f, at), events[i]);
     }
