@@ -13,6 +13,7 @@ void rg_http_call_free(struct rg_http_call *call)
 {
     if (!call)
         return;
+    free(call->fields);
     free(call->text);
     free(call->body);
     free(call->trailers);

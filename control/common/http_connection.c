@@ -177,6 +177,8 @@ static bool read_more(struct rg_http_connection *c)
     if (n < 0)
         return true;
     c->input_len += (size_t)n;
+    if (c->server->options.patient && c->call)
+        rg_loop_set_alarm(c->server->loop, &c->timeout, c->server->options.timeout_ms);
     return advance(c);
 }
 

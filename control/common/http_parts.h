@@ -27,7 +27,7 @@ struct rg_http_call {
     struct rg_http_request req;
     struct rg_h1_request head;
     struct rg_framing framing;
-    struct rg_field fields[RG_HTTP_FIELDS_MAX];
+    struct rg_field *fields;
     char *text; /* the head, which the views of req point into */
     char *body;
     size_t body_len, body_cap;

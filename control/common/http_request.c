@@ -74,15 +74,14 @@ static void describe(struct rg_http_call *call, const struct rg_http_connection 
         believe_forwarding(&call->req);
 }
 
-static const struct rg_h1_limits *limits_of(const struct rg_http_server *s, struct rg_h1_limits *ret)
+static struct rg_h1_limits limits_of(const struct rg_http_server *s, uint16_t fields)
 {
     uint32_t bytes = s->options.head_bytes;
-    *ret = (struct rg_h1_limits){.head_bytes = bytes,
+    return (struct rg_h1_limits){.head_bytes = bytes,
                                  .field_bytes = bytes / 2,
                                  .target_bytes = bytes / 4,
-                                 .fields = RG_HTTP_FIELDS_MAX,
+                                 .fields = fields,
                                  .allow_underscore = true};
-    return ret;
 }
 
 static enum rg_http_outcome refuse(struct rg_http_connection *c, enum rg_reason reason)
@@ -94,23 +93,24 @@ static enum rg_http_outcome refuse(struct rg_http_connection *c, enum rg_reason 
 }
 
 /* The head moves out of the input into memory of the call's own, and is read there once more: its views stay. */
-static enum rg_http_outcome make_call(struct rg_http_connection *c, size_t head_len)
+static enum rg_http_outcome make_call(struct rg_http_connection *c, size_t head_len, uint16_t n_fields)
 {
-    struct rg_h1_limits limits;
+    struct rg_h1_limits limits = limits_of(c->server, n_fields);
     struct rg_h1_resume resume = {0, 0};
     struct rg_framing_options options = {.body_bytes = c->server->options.body_bytes};
     enum rg_reason reason = RG_REASON_NONE;
     struct rg_http_call *call = calloc(1, sizeof(*call));
-    if (call)
+    if (call) {
         call->text = malloc(head_len);
-    if (!call || !call->text) {
+        call->fields = calloc(n_fields > 0 ? n_fields : 1u, sizeof(*call->fields));
+    }
+    if (!call || !call->text || !call->fields) {
         rg_http_call_free(call);
         return RG_HTTP_CLOSE;
     }
     memcpy(call->text, c->input, head_len);
     consume(c, head_len);
-    rg_h1_parse_request(&resume, call->text, head_len, limits_of(c->server, &limits), call->fields, &call->head,
-                        &reason);
+    rg_h1_parse_request(&resume, call->text, head_len, &limits, call->fields, &call->head, &reason);
     if (reason == RG_REASON_NONE)
         reason = rg_h1_frame_request(&call->head, &options, &call->framing);
     if (reason != RG_REASON_NONE) {
@@ -127,20 +127,19 @@ static enum rg_http_outcome make_call(struct rg_http_connection *c, size_t head_
 
 static enum rg_http_outcome read_head(struct rg_http_connection *c)
 {
-    struct rg_h1_limits limits;
+    struct rg_h1_limits limits = limits_of(c->server, RG_HTTP_FIELDS_MAX);
     struct rg_field fields[RG_HTTP_FIELDS_MAX];
     struct rg_h1_request head;
     enum rg_reason reason = RG_REASON_NONE;
     if (c->input_len == 0)
         return RG_HTTP_INCOMPLETE;
-    int32_t len =
-        rg_h1_parse_request(&c->resume, c->input, c->input_len, limits_of(c->server, &limits), fields, &head, &reason);
+    int32_t len = rg_h1_parse_request(&c->resume, c->input, c->input_len, &limits, fields, &head, &reason);
     if (len < 0)
         return refuse(c, reason);
     if (len == 0)
         return c->input_len < c->server->options.head_bytes ? RG_HTTP_INCOMPLETE : refuse(c, RG_REASON_HEAD_TOO_LARGE);
     c->resume = (struct rg_h1_resume){0, 0};
-    return make_call(c, (size_t)len);
+    return make_call(c, (size_t)len, head.n_fields);
 }
 
 /* ---- The body ---- */

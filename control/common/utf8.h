@@ -4,8 +4,8 @@
 
 #include "datapath/base/str.h"
 
-/* Bytes of the well-formed sequence at p; 0: malformed, or cut off. len > 0. */
-size_t rg_utf8_sequence(const char *p, size_t len);
+/* Bytes of the well-formed sequence that the text begins with; 0: malformed, or cut off. len > 0. */
+size_t rg_utf8_sequence(const char *text, size_t len);
 
 bool rg_utf8_is_valid(struct rg_str text);
 

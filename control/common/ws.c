@@ -161,10 +161,8 @@ static void say_close(struct rg_ws *ws, uint16_t code, struct rg_str reason)
     ws->said_close = true;
     ws->code = code;
     ws->reason_len = (uint8_t)(len > 2 ? len - 2 : 0);
-    if (ws->reason_len > 0)
-        memcpy(ws->reason, reason.ptr, ws->reason_len);
-    if (ws->reason_len > 0)
-        memcpy(payload + 2, ws->reason, ws->reason_len);
+    for (size_t i = 0; i < ws->reason_len; i++)
+        payload[2 + i] = ws->reason[i] = reason.ptr[i];
     if (!write_frame(ws, WSLAY_CONNECTION_CLOSE, (struct rg_str){payload, len}))
         ws->failed = true;
 }
@@ -474,9 +472,9 @@ void rg_ws_sent(struct rg_ws *ws, size_t n)
     rg_outbuf_sent(&ws->output, n);
 }
 
-void rg_ws_on_wake(struct rg_ws *ws, void (*call)(void *carrier), void *carrier)
+void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *carrier)
 {
-    ws->wake = call;
+    ws->wake = wake_carrier;
     ws->carrier = carrier;
 }
 

@@ -79,9 +79,9 @@ void rg_ws_receive(struct rg_ws *ws, const char *bytes, size_t len);
 struct rg_str rg_ws_output(const struct rg_ws *ws); /* to be sent; empty: nothing. Valid until any other call */
 void rg_ws_sent(struct rg_ws *ws, size_t n);
 
-/* Calls `wake` whenever there is something to be sent after there was nothing, or the conversation is over: from within
- * any function above. */
-void rg_ws_on_wake(struct rg_ws *ws, void (*wake)(void *carrier), void *carrier);
+/* Calls `wake_carrier` whenever there is something to be sent after there was nothing, or the conversation is over:
+ * from within any function above. */
+void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *carrier);
 
 /* The connection is gone (or is given up): `ended` is called unless it was. */
 void rg_ws_lost(struct rg_ws *ws);

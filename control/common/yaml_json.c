@@ -159,9 +159,11 @@ static bool is_endless(struct rg_str text)
 static json_t *keep_written(struct builder *b, json_t *number, struct rg_str text)
 {
     char key[32], ours[32] = "";
-    if (number && json_is_integer(number))
+    if (!number)
+        return NULL;
+    if (json_typeof(number) == JSON_INTEGER)
         snprintf(ours, sizeof(ours), "%" JSON_INTEGER_FORMAT, json_integer_value(number));
-    if (!number || rg_str_eq(text, rg_str_of(ours)))
+    if (rg_str_eq(text, rg_str_of(ours)))
         return number;
     if (!b->written)
         b->written = json_object();

@@ -307,6 +307,49 @@ static void bodies_are_collected_up_to_a_limit(void **state)
     stop();
 }
 
+/* A drip gets no more time, unless the peer sees to that itself. */
+static void the_time_of_a_body(void **state)
+{
+    (void)state;
+    for (int patient = 0; patient < 2; patient++) {
+        start(AF_INET, &(struct rg_http_options){.patient = patient});
+        int fd = dial();
+        say(fd, "POST /x HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nb");
+        turn_for(2);
+        uint64_t due = loop.alarms->at_ms;
+        turn_for(20);
+        say(fd, "o");
+        turn_for(2);
+        assert_int_equal(loop.alarms->at_ms > due, patient);
+        loop.alarms->at_ms = rg_now_ms();
+        assert_true(hear(fd));
+        assert_int_equal(reply_len, 0);
+        assert_int_equal(requests, 0);
+        close(fd);
+        stop();
+    }
+}
+
+static void as_many_fields_as_the_front_may_send(void **state)
+{
+    (void)state;
+    static char text[32768] = "GET /many HTTP/1.1\r\n" HOST;
+    start(AF_INET, NULL);
+    for (int i = 0; i < RG_HTTP_FIELDS_MAX - 1; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "f%d: v\r\n", i);
+    strcat(text, "\r\n");
+    int fd = dial();
+    say(fd, text);
+    hear(fd);
+    assert_string_equal(body(), "GET /many [0] from 127.0.0.1 host a:7");
+    strcpy(text + strlen(text) - 2, "g: v\r\n\r\n");
+    say(fd, text);
+    assert_true(hear(fd));
+    assert_true(starts("HTTP/1.1 431 "));
+    close(fd);
+    stop();
+}
+
 static void leave_to_send_is_given_once(void **state)
 {
     (void)state;
@@ -675,6 +718,8 @@ int main(void)
         cmocka_unit_test(fields_can_not_be_split),
         cmocka_unit_test(a_trusted_peer_names_the_client),
         cmocka_unit_test(bodies_are_collected_up_to_a_limit),
+        cmocka_unit_test(the_time_of_a_body),
+        cmocka_unit_test(as_many_fields_as_the_front_may_send),
         cmocka_unit_test(leave_to_send_is_given_once),
         cmocka_unit_test(an_answer_may_come_later),
         cmocka_unit_test(who_left_gets_no_answer),
