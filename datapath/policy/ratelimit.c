@@ -189,7 +189,7 @@ static bool number_of(const struct rg_field *f, uint64_t *ret)
 static bool is_told_already(const struct rg_policy_response *r, uint64_t remaining)
 {
     static const struct rg_policy_name name = {{"ratelimit-remaining", 19}, RG_FIELD_OTHER};
-    uint64_t told;
+    uint64_t told = 0;
     for (uint16_t i = r->head.n_received; i < r->head.n; i++)
         if (rg_policy_is_named(&r->head.fields[i], &name))
             return number_of(&r->head.fields[i], &told) && told <= remaining;
