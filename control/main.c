@@ -10,6 +10,7 @@
 #include "control/agent/certificates.h"
 #include "control/agent/gateway.h"
 #include "control/agent/listen_inherit.h"
+#include "control/agent/remote.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"
 
@@ -19,7 +20,7 @@ static int start(struct rg_gateway *g, const struct rg_flags *flags, const struc
         rg_error("can't set up the control thread: no memory or no descriptor");
         return RG_EXIT_FAILED;
     }
-    if (rg_gateway_load_certificates(g) < 0 || rg_gateway_open_listeners(g) < 0)
+    if (rg_gateway_load_agent(g) < 0 || rg_gateway_load_certificates(g) < 0 || rg_gateway_open_listeners(g) < 0)
         return RG_EXIT_USAGE;
     rg_gateway_load_steering(g);
     rg_gateway_settle_sockmap(g, &g->current->settings);
@@ -68,11 +69,22 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
     }
 }
 
+static void warn_of_control(void *flags, const char *text)
+{
+    fprintf(stderr, "%s: warning: %s\n", name_of(flags), text);
+}
+
+static void inspect(const struct rg_settings *s, struct rg_options_findings *findings)
+{
+    rg_certificates_inspect(s, findings);
+    rg_remote_inspect(s, findings);
+}
+
 int main(int argc, char **argv)
 {
     static struct rg_settings settings;
     static struct rg_address v6_only[RG_LISTENERS_MAX];
-    const struct rg_options_outside outside = {.inspect = rg_certificates_inspect};
+    const struct rg_options_outside outside = {.inspect = inspect};
     struct rg_flags flags;
     if (rg_flags_parse(argc, argv, &flags, stderr) < 0)
         return RG_EXIT_USAGE;
@@ -92,6 +104,7 @@ int main(int argc, char **argv)
         warn_of_access_log(&flags, &settings);
         warn_of_listeners(&flags, &settings);
         rg_certificates_warn(&settings, name_of(&flags), stderr);
+        rg_remote_warn(&settings.control, warn_of_control, &flags);
         printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;
     }

@@ -90,6 +90,13 @@ struct rg_listener_settings {
     bool http2; /* its clients may speak HTTP/2 */
 };
 
+struct rg_control_settings { /* of the control plane, for the control thread alone */
+    char url[256];           /* "": there is none */
+    char token_file[256], ca_file[256], state_dir[256];
+    bool insecure_skip_verify;
+    uint32_t reconnect_initial_ms, reconnect_max_ms;
+};
+
 struct rg_settings {
     uint64_t generation;
     uint32_t descriptors; /* those of the datapath are numbered below this; 0: no reserve is kept above */
@@ -104,6 +111,7 @@ struct rg_settings {
     uint8_t steering; /* enum rg_steering_mode */
     struct rg_address admin;
     bool admin_enabled;
+    struct rg_control_settings control;
     uint64_t access_ring_bytes; /* per worker */
 
     /* may change on reload */

@@ -20,6 +20,7 @@ struct metric {
 #define RG_COUNTER(id, family, labels, help)      {"ringgate_" family, "counter", labels, help},
 #define RG_GAUGE(id, family, labels, help)        {"ringgate_" family, "gauge", labels, help},
 #define RG_HISTOGRAM(id, family, help)            {"ringgate_" family, "histogram", "", help},
+#define RG_CONTROL_HISTOGRAM(id, family, help)    RG_HISTOGRAM(id, family, help)
 #define RG_INFO(id, family, label_names, help)    {"ringgate_" family, "gauge", label_names, help},
 #define RG_PER_UNIT(id, family, help)             {"ringgate_" family, "counter", "kind, unit", help},
 #define RG_PROCESS(id, family, metric_type, help) {family, metric_type, "", help},

@@ -15,16 +15,20 @@ static const struct rg_flag flags[] = {
     {0, "replica", "ADDR", RG_FLAG_TEXT, VIEW(replica), "the service behind the gateway"},
     {0, "workers", "N|auto", RG_FLAG_TEXT, VIEW(workers), "worker threads (default auto: one for each CPU)"},
     {0, "admin", "ADDR|off", RG_FLAG_TEXT, VIEW(admin), "metrics, state and commands (default 127.0.0.1:9901)"},
-    {0, "control", "URL", RG_FLAG_TEXT, VIEW(control), NULL},
-    {0, "token-file", "FILE", RG_FLAG_TEXT, VIEW(token_file), NULL},
-    {0, "state-dir", "DIR", RG_FLAG_TEXT, VIEW(state_dir), NULL},
+    {0, "control", "URL", RG_FLAG_TEXT, VIEW(control),
+     "the control plane that deploys here, like wss://platform.example:9243"},
+    {0, "token-file", "FILE", RG_FLAG_TEXT, VIEW(token_file),
+     "file with the token by which the control plane knows this gateway"},
+    {0, "state-dir", "DIR", RG_FLAG_TEXT, VIEW(state_dir),
+     "what is deployed is kept there for the next start (default /var/lib/ringgate)"},
 };
 
 const struct rg_flag_table rg_flags_table = {flags, sizeof(flags) / sizeof(flags[0])};
 
 void rg_flags_help(FILE *out)
 {
-    fputs("Usage: ringgate [-t] [-c FILE] [--listen ADDR]... [--replica ADDR] [--workers N|auto] [--admin ADDR|off]\n\n"
+    fputs("Usage: ringgate [-t] [-c FILE] [--listen ADDR]... [--replica ADDR] [--workers N|auto] [--admin ADDR|off]\n"
+          "                [--control URL --token-file FILE [--state-dir DIR]]\n\n"
           "An HTTP/1.1 and HTTP/2 gateway in front of one service. Flags win over the file; TLS needs a file.\n\n",
           out);
     rg_flags_list(&rg_flags_table, out);

@@ -252,6 +252,7 @@ int rg_gateway_serve(struct rg_gateway *g)
     rg_notify_ready(&g->notify);
     rg_gateway_send_status(g);
     rg_info("started");
+    rg_gateway_start_agent(g);
     while (r == 0 && !rg_gateway_has_ended(g)) {
         r = rg_loop_turn(&g->loop);
         rg_gateway_note_readiness(g);
@@ -298,6 +299,8 @@ static void free_settings(struct rg_gateway *g)
 void rg_gateway_fini(struct rg_gateway *g)
 {
     bool served = g->phase != RG_PHASE_STARTING;
+    g->routes.on_live = NULL;
+    rg_agent_destroy(g->agent);
     rg_admin_fini(&g->admin);
     rg_prober_fini(&g->prober);
     end_workers(g);

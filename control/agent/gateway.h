@@ -14,6 +14,7 @@
 #include "bpf/steer_loader.h"
 #include "control/agent/access_writer.h"
 #include "control/agent/admin.h"
+#include "control/agent/agent.h"
 #include "control/agent/gateway_routes.h"
 #include "control/agent/health.h"
 #include "control/agent/listen.h"
@@ -103,6 +104,7 @@ struct rg_gateway {
 
     struct rg_gateway_tls tls;
     struct rg_gateway_routes routes;
+    struct rg_agent *agent;         /* NULL: there is no control plane */
     struct rg_endpoints *endpoints; /* where they lead to */
     struct rg_resolver *resolver;   /* of their names */
 
@@ -142,6 +144,13 @@ static inline const struct rg_settings *rg_gateway_settings(const struct rg_gate
 {
     return &g->current->settings;
 }
+
+/* ---- gateway_agent.c: the control plane ---- */
+
+/* Before the workers: what was live the last time is live again. Nothing to do without control.url. Negative errno
+ * after the cause was logged. */
+int rg_gateway_load_agent(struct rg_gateway *g);
+void rg_gateway_start_agent(struct rg_gateway *g); /* the workers run */
 
 /* ---- gateway_run.c: the control loop ---- */
 

@@ -126,6 +126,15 @@ static void answer_config(struct rg_gateway *g, const struct rg_http_request *re
     fputs("}\n", ret->body);
 }
 
+static void answer_control(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret)
+{
+    (void)req;
+    if (g->agent)
+        rg_agent_write_json(g->agent, ret->body);
+    else
+        fputs("{\"enabled\":false}\n", ret->body);
+}
+
 /* ---- Workers ---- */
 
 static void write_counter(FILE *out, const char **separator, const char *family, const char *labels, uint64_t value)
@@ -283,6 +292,7 @@ static const struct route {
     {"/metrics", "GET, HEAD", {RG_METHOD_GET}, answer_metrics},
     {"/config", "GET, HEAD", {RG_METHOD_GET}, answer_config},
     {"/workers", "GET, HEAD", {RG_METHOD_GET}, answer_workers},
+    {"/control", "GET, HEAD", {RG_METHOD_GET}, answer_control},
     {"/drain", "POST", {RG_METHOD_POST}, answer_drain},
     {"/reload", "POST", {RG_METHOD_POST}, answer_reload},
     {"/log-level", "GET, HEAD, PUT", {RG_METHOD_GET, RG_METHOD_PUT}, answer_log_level},

@@ -92,6 +92,8 @@ void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause)
     rg_notify_stopping(&g->notify);
     rg_notify_send(&g->notify, "STATUS=Draining");
     rg_listen_unlink(&g->listen);
+    if (g->agent)
+        rg_agent_drain(g->agent);
     for (uint16_t i = 0; i < g->n_workers; i++)
         rg_worker_drain(g->workers[i].worker);
     if (g->program)
@@ -156,6 +158,8 @@ static void tick_due(struct rg_alarm *a)
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
     rg_gateway_retire_routes(g);
+    if (g->agent)
+        rg_agent_tick(g->agent);
     rg_gateway_tick_endpoints(g);
     rg_gateway_tick_tls(g);
     check_ended(g);

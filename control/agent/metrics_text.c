@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/agent/descriptors.h"
+#include "datapath/settings.h"
 #include "datapath/base/assert.h"
 
 /* 50 us to 60 s: from a fast answer on loopback to the default response time-out. */
@@ -124,15 +125,14 @@ uint64_t rg_metrics_cumulate(const uint64_t buckets[RG_HISTOGRAM_BUCKETS], uint6
     return total;
 }
 
-static void write_histogram(const struct writer *w, const struct rg_metrics_view *view, enum rg_histogram_id id,
-                            const char *name, const char *help)
+static void write_histogram(const struct writer *w, const struct rg_histogram *const *all, unsigned n, const char *name,
+                            const char *help)
 {
     uint64_t buckets[RG_HISTOGRAM_BUCKETS] = {0}, bounds[RG_METRICS_BOUNDS], sum_us = 0;
-    for (unsigned i = 0; i < view->n_workers; i++) {
-        const struct rg_histogram *h = &view->workers[i]->histograms[id];
+    for (unsigned i = 0; i < n; i++) {
         for (unsigned b = 0; b < RG_HISTOGRAM_BUCKETS; b++)
-            buckets[b] += __atomic_load_n(&h->buckets[b], __ATOMIC_RELAXED);
-        sum_us += __atomic_load_n(&h->sum_us, __ATOMIC_RELAXED);
+            buckets[b] += __atomic_load_n(&all[i]->buckets[b], __ATOMIC_RELAXED);
+        sum_us += __atomic_load_n(&all[i]->sum_us, __ATOMIC_RELAXED);
     }
     /* The count is that of the buckets as they were read, so that it never is less than one of them. */
     uint64_t total = rg_metrics_cumulate(buckets, bounds);
@@ -145,15 +145,37 @@ static void write_histogram(const struct writer *w, const struct rg_metrics_view
     fprintf(w->out, "ringgate_%s_count %" PRIu64 "\n", name, total);
 }
 
+static void write_of_workers(const struct writer *w, const struct rg_metrics_view *view, enum rg_histogram_id id,
+                             const char *name, const char *help)
+{
+    const struct rg_histogram *all[RG_WORKERS_MAX];
+    for (unsigned i = 0; i < view->n_workers; i++)
+        all[i] = &view->workers[i]->histograms[id];
+    write_histogram(w, all, view->n_workers, name, help);
+}
+
 static void write_histograms(const struct writer *w, const struct rg_metrics_view *view)
 {
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
-#define RG_HISTOGRAM(id, family, help) write_histogram(w, view, RG_H_##id, family, help);
+#define RG_HISTOGRAM(id, family, help) write_of_workers(w, view, RG_H_##id, family, help);
 #include "datapath/base/metrics.def"
 #undef RG_COUNTER
 #undef RG_GAUGE
 #undef RG_HISTOGRAM
+}
+
+static void write_control_histograms(const struct writer *w, const struct rg_metrics_view *view)
+{
+    const struct rg_histogram *h;
+#define RG_COUNTER(id, family, labels, help)
+#define RG_GAUGE(id, family, labels, help)
+#define RG_CONTROL_HISTOGRAM(id, family, help)  \
+    h = &view->control->histograms[RG_CH_##id]; \
+    write_histogram(w, &h, 1, family, help);
+#include "control/agent/control_metrics.def"
+#undef RG_COUNTER
+#undef RG_GAUGE
 }
 
 /* ---- The gateway's own ---- */
@@ -347,6 +369,7 @@ void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FIL
     write_worker_rows(&w, view);
     write_refused(&w, view);
     write_histograms(&w, view);
+    write_control_histograms(&w, view);
     write_process(&w);
     if (open_metrics)
         fputs("# EOF\n", out);

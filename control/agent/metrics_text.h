@@ -22,8 +22,19 @@ enum rg_control_metric {
 #undef RG_COUNTER
 #undef RG_GAUGE
 
+enum rg_control_histogram {
+#define RG_COUNTER(id, family, labels, help)
+#define RG_GAUGE(id, family, labels, help)
+#define RG_CONTROL_HISTOGRAM(id, family, help) RG_CH_##id,
+#include "control/agent/control_metrics.def"
+    RG_CH_COUNT
+};
+#undef RG_COUNTER
+#undef RG_GAUGE
+
 struct rg_control_metrics { /* written and read by the control thread alone */
     uint64_t values[RG_CM_COUNT];
+    struct rg_histogram histograms[RG_CH_COUNT];
 };
 
 enum rg_metric_kind { RG_METRIC_COUNTER, RG_METRIC_GAUGE, RG_METRIC_HISTOGRAM };

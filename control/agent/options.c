@@ -33,24 +33,14 @@ bool rg_options_by_flag(const struct rg_flags *flags, bool given)
 
 /* --- the flags --- */
 
-static void refuse_flag(struct load *l, const char *flag, const char *text)
-{
-    char got[RG_CONF_TEXT_MAX];
-    if (!text)
-        return;
-    rg_conf_quote(rg_str_of(text), got, sizeof(got));
-    rg_conf_errors_add(&l->common.errors, no_mark, flag, got, "the flag left out",
-                       "not supported by this version, which is configured by its file and flags alone");
-}
-
 static void load_flags(struct load *l)
 {
     rg_options_load_flag(&l->common, "--replica", "replica.address", l->flags->replica);
     rg_options_load_flag(&l->common, "--workers", "workers", l->flags->workers);
     rg_options_load_flag(&l->common, "--admin", "admin.address", l->flags->admin);
-    refuse_flag(l, "--control", l->flags->control);
-    refuse_flag(l, "--token-file", l->flags->token_file);
-    refuse_flag(l, "--state-dir", l->flags->state_dir);
+    rg_options_load_flag(&l->common, "--control", "control.url", l->flags->control);
+    rg_options_load_flag(&l->common, "--token-file", "control.token_file", l->flags->token_file);
+    rg_options_load_flag(&l->common, "--state-dir", "control.state_dir", l->flags->state_dir);
 }
 
 /* --- what options mean together --- */
@@ -125,6 +115,25 @@ static void check_loop(struct load *l)
                  "clients would reach the admin endpoint");
 }
 
+/* Without a token no control plane knows the gateway; a wait that can't grow is a slip. */
+static void check_control(struct load *l)
+{
+    const struct rg_control_settings *s = &l->settings.control;
+    char got[32], initial[32], wanted[96];
+    bool by_flag = rg_options_by_flag(l->flags, l->flags->control != NULL);
+    if (s->url[0] && !s->token_file[0] && !l->flags->token_file)
+        rg_conf_errors_add(&l->common.errors, by_flag ? no_mark : rg_options_mark_of(&l->common, "control"),
+                           by_flag ? "--token-file" : "control.token_file", "nothing",
+                           "a file with the gateway's registration token", "control.url needs it");
+    if (s->reconnect_max_ms >= s->reconnect_initial_ms)
+        return;
+    rg_conf_format_duration(s->reconnect_max_ms, got, sizeof(got));
+    rg_conf_format_duration(s->reconnect_initial_ms, initial, sizeof(initial));
+    snprintf(wanted, sizeof(wanted), "at least control.reconnect_initial, which is %s", initial);
+    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "control.reconnect_max"),
+                       "control.reconnect_max", got, wanted, NULL);
+}
+
 static void check(struct load *l)
 {
     check_replica(l);
@@ -132,6 +141,7 @@ static void check(struct load *l)
     rg_options_check_listeners(&l->common);
     check_admin(l);
     check_loop(l);
+    check_control(l);
     rg_options_check_limits(&l->common);
 }
 

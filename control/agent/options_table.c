@@ -1,4 +1,5 @@
 /* Why: makes the table of options.def, with the words that enumerations take. Thread: any (constant data). */
+#include "control/agent/control_url.h"
 #include "control/agent/options_rows.h"
 #include "control/agent/options_table.h"
 
@@ -107,6 +108,48 @@ static const struct rg_conf_custom custom_expect = {
     .wanted = "auto, ic-status, or status codes like 2xx, 204 or 200-399",
     .schema = "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 100, \"maximum\": 599}, {\"type\": \"string\", "
               "\"pattern\": \"^(auto|ic-status|[1-5][xX][xX]|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$\"}]",
+};
+
+/* --- control.url --- */
+
+#define URL_SIZE sizeof(((struct rg_control_settings *)0)->url)
+
+static bool control_url_parse(struct rg_str text, void *target)
+{
+    struct rg_control_url url;
+    bool off = rg_str_eq(text, RG_STR("off"));
+    if (!off && (text.len >= URL_SIZE || !rg_control_url_parse(text, &url)))
+        return false;
+    memset(target, 0, URL_SIZE);
+    if (!off)
+        memcpy(target, text.ptr, text.len);
+    return true;
+}
+
+static void control_url_format(const void *target, char *buf, size_t len)
+{
+    const char *url = target;
+    snprintf(buf, len, "%s", url[0] ? url : "off");
+}
+
+static bool control_url_equal(const void *a, const void *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static void control_url_copy(void *to, const void *from)
+{
+    memcpy(to, from, URL_SIZE);
+}
+
+static const struct rg_conf_custom custom_control_url = {
+    .parse = control_url_parse,
+    .format = control_url_format,
+    .equal = control_url_equal,
+    .copy = control_url_copy,
+    .wanted = "off, or " RG_CONTROL_URL_WANTED,
+    .schema = "\"type\": \"string\", \"maxLength\": 255, \"pattern\": "
+              "\"^(off|([wW][sS]|[hH][tT][tT][pP])[sS]?://[^/?#@ ]+(/[^?# ]*)?)$\"",
 };
 
 static const struct rg_conf_option options[] = {

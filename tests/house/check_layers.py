@@ -41,7 +41,8 @@ MAY_LINK = {
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
     "rg_artifact": {"rg_common", "rg_datapath"},
-    "rg_control": {"rg_conf", "rg_options", "rg_common", "rg_datapath", "rg_steer", "rg_sockmap"},
+    "rg_agent": {"rg_options", "rg_common", "rg_artifact", "rg_datapath"},
+    "rg_control": {"rg_conf", "rg_options", "rg_common", "rg_agent", "rg_datapath", "rg_steer", "rg_sockmap"},
 }
 
 

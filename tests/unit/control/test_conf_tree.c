@@ -87,12 +87,13 @@ static void keys_are_plain_and_once(void **state)
     config_bad("log:\n  ? {a: {b: c}}\n  : {d: [e]}\n  level: inf\n",
                "t.yaml:2:5: log: got a mapping or a list as a key, wanted a plain key\n"
                "t.yaml:4:10: log.level: got \"inf\", wanted one of error, warn, info or debug; did you mean info?\n");
-    config_bad("\"a\\0b\": 1\n?\n: 2\n\"\": 3\n",
-               "t.yaml:1:1: \"a\\x00b\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-               "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log\n"
-               "t.yaml:2:2: \"\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-               "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log\n"
-               "t.yaml:4:1: \"\": got the key twice (first in line 2), wanted it once\n");
+    config_bad(
+        "\"a\\0b\": 1\n?\n: 2\n\"\": 3\n",
+        "t.yaml:1:1: \"a\\x00b\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
+        "trusted_proxies, listeners, tls, replica, steering, control, admin, timeouts, limits, http, access_log, log\n"
+        "t.yaml:2:2: \"\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
+        "trusted_proxies, listeners, tls, replica, steering, control, admin, timeouts, limits, http, access_log, log\n"
+        "t.yaml:4:1: \"\": got the key twice (first in line 2), wanted it once\n");
 }
 
 static void syntax_errors_have_a_place(void **state)

@@ -293,14 +293,15 @@ static const struct {
      "stream_resets, control_frames; did you mean timeouts.client_head?"},
     {"\"log.level\": info",
      "1:1: \"log.level\": got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-     "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log"},
-    {"\"listeners[]\": 80", "1:1: \"listeners[]\": got an unknown key, wanted one of workers, pin_workers, backlog, "
-                            "health_path, trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, "
-                            "http, access_log, log; did you mean listeners?"},
+     "trusted_proxies, listeners, tls, replica, steering, control, admin, timeouts, limits, http, access_log, log"},
+    {"\"listeners[]\": 80",
+     "1:1: \"listeners[]\": got an unknown key, wanted one of workers, pin_workers, backlog, "
+     "health_path, trusted_proxies, listeners, tls, replica, steering, control, admin, timeouts, limits, "
+     "http, access_log, log; did you mean listeners?"},
     /* known, not supported */
-    {"control: {url: 'wss://x', token_file: /t, state_dir: /s}",
-     "1:1: control: got an option that is not supported by this version, wanted it left out; this version is "
-     "configured by this file alone"},
+    {"control: {url: 'tcp://x', token_file: /t}", "1:16: control.url: got \"tcp://x\", wanted off, or a URL like "
+                                                  "wss://platform.example:9243 (wss, https, ws or http; "
+                                                  "no user, query or fragment)"},
     {"listeners: [{address: 80, tls: {certificates: [], alpn: [h3]}}]",
      "1:58: listeners[0].tls.alpn[0]: got \"h3\", wanted one of http/1.1 or h2; did you mean h2?"},
     {"listeners: [{address: 80, tls: {certificates: [], min_version: 1.1}}]",
@@ -339,35 +340,35 @@ static void each_bad_value_has_its_message(void **state)
 static void several_errors_come_in_the_order_of_the_file(void **state)
 {
     (void)state;
-    config_bad(
-        "log: {level: x, level: y}\n"
-        "steering: {mode: lod}\n"
-        "workers: [1]\n"
-        "limits:\n"
-        "  field_bytes: 1MiB\n"
-        "  headers: none\n"
-        "listeners:\n"
-        "  - address: 80\n"
-        "  - adress: 81\n"
-        "  - address: 80\n"
-        "timeout: {connect: 5}\n",
-        "t.yaml:1:14: log.level: got \"x\", wanted one of error, warn, info or debug\n"
-        "t.yaml:1:17: log.level: got the key twice (first in line 1), wanted it once\n"
-        "t.yaml:2:18: steering.mode: got \"lod\", wanted one of load, hash or off; did you mean load?\n"
-        "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
-        "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
-        "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
-        "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, http2, redirect_https, "
-        "redirect_port, tls, proxy_protocol; did "
-        "you mean "
-        "address?\n"
-        "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
-        "unix:/path\n"
-        "t.yaml:10:14: listeners[2].address: got \"[::]:80\" a second time, wanted each address once\n"
-        "t.yaml:11:1: timeout: got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
-        "trusted_proxies, listeners, tls, replica, steering, admin, timeouts, limits, http, access_log, log; did you "
-        "mean "
-        "timeouts?\n");
+    config_bad("log: {level: x, level: y}\n"
+               "steering: {mode: lod}\n"
+               "workers: [1]\n"
+               "limits:\n"
+               "  field_bytes: 1MiB\n"
+               "  headers: none\n"
+               "listeners:\n"
+               "  - address: 80\n"
+               "  - adress: 81\n"
+               "  - address: 80\n"
+               "timeout: {connect: 5}\n",
+               "t.yaml:1:14: log.level: got \"x\", wanted one of error, warn, info or debug\n"
+               "t.yaml:1:17: log.level: got the key twice (first in line 1), wanted it once\n"
+               "t.yaml:2:18: steering.mode: got \"lod\", wanted one of load, hash or off; did you mean load?\n"
+               "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
+               "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
+               "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"
+               "t.yaml:9:5: listeners[1].adress: got an unknown key, wanted one of address, http2, redirect_https, "
+               "redirect_port, tls, proxy_protocol; did "
+               "you mean "
+               "address?\n"
+               "t.yaml:9:5: listeners[1].address: got nothing, wanted an address like 80, 127.0.0.1:80, [::]:80 or "
+               "unix:/path\n"
+               "t.yaml:10:14: listeners[2].address: got \"[::]:80\" a second time, wanted each address once\n"
+               "t.yaml:11:1: timeout: got an unknown key, wanted one of workers, pin_workers, backlog, health_path, "
+               "trusted_proxies, listeners, tls, replica, steering, control, admin, timeouts, limits, http, "
+               "access_log, log; did you "
+               "mean "
+               "timeouts?\n");
 }
 
 static void lists_end_at_their_limit(void **state)

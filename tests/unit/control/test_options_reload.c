@@ -115,7 +115,7 @@ static void json_has_the_shape_of_the_file(void **state)
                                  "\"address\":\"127.0.0.1:9000\",\"protocol\":\"http1\","));
     assert_non_null(strstr(
         json, "\"health\":{\"path\":\"/api/v2/status\",\"interval\":\"1s\",\"timeout\":\"2s\",\"expect\":\"auto\","
-              "\"rise\":1,\"fall\":2}},\"steering\":{\"mode\":\"load\"},\"admin\":{"));
+              "\"rise\":1,\"fall\":2}},\"steering\":{\"mode\":\"load\"},\"control\":{\"url\":\"off\","));
     assert_non_null(strstr(json, "\"log\":{\"level\":\"info\"}}\n"));
     free(json);
 }

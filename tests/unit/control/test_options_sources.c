@@ -55,9 +55,9 @@ static void bad_flags_are_named_after_the_file(void **state)
                              .replica = "https://127.0.0.1:1",
                              .workers = "0",
                              .admin = "of",
-                             .control = "wss://p",
-                             .token_file = "/t",
-                             .state_dir = "/s"};
+                             .control = "tcp://p",
+                             .token_file = "t",
+                             .state_dir = "off"};
     struct loaded l = config_load("log: {level: x}\n", 16, &flags);
     assert_string_equal(
         l.errors,
@@ -69,12 +69,10 @@ static void bad_flags_are_named_after_the_file(void **state)
         "--workers: got 0, wanted auto or a whole number from 1 to 64\n"
         "--admin: got \"of\", wanted a numeric address or localhost; host names are not supported by this version; did "
         "you mean off?\n"
-        "--control: got \"wss://p\", wanted the flag left out; not supported by this version, which is configured by "
-        "its file and flags alone\n"
-        "--token-file: got \"/t\", wanted the flag left out; not supported by this version, which is configured by its "
-        "file and flags alone\n"
-        "--state-dir: got \"/s\", wanted the flag left out; not supported by this version, which is configured by its "
-        "file and flags alone\n"
+        "--control: got \"tcp://p\", wanted off, or a URL like wss://platform.example:9243 (wss, https, ws or http; no "
+        "user, query or fragment)\n"
+        "--token-file: got \"t\", wanted an absolute path of at most 255 bytes, or off\n"
+        "--state-dir: got \"off\", wanted an absolute path of at most 255 bytes\n"
         "--listen: got \"[::]:80\" a second time, wanted each address once\n");
     config_free(&l);
 }
@@ -92,6 +90,32 @@ static void refused(const char *config, struct rg_flags flags, const char *error
 
 #define A_LOOP ", wanted the address of the service behind the gateway; requests would go round in a circle\n"
 #define OPEN   ", wanted the address of the service behind the gateway; clients would reach the admin endpoint\n"
+
+static void a_control_plane_needs_a_token(void **state)
+{
+    (void)state;
+    refused("replica: {address: 1}\ncontrol: {url: 'wss://p', reconnect_initial: 2s, reconnect_max: 1s}\n",
+            (struct rg_flags){0},
+            "t.yaml:2:10: control.token_file: got nothing, wanted a file with the gateway's registration token; "
+            "control.url needs it\n"
+            "t.yaml:2:65: control.reconnect_max: got 1s, wanted at least control.reconnect_initial, which is 2s\n");
+    refused(NULL, (struct rg_flags){.replica = "1", .control = "wss://p"},
+            "--token-file: got nothing, wanted a file with the gateway's registration token; control.url needs it\n");
+}
+
+static void flags_name_the_control_plane(void **state)
+{
+    (void)state;
+    struct rg_flags flags = {.replica = "1", .control = "ws://127.0.0.1:9080/x", .token_file = "/t", .state_dir = "/d"};
+    struct loaded l = config_load("control: {url: off, token_file: /u, insecure_skip_verify: true}\n", 63, &flags);
+    assert_string_equal(l.errors, "");
+    assert_string_equal(l.settings.control.url, "ws://127.0.0.1:9080/x");
+    assert_string_equal(l.settings.control.token_file, "/t");
+    assert_string_equal(l.settings.control.state_dir, "/d");
+    assert_true(l.settings.control.insecure_skip_verify);
+    assert_int_equal(l.settings.control.reconnect_max_ms, 300000);
+    config_free(&l);
+}
 
 static void the_replica_is_not_the_gateway(void **state)
 {
@@ -166,6 +190,8 @@ int main(void)
         cmocka_unit_test(a_replica_is_needed),
         cmocka_unit_test(flags_win_over_the_file),
         cmocka_unit_test(bad_flags_are_named_after_the_file),
+        cmocka_unit_test(a_control_plane_needs_a_token),
+        cmocka_unit_test(flags_name_the_control_plane),
         cmocka_unit_test(the_replica_is_not_the_gateway),
         cmocka_unit_test(the_admin_endpoint_is_not_a_listener),
         cmocka_unit_test(files_that_are_not_there),

@@ -85,7 +85,7 @@ BAD = [
     "replica: {health: {expect: 99}}",
     "replica: {health: {rise: 0}}",
     "steering: {mode: fast}",
-    "control: {url: wss://x}",
+    "control: {url: tcp://x}",
     "timeouts: {connect: 10}",
     "timeouts: {connect: 10 s}",
     "timeouts: 10s",

@@ -1,0 +1,231 @@
+/*
+ * API keys of artifacts: all of them at every connect, single ones by events. Only hashes are ever known here. A key is
+ * let in, or is not any more, at once, without a deployment (datapath/policy/keys.h).
+ */
+#include <stdlib.h>
+
+#include "control/agent/agent_parts.h"
+#include "control/common/json.h"
+#include "datapath/base/log.h"
+
+#define LIST_MAX (32u << 20)
+
+/* ---- One key ---- */
+
+/* {"name", "sha256", "expiresAt"} of what the control plane sends: hashes are an object in lists, and in events a
+ * string with one in it. NULL: no SHA-256 of it is known. */
+static json_t *read_key(const json_t *from)
+{
+    char unused[128];
+    uint8_t hash[RG_KEY_HASH_LEN];
+    const json_t *hashes = json_object_get(from, "apiKeyHashes");
+    json_t *parsed =
+        json_is_string(hashes) ? rg_json_parse(rg_str_of(json_string_value(hashes)), unused, sizeof(unused)) : NULL;
+    const char *hex = json_string_value(json_object_get(parsed ? parsed : hashes, "sha256"));
+    const char *name = json_string_value(json_object_get(from, "name"));
+    const char *expires = json_string_value(json_object_get(from, "expiresAt"));
+    if (!name)
+        name = json_string_value(json_object_get(from, "keyName"));
+    json_t *key = NULL;
+    if (name && hex && rg_key_hash_parse(rg_str_of(hex), hash))
+        key = json_pack("{s:s, s:s}", "name", name, "sha256", hex);
+    if (key && expires)
+        json_object_set_new(key, "expiresAt", json_string(expires));
+    json_decref(parsed);
+    return key;
+}
+
+static bool is_active(const json_t *key)
+{
+    const char *status = json_string_value(json_object_get(key, "status"));
+    return !status || rg_str_eq_nocase(rg_str_of(status), RG_STR("active"));
+}
+
+static size_t index_of(const json_t *list, const char *name)
+{
+    size_t i;
+    json_t *key;
+    json_array_foreach(list, i, key)
+    {
+        const char *other = json_string_value(json_object_get(key, "name"));
+        if (other && strcmp(other, name) == 0)
+            break;
+    }
+    return i;
+}
+
+/* ---- Letting in ---- */
+
+static bool fill(const json_t *from, struct rg_key *to)
+{
+    const char *name = json_string_value(json_object_get(from, "name"));
+    const char *hex = json_string_value(json_object_get(from, "sha256"));
+    const char *expires = json_string_value(json_object_get(from, "expiresAt"));
+    int64_t ns = 0;
+    if (!name || !hex || !rg_key_hash_parse(rg_str_of(hex), to->hash))
+        return false;
+    if (expires && !rg_instant_parse(rg_str_of(expires), &ns))
+        return false; /* when it ends is not known: it is not let in */
+    to->name = rg_str_of(name);
+    to->expires_ms = ns / 1000000;
+    return true;
+}
+
+void rg_keys_apply(struct rg_entry *e)
+{
+    size_t n = 0, i, all = json_array_size(e->key_list);
+    json_t *key;
+    struct rg_key *keys = calloc(all + 1, sizeof(*keys));
+    if (!e->keys)
+        e->keys = rg_key_set_create();
+    json_array_foreach(e->key_list, i, key) n += keys && fill(key, &keys[n]);
+    if (!keys || !e->keys || rg_key_set_replace(e->keys, keys, n) < 0)
+        rg_error("control: no memory for the API keys of an artifact, those from before stay artifact=%s", e->id);
+    free(keys);
+}
+
+static void set_list(struct rg_agent *a, struct rg_entry *e, json_t *list)
+{
+    if (json_array_size(list) == 0 && json_array_size(e->key_list) == 0)
+        return;
+    if (list && e->key_list && json_equal(list, e->key_list))
+        return;
+    json_decref(e->key_list);
+    e->key_list = json_incref(list);
+    rg_keys_apply(e);
+    rg_persist_keys(a);
+}
+
+/* ---- Events ---- */
+
+void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event)
+{
+    struct rg_entry *e = rg_entry_get(a, RG_KIND_REST_API, event->artifact_id); /* it may come before its artifact */
+    bool revoked = event->type == RG_EVENT_KEY_REVOKED;
+    json_t *key = revoked ? NULL : read_key(event->payload);
+    const char *name = json_string_value(json_object_get(event->payload, "keyName"));
+    if (key)
+        name = json_string_value(json_object_get(key, "name"));
+    json_t *list = e && name ? (e->key_list ? json_deep_copy(e->key_list) : json_array()) : NULL;
+    if (!list || (!revoked && !key)) {
+        rg_warn("control: an event of an API key can't be taken event=%s artifact=%s correlation=%s", event->name,
+                event->artifact_id, event->correlation_id);
+    } else {
+        json_array_remove(list, index_of(list, name));
+        if (key)
+            json_array_append(list, key);
+        set_list(a, e, list);
+        rg_info("control: API key event=%s artifact=%s name=\"%s\" correlation=%s", event->name, e->id, name,
+                event->correlation_id);
+    }
+    json_decref(list);
+    json_decref(key);
+}
+
+/* ---- Lists ---- */
+
+static json_t *by_artifact(const json_t *list)
+{
+    json_t *all = json_object(), *item;
+    size_t i;
+    json_array_foreach(list, i, item)
+    {
+        const char *id = json_string_value(json_object_get(item, "artifactUuid"));
+        json_t *key = id && is_active(item) ? read_key(item) : NULL;
+        if (key && !json_object_get(all, id))
+            json_object_set_new(all, id, json_array());
+        if (key)
+            json_array_append_new(json_object_get(all, id), key);
+    }
+    return all;
+}
+
+static void list_came(struct rg_agent *a, enum rg_kind kind, const struct rg_fetch_answer *answer)
+{
+    char why[128] = "";
+    a->key_fetches[kind] = NULL;
+    json_t *root = answer->ok ? rg_json_parse(answer->body, why, sizeof(why)) : NULL;
+    if (!json_is_array(root)) {
+        rg_warn("control: can't get the API keys, those from before stay kind=%s reason=\"%s\"",
+                rg_kind_info(kind)->name,
+                !answer->ok ? answer->why
+                : why[0]    ? why
+                            : "the answer is no list");
+        json_decref(root);
+        return;
+    }
+    json_t *all = by_artifact(root);
+    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        if (e->kind == kind)
+            set_list(a, e, json_object_get(all, e->id));
+    }
+    json_decref(all);
+    json_decref(root);
+}
+
+/* A callback for each kind: who asked is all that an answer knows. */
+static void apis_came(void *owner, const struct rg_fetch_answer *answer)
+{
+    list_came(owner, RG_KIND_REST_API, answer);
+}
+
+static void providers_came(void *owner, const struct rg_fetch_answer *answer)
+{
+    list_came(owner, RG_KIND_LLM_PROVIDER, answer);
+}
+
+static void proxies_came(void *owner, const struct rg_fetch_answer *answer)
+{
+    list_came(owner, RG_KIND_LLM_PROXY, answer);
+}
+
+void rg_agent_fetch_keys(struct rg_agent *a)
+{
+    static const rg_fetch_done came[RG_KINDS] = {
+        [RG_KIND_REST_API] = apis_came, [RG_KIND_LLM_PROVIDER] = providers_came, [RG_KIND_LLM_PROXY] = proxies_came};
+    char path[64];
+    rg_agent_stop_keys(a);
+    for (unsigned kind = 0; kind < RG_KINDS; kind++) {
+        if (!came[kind])
+            continue;
+        snprintf(path, sizeof(path), "/%s/api-keys", rg_kind_info((enum rg_kind)kind)->path);
+        struct rg_fetch_request request = {.path = path, .max_bytes = LIST_MAX, .owner = a};
+        a->key_fetches[kind] = rg_fetch_begin(&a->fetcher, &request, came[kind]);
+    }
+}
+
+void rg_agent_stop_keys(struct rg_agent *a)
+{
+    for (unsigned kind = 0; kind < RG_KINDS; kind++) {
+        rg_fetch_cancel(a->key_fetches[kind]);
+        a->key_fetches[kind] = NULL;
+    }
+}
+
+/* ---- On the disk ---- */
+
+json_t *rg_keys_to_json(const struct rg_agent *a)
+{
+    json_t *root = json_object();
+    for (const struct rg_list *at = a->entries.next; root && at != &a->entries; at = at->next) {
+        const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        if (json_array_size(e->key_list) > 0)
+            json_object_set(root, e->id, e->key_list);
+    }
+    return root;
+}
+
+void rg_keys_from_json(struct rg_agent *a, const json_t *value)
+{
+    const char *id;
+    json_t *list;
+    json_object_foreach((json_t *)value, id, list)
+    {
+        struct rg_entry *e = json_is_array(list) ? rg_entry_find(a, id) : NULL;
+        if (!e)
+            continue;
+        e->key_list = json_incref(list);
+        rg_keys_apply(e);
+    }
+}

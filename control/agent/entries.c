@@ -1,0 +1,112 @@
+/* The artifacts that the agent knows, by id. */
+#include <stdlib.h>
+
+#include "control/agent/agent_parts.h"
+
+#define FIRST_BUCKETS 64
+
+static size_t bucket_of(const struct rg_agent *a, const char *id)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a; ids are the control plane's, which may deploy here anyway */
+    for (; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * 1099511628211u;
+    return (size_t)hash & (a->n_buckets - 1);
+}
+
+struct rg_entry *rg_entry_find(const struct rg_agent *a, const char *id)
+{
+    struct rg_entry *e = a->n_buckets ? a->buckets[bucket_of(a, id)] : NULL;
+    while (e && strcmp(e->id, id) != 0)
+        e = e->next_in_bucket;
+    return e;
+}
+
+static bool grow(struct rg_agent *a)
+{
+    size_t n = a->n_buckets ? 2 * a->n_buckets : FIRST_BUCKETS;
+    struct rg_entry **buckets = calloc(n, sizeof(struct rg_entry *));
+    if (!buckets)
+        return a->n_buckets > 0; /* longer chains do as well */
+    free(a->buckets);
+    a->buckets = buckets;
+    a->n_buckets = n;
+    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        struct rg_entry **bucket = &a->buckets[bucket_of(a, e->id)];
+        e->next_in_bucket = *bucket;
+        *bucket = e;
+    }
+    return true;
+}
+
+struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char *id)
+{
+    struct rg_entry *e = rg_entry_find(a, id);
+    if (e) {
+        e->kind = e->is_known ? e->kind : kind;
+        return e;
+    }
+    if (a->n_entries >= a->n_buckets && !grow(a))
+        return NULL;
+    e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    snprintf(e->id, sizeof(e->id), "%s", id);
+    e->kind = kind;
+    e->newest_ns = INT64_MIN;
+    struct rg_entry **bucket = &a->buckets[bucket_of(a, id)];
+    e->next_in_bucket = *bucket;
+    *bucket = e;
+    rg_list_append(&a->entries, &e->link);
+    a->n_entries++;
+    return e;
+}
+
+void rg_version_fini(struct rg_version *v)
+{
+    free(v->text);
+    rg_artifact_destroy(v->artifact);
+    rg_unit_unref(v->unit);
+    *v = (struct rg_version){0};
+}
+
+void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
+{
+    struct rg_entry **at = &a->buckets[bucket_of(a, e->id)];
+    while (*at != e)
+        at = &(*at)->next_in_bucket;
+    *at = e->next_in_bucket;
+    rg_list_remove(&e->link);
+    a->n_entries--;
+    rg_version_fini(&e->live);
+    rg_key_set_unref(e->keys);
+    json_decref(e->key_list);
+    free(e);
+}
+
+static bool is_named(const struct rg_version *v, enum rg_artifact_kind kind, struct rg_str handle)
+{
+    if (!v->artifact)
+        return false;
+    const struct rg_artifact_info *info = rg_artifact_info(v->artifact);
+    return info->kind == kind && rg_str_eq(info->handle, handle);
+}
+
+/* As it will be with the orders that go into the next snapshot. */
+const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_artifact_kind kind, struct rg_str handle)
+{
+    for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
+        const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        const struct rg_version *v = rg_entry_next_version(e);
+        if (v && is_named(v, kind, handle))
+            return e;
+    }
+    return NULL;
+}
+
+const struct rg_version *rg_entry_next_version(const struct rg_entry *e)
+{
+    if (e->order && e->order->state == RG_ORDER_READY)
+        return e->order->deploy ? &e->order->version : NULL;
+    return e->is_known && e->live.deployed ? &e->live : NULL;
+}
