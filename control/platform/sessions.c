@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/platform/transitions.h"
 #include "control/platform/wire.h"
 #include "datapath/base/log.h"
+
+#define PENDING_MAX 1000 /* operations told again to one that comes back; the rest runs into its time limit */
 
 /* ---- Coming and going ---- */
 
@@ -68,6 +71,31 @@ static void notify(struct rg_store *store, const struct rg_session *s, bool conn
     rg_rows_end(&rows);
 }
 
+/*
+ * What it may have missed while it was away, told again under the same performed_at: others' gateways ask for their
+ * deployments once in their life only. One that gave a name asks each time, and is not told twice.
+ */
+static void tell_pending(struct rg_store *store, const struct rg_session *s, struct rg_effects *effects)
+{
+    struct rg_rows rows;
+    rg_db_query(&store->db, &rows,
+                "SELECT a.kind, s.artifact_uuid, s.deployment_uuid, s.performed_at, s.status_desired"
+                " FROM deployment_status s JOIN artifacts a ON a.uuid = s.artifact_uuid WHERE s.gateway_uuid = ?1 AND"
+                " s.status IN ('DEPLOYING', 'UNDEPLOYING') ORDER BY s.performed_at_ms LIMIT ?2",
+                RG_WITH(rg_text(s->gateway), rg_int(PENDING_MAX)));
+    while (rg_rows_next(&rows)) {
+        bool deploy = strcmp(rg_rows_text(&rows, 4), "DEPLOYED") == 0;
+        char *text = rg_wire_deployment(rg_type_of_kind(rg_rows_text(&rows, 0)), deploy ? "deployed" : "undeployed",
+                                        rg_rows_text(&rows, 1), rg_rows_text(&rows, 2), rg_rows_text(&rows, 3),
+                                        rg_store_now(store), NULL);
+        if (text)
+            rg_effects_add(effects, RG_EFFECT_SEND, s->gateway, text);
+        else
+            effects->lost = true;
+        free(text);
+    }
+}
+
 int rg_session_begin(struct rg_store *store, struct rg_str api_key, struct rg_str instance, struct rg_str peer,
                      struct rg_session *ret, struct rg_api_answer *answer, struct rg_effects *effects)
 {
@@ -93,6 +121,8 @@ int rg_session_begin(struct rg_store *store, struct rg_str api_key, struct rg_st
                        rg_int(named)));
     set_active(store, ret->gateway, true);
     notify(store, ret, true, effects);
+    if (!named)
+        tell_pending(store, ret, effects);
     char now[RG_INSTANT_TEXT_MAX];
     rg_store_time(now, now_ms - now_ms % 1000);
     snprintf(ret->greeting, sizeof(ret->greeting),

@@ -247,6 +247,7 @@ void last_operation(struct fixture *f, struct operation *ret)
         if (e->kind == RG_EFFECT_SEND && strstr(e->text, "deployed\""))
             last = e;
     assert_non_null(last);
+    *ret = (struct operation){0};
     json_t *event = json_loads(last->text, 0, NULL);
     snprintf(ret->type, sizeof(ret->type), "%s", text_of(event, "type"));
     snprintf(ret->artifact, sizeof(ret->artifact), "%s", text_of(event, "payload.apiId"));

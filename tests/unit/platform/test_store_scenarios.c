@@ -195,7 +195,16 @@ static void test_reconnect(void **state)
     assert_int_equal(call(f, "GET", "/api/v0.9/gateways/edge-1", NULL), 200);
     assert_true(json_is_false(json_object_get(f->body, "isActive")));
     f->now_ms += 5000;
-    connect_as(f, s.token, "", &s.session);
+    struct operation told, again;
+    last_operation(f, &told);
+    fixture_forget(f);
+    connect_as(f, s.token, "node-a", &s.session); /* asks by itself */
+    assert_int_equal(count_effects(f, RG_EFFECT_SEND), 0);
+    disconnect(f, &s.session);
+    connect_as(f, s.token, "", &s.session); /* may not, and is told again */
+    assert_int_equal(count_effects(f, RG_EFFECT_SEND), 1);
+    last_operation(f, &again);
+    assert_memory_equal(&again, &told, sizeof(told));
     f->api_key = s.token;
     assert_int_equal(call(f, "GET", "/api/internal/v1/deployments", NULL), 200);
     struct operation op = {.type = "api.deployed"};
