@@ -117,10 +117,10 @@ static void explain(struct rg_cli *cli, const struct rg_plan_item *item, const s
         rg_document_place(item->document, "", place, sizeof(place));
     rg_cli_complain("%s/%s %s on %s (deployment %s)", item->document->kind->name, item->reference.name,
                     rg_cli_text(deployment, "status"), wait->gateway, wait->deployment);
-    rg_cli_complain("  %s: %s%s%s%s", place, why.message[0] ? why.message : "no reason was given",
-                    why.code[0] ? " (" : "", why.code, why.code[0] ? ")" : "");
+    rg_cli_detail("%s: %s%s%s%s", place, why.message[0] ? why.message : "no reason was given", why.code[0] ? " (" : "",
+                  why.code, why.code[0] ? ")" : "");
     if (rg_wait_remedy(why.code)[0])
-        rg_cli_complain("  %s", rg_wait_remedy(why.code));
+        rg_cli_detail("%s", rg_wait_remedy(why.code));
 }
 
 static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg_plan_target *t)
@@ -139,12 +139,7 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
                     is_undeploy ? "is no longer served by" : "is live on", t->gateway,
                     (unsigned long long)(rg_wait_now_ms() - t->since_ms), t->deployment);
     else if (t->status == RG_CLI_TIMED_OUT)
-        rg_cli_complain(
-            "%s/%s is still %s on %s after %llu s; the deployment %s goes on without rgctl: look at it with "
-            "rgctl deployments %s/%s",
-            item->document->kind->name, item->reference.name, rg_wait_status(last), t->gateway,
-            (unsigned long long)cli->timeout_ms / 1000, t->deployment, item->document->kind->singular,
-            item->reference.name);
+        rg_wait_complain(cli, &wait, last);
     else if (last)
         explain(cli, item, &wait, last);
     json_decref(last);

@@ -34,6 +34,15 @@ void rg_cli_complain(const char *format, ...)
     va_end(args);
 }
 
+void rg_cli_detail(const char *format, ...)
+{
+    va_list args;
+    fputs("  ", stderr);
+    va_start(args, format);
+    print_line(stderr, format, args);
+    va_end(args);
+}
+
 void rg_cli_tell(const struct rg_cli *cli, const char *format, ...)
 {
     va_list args;
@@ -111,11 +120,7 @@ static void print_detail(const struct rg_cli *cli, const json_t *item)
         cli->place(cli->place_owner, place, in_file, sizeof(in_file));
         place = in_file;
     }
-    fputs("  ", stderr);
-    rg_output_text(place, strlen(place), stderr);
-    fputs(place[0] && message[0] ? ": " : "", stderr);
-    rg_output_text(message, strlen(message), stderr);
-    fputc('\n', stderr);
+    rg_cli_detail("%s%s%s", place, place[0] && message[0] ? ": " : "", message);
 }
 
 void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const struct rg_client_answer *a)

@@ -39,6 +39,8 @@ struct rg_cli_operands {
 
 /* "rgctl: ", the text and a newline on standard error. */
 void rg_cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What belongs to the complaint before: indented, and nothing before it, so that file:line:col can be clicked on. */
+void rg_cli_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Progress, on standard output: silent where only programs read (-o json, -o yaml). */
 void rg_cli_tell(const struct rg_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -51,7 +51,7 @@ const struct rg_cli_command rg_cli_commands[] = {
      "what happened to a deployment: each transition with actor and reason",
      "Without DEPLOYMENT, all of the artifact's. A beginning of its id is enough.",
      "rgctl history rest-api/hello-v1.0\n"
-     "rgctl history rest-api/hello-v1.0 0199c1d3\n"},
+     "rgctl history rest-api/hello-v1.0 0199c1d3-02b4\n"},
     {"undeploy", REFERENCE, 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY | WAITING, false, rg_cli_undeploy,
      "take an artifact off a gateway, and wait until it no longer serves it", "",
      "rgctl undeploy rest-api/hello-v1.0\n"},
@@ -61,7 +61,7 @@ const struct rg_cli_command rg_cli_commands[] = {
      "id "
      "is enough.",
      "rgctl restore rest-api/hello-v1.0\n"
-     "rgctl restore rest-api/hello-v1.0 0199c1d3\n"},
+     "rgctl restore rest-api/hello-v1.0 0199c1d3-02b4\n"},
     {"gateway list", "", 0, 0, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_gateway_list,
      "gateways, and whether they are connected", "", "rgctl gateway list\n"},
     {"gateway create", "NAME", 1, 1, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(DISPLAY_NAME) | RG_CLI_BIT(DESCRIPTION), false,

@@ -121,21 +121,15 @@ static enum rg_cli_status append_history(struct rg_cli *cli, const struct subjec
 
 static void print_event(const struct rg_cli *cli, const json_t *event)
 {
-    static const char *const words[] = {"event",     "toStatus",  "actor",       "instance",
-                                        "errorCode", "fieldPath", "errorMessage"};
-    const char *at = rg_cli_text(event, "at"), *id = rg_cli_text(event, "deploymentId");
-    printf("%-24.24s  %.8s  ", at, id);
+    static const char *const words[] = {"actor", "instance", "errorCode", "fieldPath", "errorMessage"};
+    rg_output_padded(rg_cli_text(event, "at"), 40, 24, stdout);
+    rg_output_padded(rg_cli_text(event, "deploymentId"), RG_CLI_SHORT_ID, 0, stdout);
+    rg_output_padded(rg_cli_text(event, "event"), 40, 14, stdout);
+    rg_output_status(rg_cli_text(event, "toStatus"), cli->style.color, stdout);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         const char *word = rg_cli_text(event, words[i]);
-        if (!word[0])
-            continue;
-        if (strcmp(words[i], "instance") == 0)
-            fputs("instance ", stdout);
-        if (strcmp(words[i], "toStatus") == 0)
-            rg_output_status(word, cli->style.color, stdout);
-        else
-            rg_output_text(word, 2000, stdout);
-        fputs(i + 1 < sizeof(words) / sizeof(words[0]) ? "  " : "", stdout);
+        fputs(!word[0] ? "" : strcmp(words[i], "instance") == 0 ? "  instance " : "  ", stdout);
+        rg_output_text(word, 2000, stdout);
     }
     fputc('\n', stdout);
 }
@@ -220,7 +214,7 @@ static void explain(struct rg_cli *cli, const struct rg_wait *wait, const json_t
                     rg_cli_text(last, "status"), wait->gateway, wait->deployment, why.path[0] ? ": " : "", why.path,
                     why.message[0] ? ": " : "", why.message, why.code[0] ? " (" : "", why.code, why.code[0] ? ")" : "");
     if (rg_wait_remedy(why.code)[0])
-        rg_cli_complain("  %s", rg_wait_remedy(why.code));
+        rg_cli_detail("%s", rg_wait_remedy(why.code));
 }
 
 static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
@@ -231,9 +225,7 @@ static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
         rg_cli_tell(cli, "%s/%s %s on %s (deployment %s)", wait->artifact->kind->name, wait->artifact->name,
                     wait->wanted, wait->gateway, wait->deployment);
     else if (s == RG_CLI_TIMED_OUT)
-        rg_cli_complain("%s/%s is still %s on %s after %llu s; it goes on without rgctl", wait->artifact->kind->name,
-                        wait->artifact->name, rg_wait_status(last), wait->gateway,
-                        (unsigned long long)cli->timeout_ms / 1000);
+        rg_wait_complain(cli, wait, last);
     else if (last)
         explain(cli, wait, last);
     json_decref(last);

@@ -26,15 +26,19 @@ static void print_event(const struct rg_cli *cli, const char *type, const json_t
 {
     static const char *const members[] = {"errorCode", "fieldPath", "errorMessage"};
     const char *at = rg_cli_text(value, "timestamp"), *gateway = rg_cli_text(value, "gatewayId");
-    printf("%s%s", at, at[0] ? "  " : "");
+    if (at[0])
+        rg_output_padded(at, 40, 24, stdout);
     rg_output_text(type, 64, stdout);
-    printf("  %s/", rg_cli_text(value, "kind"));
+    fputs("  ", stdout);
+    rg_output_text(rg_cli_text(value, "kind"), 64, stdout);
+    fputc('/', stdout);
     rg_output_text(rg_cli_text(value, "artifactId"), RG_CLI_NAME_MAX, stdout);
     fputs("  ", stdout);
     rg_output_status(rg_cli_text(value, "status"), cli->style.color, stdout);
     fputs(gateway[0] ? " on " : "", stdout);
     rg_output_text(gateway, RG_CLI_NAME_MAX, stdout);
-    printf("  %.8s", rg_cli_text(value, "deploymentId"));
+    fputs("  ", stdout);
+    rg_output_text(rg_cli_text(value, "deploymentId"), RG_CLI_SHORT_ID, stdout);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         const char *text = rg_cli_text(value, members[i]);
         fputs(text[0] ? "  " : "", stdout);
@@ -101,6 +105,8 @@ static enum rg_cli_status follow(struct rg_cli *cli, struct follow *f)
         rg_cli_complain("the platform ended the stream of events; is it being restarted?");
     else
         rg_cli_complain_of_answer(cli, "follow events", &answer);
+    if (f->sse.dropped > 0)
+        rg_cli_complain("%lu events longer than %u bytes were left out", f->sse.dropped, RG_SSE_EVENT_MAX);
     rg_client_answer_fini(&answer);
     return s;
 }

@@ -6,6 +6,7 @@
 #include "control/cli/output.h"
 
 #define RG_CLI_NAME_MAX 256u
+#define RG_CLI_SHORT_ID 13u /* of a deployment's id, where lines are short: the millisecond of its making */
 
 struct rg_cli_kind {
     const char *name;       /* of a file: "RestApi" */

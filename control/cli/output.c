@@ -24,17 +24,16 @@ bool rg_output_format_of(const char *name, enum rg_output_format *ret)
     return false;
 }
 
-static bool takes_color(int fd)
+static bool takes_color(void)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(fd) && (!no_color || !no_color[0]) && !(term && strcmp(term, "dumb") == 0);
+    return isatty(STDOUT_FILENO) && (!no_color || !no_color[0]) && !(term && strcmp(term, "dumb") == 0);
 }
 
 void rg_output_style_init(struct rg_output_style *style, enum rg_output_format format)
 {
     style->format = format;
-    style->color = takes_color(STDOUT_FILENO);
-    style->color_err = takes_color(STDERR_FILENO);
+    style->color = takes_color();
 }
 
 bool rg_output_value(enum rg_output_format format, const json_t *value, FILE *out)
@@ -65,6 +64,24 @@ void rg_output_text(const char *text, size_t max, FILE *out)
             fputc(c < 0x20 || c == 0x7f ? '?' : (char)c, out);
         }
     }
+}
+
+/* Characters, not bytes; those of double width are rare in names. */
+static unsigned width_of(const char *cell)
+{
+    unsigned n = 0;
+    for (; *cell; cell++)
+        n += ((unsigned char)*cell & 0xc0) != 0x80;
+    return n;
+}
+
+void rg_output_padded(const char *text, size_t max, unsigned width, FILE *out)
+{
+    char cell[CELL_MAX];
+    snprintf(cell, sizeof(cell), "%.*s", (int)(max < CELL_MAX ? max : CELL_MAX - 1), text);
+    unsigned n = width_of(cell);
+    rg_output_text(cell, CELL_MAX, out);
+    fprintf(out, "%*s", (int)(n < width ? width - n : 0) + 2, "");
 }
 
 static const char *color_of(const char *status)
@@ -154,15 +171,6 @@ static void format_cell(const struct rg_output_column *column, const json_t *row
         format_instant(json_string_value(value), cell);
     else
         format_value(value, cell);
-}
-
-/* Characters, not bytes; those of double width are rare in names. */
-static unsigned width_of(const char *cell)
-{
-    unsigned n = 0;
-    for (; *cell; cell++)
-        n += ((unsigned char)*cell & 0xc0) != 0x80;
-    return n;
 }
 
 static void print_row(const struct rg_output_style *style, const struct rg_output_column *columns, unsigned n,

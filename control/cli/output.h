@@ -16,7 +16,7 @@ enum rg_output_format { RG_OUTPUT_TABLE, RG_OUTPUT_JSON, RG_OUTPUT_YAML };
 
 struct rg_output_style {
     enum rg_output_format format;
-    bool color, color_err; /* of standard output, of standard error */
+    bool color;
 };
 
 /* NULL: table. false: no such format. */
@@ -28,6 +28,9 @@ bool rg_output_value(enum rg_output_format format, const json_t *value, FILE *ou
 
 /* Safe to show: at most max bytes of text, control characters replaced. */
 void rg_output_text(const char *text, size_t max, FILE *out);
+
+/* The same, in so many columns at least, and two blanks. */
+void rg_output_padded(const char *text, size_t max, unsigned width, FILE *out);
 
 /* A status word in its colour: DEPLOYED green, FAILED red, what is on its way yellow. */
 void rg_output_status(const char *status, bool color, FILE *out);

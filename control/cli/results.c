@@ -1,6 +1,7 @@
 /* See results.h. */
 #include "control/cli/results.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "control/common/conf.h"
@@ -13,7 +14,8 @@ enum rg_cli_status rg_results_secret(const struct rg_cli *cli, json_t *answer, c
     if (cli->style.format != RG_OUTPUT_TABLE) {
         rg_output_value(cli->style.format, answer, stdout);
     } else if (secret[0]) {
-        printf("%s\n", secret);
+        rg_output_text(secret, strlen(secret), stdout);
+        fputc('\n', stdout);
         rg_cli_complain("%s", note);
     } else {
         rg_cli_complain("the platform's answer has no %s in it; is it of another version?", member);

@@ -6,6 +6,13 @@
 #include "control/cli/kinds.h"
 #include "control/common/address.h"
 
+static void print_count(const char *status, const json_t *count)
+{
+    fputs("Deployments ", stdout);
+    rg_output_text(status, 64, stdout);
+    printf(": %lld\n", json_integer_value(count));
+}
+
 static void print_platform(const struct rg_cli *cli, const json_t *about, const json_t *gateways)
 {
     const char *version = rg_cli_text(about, "version");
@@ -15,11 +22,12 @@ static void print_platform(const struct rg_cli *cli, const json_t *about, const 
         connected += json_is_true(json_object_get(json_array_get(gateways, i), "isActive"));
     printf("Platform %s: ", cli->client.config.url);
     rg_output_status("ready", cli->style.color, stdout);
-    printf("%s%s\nGateways: %zu of %zu connected\n", version[0] ? ", version " : "", version, connected,
-           json_array_size(gateways));
+    fputs(version[0] ? ", version " : "", stdout);
+    rg_output_text(version, 64, stdout);
+    printf("\nGateways: %zu of %zu connected\n", connected, json_array_size(gateways));
     for (void *i = json_object_iter((json_t *)(uintptr_t)counts); i;
          i = json_object_iter_next((json_t *)(uintptr_t)counts, i))
-        printf("Deployments %s: %lld\n", json_object_iter_key(i), json_integer_value(json_object_iter_value(i)));
+        print_count(json_object_iter_key(i), json_object_iter_value(i));
     fputc('\n', stdout);
     rg_output_table(&cli->style, rg_cli_gateways->columns, rg_cli_gateways->n_columns, gateways,
                     "No gateways. Make one with: rgctl gateway create NAME", stdout);

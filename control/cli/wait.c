@@ -72,10 +72,15 @@ enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, j
     return RG_CLI_TIMED_OUT;
 }
 
-const char *rg_wait_status(const json_t *deployment)
+void rg_wait_complain(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *last)
 {
-    const char *status = rg_cli_text(deployment, "status");
-    return status[0] ? status : "not known to be done";
+    const struct rg_cli_reference *artifact = wait->artifact;
+    const char *status = rg_cli_text(last, "status");
+    rg_cli_complain("%s/%s is still %s on %s after %llu ms (deployment %s), and goes on without rgctl",
+                    artifact->kind->name, artifact->name, status[0] ? status : "not known to be done", wait->gateway,
+                    (unsigned long long)cli->timeout_ms, wait->deployment);
+    rg_cli_detail("is %s connected? rgctl gateway list; what came of it: rgctl deployments %s/%s", wait->gateway,
+                  artifact->kind->singular, artifact->name);
 }
 
 /* ---- why it failed ---- */

@@ -29,8 +29,8 @@ uint64_t rg_wait_now_ms(void);
  */
 enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, json_t **ret);
 
-/* The status of one that was waited for in vain, in words; deployment may be NULL. */
-const char *rg_wait_status(const json_t *deployment);
+/* That it was waited for in vain. last: as it was seen last, may be NULL. */
+void rg_wait_complain(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *last);
 
 /* Why a deployment failed, from itself or from its history. */
 struct rg_wait_reason {

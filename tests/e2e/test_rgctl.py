@@ -109,7 +109,7 @@ def test_a_failure_is_shown_with_its_place_in_the_file(rgctl, platform):
     r = rgctl("apply", "-f", "hello.yaml", expect=FAILED)
     assert "RestApi/hello-v1.0 FAILED on edge-1" in r.err
     col = HELLO.splitlines()[13].index("requests") + 1
-    assert (f"hello.yaml:16:{col}: spec.operations[1].policies[0].params.limits[0].requests: got 0, wanted a whole number "
+    assert (f"\n  hello.yaml:16:{col}: spec.operations[1].policies[0].params.limits[0].requests: got 0, wanted a whole number "
             "from 1 (GATEWAY_PROCESSING_ERROR)") in r.err
     assert "is live" not in r.out
 
@@ -133,7 +133,7 @@ def test_times_out_with_a_status_of_its_own(rgctl, platform):
     write(rgctl, "hello.yaml", HELLO)
     r = rgctl("apply", "hello.yaml", "--timeout", "200ms", expect=TIMED_OUT)
     assert "deploy to edge-1 (not connected now)" in r.out
-    assert "still DEPLOYING on edge-1" in r.err and "rgctl deployments rest-api/hello-v1.0" in r.err
+    assert "still DEPLOYING on edge-1" in r.err and "\n  is edge-1 connected? rgctl gateway list; what came of it: rgctl deployments rest-api/hello-v1.0\n" in r.err
     [item] = rgctl("apply", "hello.yaml", "--no-wait", "-o", "json").json()
     assert item["gateways"][0]["result"] == "requested"
     assert len(platform.deployments) == 1  # an equal one is on its way
@@ -146,7 +146,7 @@ def test_waiting_survives_a_restart_of_the_platform(rgctl, platform):
     assert platform.outage == 0
     platform.answers["edge-1"], platform.outage = "silence", 10000
     r = rgctl("apply", "-f", "-", "--timeout", "300ms", text=HELLO.replace("/greet}", "/new}"), expect=TIMED_OUT)
-    assert "the platform answered 503" in r.err and "not known to be done on edge-1" in r.err
+    assert "the platform answered 503" in r.err and "is still not known to be done on edge-1" in r.err
 
 
 def test_dry_run_changes_nothing(rgctl, platform):
@@ -324,7 +324,7 @@ def test_events_are_followed(rgctl, platform):
              "errorMessage": "no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
     platform.stream = b": hello\n\ndata: " + json.dumps(event).encode() + b"\n\nevent: other\ndata: plain\r\n\r\n"
     first, second = rgctl("events", "--count", "2").out.splitlines()
-    assert first == ("2026-08-22T09:15:04.1Z  deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3  "
+    assert first == ("2026-08-22T09:15:04.1Z    deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3-02b4  "
                      "GATEWAY_PROCESSING_ERROR  spec.policies[0].name  no such policy")
     assert "other" in second
     first, second = rgctl("events", "-n", "2", "-o", "json").out.splitlines()
