@@ -22,6 +22,18 @@ static bool fail_memory(struct rg_template_eval *e)
     return false;
 }
 
+char *rg_template_room(struct rg_template_eval *e, size_t n)
+{
+    e->found->work += n;
+    if (e->found->work > RG_TEMPLATE_WORK_MAX) {
+        rg_template_fail(e, "less work", "template functions that make too much text");
+        return NULL;
+    }
+    char *p = rg_arena_alloc(e->arena, n);
+    e->no_memory |= !p;
+    return p;
+}
+
 static bool remember_secret(struct rg_template_eval *e, struct rg_str handle)
 {
     for (const struct rg_template_name *n = e->found->secrets; n; n = n->next)
@@ -101,16 +113,15 @@ static bool call_required(struct rg_template_eval *e, const struct rg_template_v
 static bool call_cased(struct rg_template_eval *e, const struct rg_template_value *arg, bool up,
                        struct rg_template_value *ret)
 {
-    *ret = *arg;
-    if (!rg_arena_copy(e->arena, arg->text, &ret->text))
-        return fail_memory(e);
-    char *p = (char *)(uintptr_t)ret->text.ptr;
-    for (size_t i = 0; i < ret->text.len; i++) {
-        if (up && p[i] >= 'a' && p[i] <= 'z')
-            p[i] = (char)(p[i] - 'a' + 'A');
-        else if (!up)
-            p[i] = rg_lower(p[i]);
+    char *p = rg_template_room(e, arg->text.len);
+    if (!p)
+        return false;
+    for (size_t i = 0; i < arg->text.len; i++) {
+        char c = arg->text.ptr[i];
+        p[i] = !up ? rg_lower(c) : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
     }
+    *ret = *arg;
+    ret->text.ptr = p;
     return true;
 }
 
@@ -154,11 +165,10 @@ static bool call_replace(struct rg_template_eval *e, const struct rg_template_va
     ret->secret |= args[0].secret | args[1].secret;
     if (old.len == 0 || rest.len == 0)
         return true;
-    size_t most = rest.len / old.len * new.len + rest.len;
-    char *out = most <= RG_TEMPLATE_OUTPUT_MAX * 4 ? rg_arena_alloc(e->arena, most) : NULL;
+    size_t most = rest.len / old.len * new.len + rest.len; /* far from overflow: what there is was allowed */
+    char *out = rg_template_room(e, most);
     if (!out)
-        return most > RG_TEMPLATE_OUTPUT_MAX * 4 ? rg_template_fail(e, "less text", "a text that is too long")
-                                                 : fail_memory(e);
+        return false;
     while ((at = memmem(rest.ptr, rest.len, old.ptr, old.len))) {
         size_t before = (size_t)(at - rest.ptr);
         memcpy(out + n, rest.ptr, before);

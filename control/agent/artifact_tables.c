@@ -12,7 +12,7 @@
 #define GIVEN(what, member)   .present = 1 + offsetof(struct what, member)
 #define OBJECT_OF(what, rows) .type = RG_PARAM_OBJECT, .fields = (rows), .size = sizeof(struct what)
 #define LIST_OF(what, rows)   .type = RG_PARAM_LIST, .fields = (rows), .size = sizeof(struct what)
-#define LIST_OF_TEXT          .type = RG_PARAM_LIST, .item = &text_item, .size = sizeof(struct rg_str)
+#define LIST_OF_TEXT          .type = RG_PARAM_LIST, .item = &text_item, .size = sizeof(struct rg_str), .max = 16
 #define END          \
     {                \
         .name = NULL \

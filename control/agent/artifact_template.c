@@ -11,9 +11,14 @@
 
 static bool pipeline(struct rg_template_eval *e, struct rg_template_value *ret);
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void skip_blanks(struct rg_template_eval *e)
 {
-    while (e->p < e->end && (*e->p == ' ' || *e->p == '\t' || *e->p == '\n' || *e->p == '\r'))
+    while (e->p < e->end && is_blank(*e->p))
         e->p++;
 }
 
@@ -43,27 +48,30 @@ static char unescaped(char c)
     return c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
 }
 
+/* NULL: it does not end. */
+static const char *closing_quote(const char *p, const char *end)
+{
+    while (p < end && *p != '"')
+        p += *p == '\\' ? 2 : 1;
+    return p < end ? p : NULL;
+}
+
 static bool quoted_string(struct rg_template_eval *e, struct rg_template_value *ret)
 {
-    const char *start = ++e->p;
+    const char *start = ++e->p, *close = closing_quote(start, e->end);
     size_t n = 0;
-    char *out = rg_arena_alloc(e->arena, (size_t)(e->end - start));
-    if (!out) {
-        e->no_memory = true;
-        return false;
-    }
-    for (; e->p < e->end && *e->p != '"'; e->p++) {
-        if (*e->p == '\\' && e->p + 1 < e->end) {
-            e->p++;
-            if (!strchr("\"\\nrt", *e->p))
-                return rg_template_fail(e, "\\\", \\\\, \\n, \\r or \\t", "another escape in a template's text");
-            out[n++] = unescaped(*e->p);
-        } else {
-            out[n++] = *e->p;
-        }
-    }
-    if (e->p == e->end)
+    if (!close)
         return rg_template_fail(e, "a closing quote", "a text in a template that does not end");
+    char *out = rg_template_room(e, (size_t)(close - start));
+    if (!out)
+        return false;
+    for (; e->p < close; e->p++) {
+        bool is_escape = *e->p == '\\';
+        e->p += is_escape;
+        if (is_escape && !strchr("\"\\nrt", *e->p))
+            return rg_template_fail(e, "\\\", \\\\, \\n, \\r or \\t", "another escape in a template's text");
+        out[n++] = is_escape ? unescaped(*e->p) : *e->p;
+    }
     e->p++;
     ret->text = (struct rg_str){out, n};
     return true;
@@ -170,13 +178,25 @@ struct output {
     size_t len, room;
 };
 
-static bool append(struct output *out, struct rg_str text)
+static void fail_string(struct render *r, const char *got, const char *wanted)
 {
+    r->failed = true;
+    rg_problems_add(r->why, r->path, got, wanted, NULL);
+}
+
+static bool put(struct render *r, struct output *out, struct rg_str text)
+{
+    if (out->len + text.len > RG_TEMPLATE_OUTPUT_MAX) {
+        fail_string(r, "a text of more than 64 KiB", "less");
+        return false;
+    }
     if (out->len + text.len > out->room) {
         size_t room = 2 * (out->len + text.len) + 64;
         char *bytes = realloc(out->bytes, room);
-        if (!bytes)
+        if (!bytes) {
+            r->no_memory = true;
             return false;
+        }
         out->bytes = bytes;
         out->room = room;
     }
@@ -207,7 +227,7 @@ static const char *end_of_action(const char *p, const char *end)
 
 static void trim_end(struct output *out)
 {
-    while (out->len > 0 && strchr(" \t\r\n", out->bytes[out->len - 1]))
+    while (out->len > 0 && is_blank(out->bytes[out->len - 1]))
         out->len--;
 }
 
@@ -222,12 +242,6 @@ static bool secret_is_allowed(const char *path)
     return strstr(path, ".params.") || ends_with_key(path, ".auth.value");
 }
 
-static void fail_string(struct render *r, const char *got, const char *wanted)
-{
-    r->failed = true;
-    rg_problems_add(r->why, r->path, got, wanted, NULL);
-}
-
 static bool hide_path(struct render *r)
 {
     struct rg_template_name *name = rg_arena_alloc(r->arena, sizeof(*name));
@@ -238,51 +252,51 @@ static bool hide_path(struct render *r)
     return true;
 }
 
+/* What stands between "{{" and "}}". *trims_after: blanks that follow are to go. */
+static bool render_action(struct render *r, const char *p, const char *end, struct output *out, bool *hidden,
+                          bool *trims_after)
+{
+    struct rg_template_value value;
+    struct rg_template_eval e = {.p = p,
+                                 .end = end,
+                                 .source = r->source,
+                                 .arena = r->arena,
+                                 .found = r->found,
+                                 .secret_is_allowed = secret_is_allowed(r->path)};
+    *trims_after = end - p >= 2 && end[-1] == '-' && is_blank(end[-2]);
+    e.end -= *trims_after;
+    if (e.end - p >= 2 && *p == '-' && is_blank(p[1])) {
+        e.p++;
+        trim_end(out);
+    }
+    if (!rg_template_action(&e, &value)) {
+        r->no_memory |= e.no_memory;
+        if (!e.no_memory)
+            fail_string(r, e.got, e.wanted);
+        return false;
+    }
+    *hidden |= value.hidden;
+    return put(r, out, value.text);
+}
+
 /* The actions of one string, one after the other. false: said why, or no memory. */
 static bool render_text(struct render *r, struct rg_str text, struct output *out, bool *hidden)
 {
     const char *p = text.ptr, *end = text.ptr + text.len, *open;
-    while ((open = memmem(p, (size_t)(end - p), "{{", 2))) {
-        struct rg_template_value value;
-        if (!append(out, (struct rg_str){p, (size_t)(open - p)}))
-            goto no_memory;
+    while (p < end && (open = memmem(p, (size_t)(end - p), "{{", 2))) {
+        bool trims_after;
         const char *close = end_of_action(open + 2, end);
         if (!close) {
             fail_string(r, "\"{{\" without \"}}\"", "a template function, such as {{ env \"NAME\" }}");
             return false;
         }
-        struct rg_template_eval e = {.p = open + 2,
-                                     .end = close,
-                                     .source = r->source,
-                                     .arena = r->arena,
-                                     .found = r->found,
-                                     .secret_is_allowed = secret_is_allowed(r->path)};
-        bool trims_before = e.p + 1 < e.end && *e.p == '-' && strchr(" \t\r\n", e.p[1]);
-        bool trims_after = e.end - 1 > e.p && e.end[-1] == '-' && strchr(" \t\r\n", e.end[-2]);
-        if (trims_before) {
-            e.p++;
-            trim_end(out);
-        }
-        e.end -= trims_after;
-        if (!rg_template_action(&e, &value)) {
-            if (e.no_memory)
-                goto no_memory;
-            fail_string(r, e.got, e.wanted);
+        if (!put(r, out, (struct rg_str){p, (size_t)(open - p)}) ||
+            !render_action(r, open + 2, close, out, hidden, &trims_after))
             return false;
-        }
-        *hidden |= value.hidden;
-        if (!append(out, value.text))
-            goto no_memory;
-        for (p = close + 2; trims_after && p < end && strchr(" \t\r\n", *p); p++)
+        for (p = close + 2; trims_after && p < end && is_blank(*p); p++)
             ;
-        if (p == end)
-            return true;
     }
-    if (append(out, (struct rg_str){p, (size_t)(end - p)}))
-        return true;
-no_memory:
-    r->no_memory = true;
-    return false;
+    return put(r, out, (struct rg_str){p, (size_t)(end - p)});
 }
 
 static json_t *render_string(struct render *r, const json_t *in)
@@ -294,14 +308,14 @@ static json_t *render_string(struct render *r, const json_t *in)
     if (!memmem(text.ptr, text.len, "{{", 2))
         return json_incref((json_t *)(uintptr_t)in);
     r->found->any = true;
+    if (text.len > RG_TEMPLATE_OUTPUT_MAX) {
+        fail_string(r, "a text of more than 64 KiB with template functions", "less");
+        goto out;
+    }
     if (!render_text(r, text, &out, &hidden))
         goto out;
     if (hidden && !hide_path(r)) {
         r->no_memory = true;
-        goto out;
-    }
-    if (out.len > RG_TEMPLATE_OUTPUT_MAX) {
-        fail_string(r, "a text of more than 64 KiB", "less");
         goto out;
     }
     ret = json_stringn(out.len > 0 ? out.bytes : "", out.len);

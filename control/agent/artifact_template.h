@@ -17,7 +17,8 @@
 #include "control/common/problems.h"
 #include "datapath/base/arena.h"
 
-#define RG_TEMPLATE_OUTPUT_MAX (64u * 1024) /* bytes of one rendered string */
+#define RG_TEMPLATE_OUTPUT_MAX (64u * 1024) /* bytes of one string, before and after */
+#define RG_TEMPLATE_WORK_MAX   (64u << 20)  /* bytes that all functions of an artifact may make */
 #define RG_TEMPLATE_DEPTH_MAX  16           /* of parentheses */
 
 struct rg_template_name { /* a list of texts */
@@ -35,6 +36,7 @@ struct rg_template_found {
     bool any;                               /* there is a template function */
     const struct rg_template_name *secrets; /* handles, each once */
     const struct rg_template_name *hidden;  /* paths of strings whose text must not be shown */
+    size_t work;                            /* bytes that functions have made */
 };
 
 /* Reads the templates of a value and of all that is in it, without asking for anything. 0, -EINVAL or -ENOMEM. */
@@ -71,6 +73,9 @@ struct rg_template_eval {
 bool rg_template_action(struct rg_template_eval *e, struct rg_template_value *ret);
 bool rg_template_fail(struct rg_template_eval *e, const char *wanted, const char *got, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Room for what a function makes. NULL: failed. */
+char *rg_template_room(struct rg_template_eval *e, size_t n);
 
 /* Calls the function of this name (artifact_functions.c). */
 bool rg_template_call(struct rg_template_eval *e, struct rg_str name, const struct rg_template_value *args, size_t n,

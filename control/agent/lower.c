@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "datapath/policy/chain.h"
+
 #define FOREVER_MS (24u * 3600 * 1000) /* what a time-out of 0 means in definitions: none */
 
 void rg_lower_init(struct rg_lower *l, struct rg_arena *arena, struct rg_problems *why)
@@ -78,9 +80,13 @@ static void *room_for_one(struct rg_lower *l, void *items, size_t n, size_t *roo
 
 void rg_lower_chain_add(struct rg_lower *l, struct rg_lower_chain *chain, const struct rg_lower_policy *policy)
 {
+    if (!policy || chain->n > RG_POLICY_CHAIN_MAX)
+        return;
+    if (chain->n == RG_POLICY_CHAIN_MAX && !l->failed)
+        rg_lower_refuse(l, policy->path, "one more policy on a route", "at most 64", NULL);
     const struct rg_lower_policy **items =
         room_for_one(l, (void *)chain->items, chain->n, &chain->room, sizeof(*chain->items));
-    if (!items || !policy)
+    if (!items)
         return;
     chain->items = items;
     chain->items[chain->n++] = policy;
@@ -307,10 +313,26 @@ void rg_lower_preflights(struct rg_lower *l)
 
 /* ---- All of it ---- */
 
+/* v1, 1.0, v1.2.3 */
+static bool is_version(struct rg_str text)
+{
+    size_t dots = 0, digits = 0;
+    for (size_t i = text.len > 0 && text.ptr[0] == 'v'; i < text.len; i++) {
+        bool is_digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        if (!is_digit && (text.ptr[i] != '.' || digits == 0 || ++dots > 2))
+            return false;
+        digits = is_digit ? digits + 1 : 0;
+    }
+    return digits > 0;
+}
+
 int rg_lower_artifact(struct rg_lower *l, const struct rg_lower_source *self, const struct rg_lower_source *provider)
 {
     if (self->spec->state == RG_STATE_UNDEPLOYED)
         return l->no_memory ? -ENOMEM : 0;
+    if (!is_version(self->spec->version))
+        rg_lower_refuse_text(l, rg_lower_text(l, "%s.version", self->path), self->spec->version,
+                             "a version such as v1.0", NULL);
     if (self->spec->kind == RG_ARTIFACT_REST_API)
         rg_lower_rest(l, self);
     else

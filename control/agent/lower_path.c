@@ -5,6 +5,7 @@
 #define PATH_BYTES_MAX 2048
 #define HOST_BYTES_MAX 253
 #define LABEL_MAX      63
+#define HOSTS_MAX      100
 
 /* ---- Paths ---- */
 
@@ -241,6 +242,10 @@ struct rg_str *rg_lower_hosts(struct rg_lower *l, struct rg_str text, const char
     size_t most = 1, n = 0;
     for (size_t i = 0; i < text.len; i++)
         most += text.ptr[i] == ';';
+    if (most > HOSTS_MAX) {
+        rg_lower_refuse(l, path, "too many hosts", "at most 100", NULL);
+        return NULL;
+    }
     struct rg_str *hosts = rg_lower_alloc(l, most, sizeof(*hosts));
     if (!hosts)
         return NULL;
