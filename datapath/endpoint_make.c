@@ -70,7 +70,8 @@ static unsigned parse_address(struct rg_str host, uint16_t port, union rg_ip *re
 
 static bool is_refused4(uint32_t a) /* host order */
 {
-    return a >> 24 == 0 || a >> 16 == 0xa9fe /* 169.254 */ || a >> 28 >= 0xe /* multicast, reserved, broadcast */;
+    bool metadata = a >> 16 == 0xa9fe || a == 0x646464c8 || a == 0xc00000c0; /* 169.254/16 and what two clouds use */
+    return metadata || a >> 24 == 0 || a >> 28 >= 0xe /* multicast, reserved, broadcast */;
 }
 
 static bool is_refused6(const struct in6_addr *a)
@@ -165,7 +166,9 @@ static int print_key(FILE *out, const struct rg_endpoint_spec *s, struct rg_faul
         return 0;
     fprintf(out, " verify=%d name=", s->verify);
     print_lower(out, s->server_name);
-    int err = print_file(out, "ca_file", s->ca_file, fault);
+    bool by_system = s->verify && s->ca_file.len == 0;
+    struct rg_str ca = by_system ? rg_str_of(rg_tls_client_system_file()) : s->ca_file;
+    int err = print_file(out, "ca_file", ca, fault);
     if (err == 0)
         err = print_file(out, "cert_file", s->cert_file, fault);
     return err == 0 ? print_file(out, "key_file", s->key_file, fault) : err;

@@ -4,7 +4,12 @@
 int rg_gateway_init_endpoints(struct rg_gateway *g)
 {
     int r = rg_endpoints_create(&g->endpoints, g->n_workers);
-    return r < 0 ? r : rg_resolver_create(&g->resolver, &g->loop, g->endpoints, NULL);
+    const struct rg_settings *s = rg_gateway_settings(g);
+    if (r == 0)
+        r = rg_resolver_create(&g->resolver, &g->loop, g->endpoints, NULL);
+    if (r == 0 && s->admin_enabled)
+        rg_resolver_forbid(g->resolver, &s->admin);
+    return r;
 }
 
 void rg_gateway_tick_endpoints(struct rg_gateway *g)

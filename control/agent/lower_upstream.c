@@ -8,6 +8,7 @@
 
 #include "control/agent/lower_parts.h"
 #include "control/common/address.h"
+#include "datapath/endpoint.h"
 #include "datapath/http/h1_authority.h"
 #include "datapath/http/h1_parse.h"
 
@@ -101,26 +102,10 @@ static bool is_metadata_name(struct rg_str host)
     return false;
 }
 
-/* Link-local addresses, with 169.254.169.254 among them, and the few that clouds use besides. */
-static bool is_metadata_ipv4(uint32_t a)
-{
-    return a >> 16 == 0xa9fe || a == 0x646464c8 /* 100.100.100.200 */ || a == 0xc00000c0 /* 192.0.0.192 */;
-}
-
-static bool is_metadata_ipv6(const uint8_t *a)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    static const uint8_t ec2[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
-    if (memcmp(a, mapped, sizeof(mapped)) == 0)
-        return is_metadata_ipv4((uint32_t)a[12] << 24 | (uint32_t)a[13] << 16 | (uint32_t)a[14] << 8 | a[15]);
-    return (a[0] == 0xfe && (a[1] & 0xc0) == 0x80) || memcmp(a, ec2, sizeof(ec2)) == 0;
-}
-
 static bool is_metadata(struct rg_str host)
 {
     char z[INET6_ADDRSTRLEN];
-    struct in_addr v4;
-    struct in6_addr v6;
+    union rg_ip ip = {0};
     if (is_metadata_name(host))
         return true;
     if (host.len >= sizeof(z))
@@ -128,9 +113,13 @@ static bool is_metadata(struct rg_str host)
     memcpy(z, host.ptr, host.len);
     z[host.len] = '\0';
     /* inet_aton: resolvers understand 0xa9fea9fe and 2852039166 as well */
-    if (inet_aton(z, &v4))
-        return is_metadata_ipv4(ntohl(v4.s_addr));
-    return inet_pton(AF_INET6, z, &v6) == 1 && is_metadata_ipv6(v6.s6_addr);
+    if (inet_aton(z, &ip.in.sin_addr))
+        ip.sa.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, z, &ip.in6.sin6_addr) == 1)
+        ip.sa.sa_family = AF_INET6;
+    else
+        return false;
+    return rg_endpoint_allowed(&ip, 1) == 0;
 }
 
 /* As an address of ours is written. false: it is a name. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 #define TICK_MS      500
@@ -42,6 +43,7 @@ struct rg_resolver {
     struct rg_endpoints *endpoints;
     char *servers;
     ares_channel channel;
+    struct rg_address forbidden; /* len 0: none */
     struct timespec conf_changed;
     struct sock *socks;
     struct rg_list names;
@@ -162,6 +164,23 @@ static uint64_t clamp(uint64_t ms, uint64_t least, uint64_t most)
     return ms < least ? least : ms > most ? most : ms;
 }
 
+static bool is_forbidden(const struct rg_resolver *r, const union rg_ip *ip)
+{
+    struct rg_address target = {.len = ip->sa.sa_family == AF_INET ? sizeof ip->in : sizeof ip->in6};
+    memcpy(&target.sa, ip, target.len);
+    return r->forbidden.len > 0 && rg_address_reaches(&r->forbidden, &target);
+}
+
+/* Those that a name may have. */
+static unsigned keep_allowed(const struct rg_resolver *r, union rg_ip *list, unsigned n)
+{
+    unsigned allowed = rg_endpoint_allowed(list, n), kept = 0;
+    for (unsigned i = 0; i < allowed; i++)
+        if (!is_forbidden(r, &list[i]))
+            list[kept++] = list[i];
+    return kept;
+}
+
 static unsigned take_addresses(const struct ares_addrinfo *result, uint16_t port, union rg_ip *list)
 {
     unsigned n = 0;
@@ -207,7 +226,7 @@ static void note_addresses(struct name *n, const struct ares_addrinfo *result)
 {
     union rg_ip list[RG_ENDPOINT_ADDRESSES_MAX];
     struct rg_endpoint *e = n->endpoint;
-    unsigned found = rg_endpoint_allowed(list, take_addresses(result, e->port, list));
+    unsigned found = keep_allowed(n->resolver, list, take_addresses(result, e->port, list));
     if (found == 0) {
         note_failure(n, result->nodes ? "it has only addresses that are not for upstreams" : "it has no address");
         return;
@@ -334,6 +353,11 @@ failed:
     free(r->servers);
     free(r);
     return err;
+}
+
+void rg_resolver_forbid(struct rg_resolver *r, const struct rg_address *listening)
+{
+    r->forbidden = *listening;
 }
 
 void rg_resolver_destroy(struct rg_resolver *r)

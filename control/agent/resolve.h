@@ -17,6 +17,8 @@ struct rg_resolver;
 /* servers: "127.0.0.1:53,[::1]:5353"; NULL: those of /etc/resolv.conf, which is read again when it has changed. */
 int rg_resolver_create(struct rg_resolver **ret, struct rg_loop *loop, struct rg_endpoints *endpoints,
                        const char *servers);
+/* No name may lead to what listens there. Copied. */
+void rg_resolver_forbid(struct rg_resolver *r, const struct rg_address *listening);
 void rg_resolver_destroy(struct rg_resolver *r); /* NULL is fine */
 
 #endif

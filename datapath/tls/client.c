@@ -60,10 +60,15 @@ static X509_STORE *read_authorities(const char *file)
     return NULL;
 }
 
-static int use_system_authorities(SSL_CTX *context, struct rg_fault *fault)
+const char *rg_tls_client_system_file(void)
 {
     const char *named = getenv(X509_get_default_cert_file_env());
-    const char *file = named ? named : SYSTEM_FILE;
+    return named ? named : SYSTEM_FILE;
+}
+
+static int use_system_authorities(SSL_CTX *context, struct rg_fault *fault)
+{
+    const char *file = rg_tls_client_system_file();
     struct stat st;
     if (stat(file, &st) != 0)
         return rg_fault(fault, "ca_file",

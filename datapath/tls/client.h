@@ -21,6 +21,9 @@ struct rg_tls_client_source {
     struct rg_str cert_file, key_file; /* "": none is shown */
 };
 
+/* The file of the system's authorities. */
+const char *rg_tls_client_system_file(void);
+
 /* Control thread. -EINVAL with *fault ("ca_file", "cert_file", "key_file"), or -ENOMEM. */
 int rg_tls_client_create(struct rg_tls_client **ret, const struct rg_tls_client_source *source, struct rg_fault *fault);
 void rg_tls_client_destroy(struct rg_tls_client *c); /* NULL is fine */

@@ -1,6 +1,7 @@
 """Upstreams of routes: connections that are kept and those that end, targets that fail, names, and what is told of it."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -94,6 +95,37 @@ def test_what_nobody_leads_to_any_more_is_left(programs, routed):
     gateway.wait_metric(0, "ringgate_upstream_connections_open")
     gateway.deploy(unit("/a", target(origin.address)))
     assert body_of(gateway, "/a") == b"late"
+
+
+def test_no_request_fails_while_they_come_and_go(programs, routed):
+    gateway = routed(workers=2)
+    origins = [programs.raw_origin(named(b"%d" % i)) for i in range(3)]
+    answers, errors, stop = [], [], threading.Event()
+
+    def run():
+        try:
+            while not stop.is_set():
+                with Client(gateway.address) as c:
+                    for _ in range(10):
+                        r = ask(c, "/a")
+                        answers.append((r.status, r.body))
+        except Exception as e:  # pylint: disable=broad-except
+            errors.append(e)
+    gateway.deploy(unit("/a", target(origins[0].address)))
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for i in range(1, 31):
+        gateway.deploy(unit("/a", target(origins[i % 3].address, host="localhost" if i % 2 else None)))
+        live = len(answers)
+        env.wait_until(lambda: len(answers) > live + 8, 20, "requests to be served")
+        late = [a for a in answers[live:] if a != (200, b"%d" % (i % 3))]
+        assert len(late) <= len(threads), late  # those that had begun before
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not errors, errors
+    assert {status for status, _ in answers} == {200}
 
 
 def test_limits_are_those_of_each_upstream(programs, routed):

@@ -220,6 +220,24 @@ static void only_addresses_that_are_not_for_upstreams_are_none(void **state)
     rg_endpoint_put(e);
 }
 
+/* That of a service of our own, say. */
+static void what_is_forbidden_is_no_address(void **state)
+{
+    (void)state;
+    struct rg_address own = {.len = sizeof own.in};
+    own.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(8080)};
+    rg_resolver_forbid(resolver, &own);
+    server.addresses[0] = "127.0.0.1";
+    struct rg_endpoint *e = named("rebinding.example.");
+    WAIT_FOR(rg_endpoint_state(e) == RG_ENDPOINT_UNRESOLVED);
+    rg_endpoint_put(e);
+    server.addresses[1] = "192.0.2.1";
+    e = named("other.example.");
+    WAIT_FOR(rg_endpoint_state(e) == RG_ENDPOINT_RESOLVED);
+    assert_int_equal(e->addresses->n, 1);
+    rg_endpoint_put(e);
+}
+
 static void who_leaves_while_it_is_asked_for_gets_no_answer(void **state)
 {
     (void)state;
@@ -276,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_that_has_aged_is_asked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_name_comes_to_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_addresses_that_are_not_for_upstreams_are_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_forbidden_is_no_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_leaves_while_it_is_asked_for_gets_no_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_resolver_may_go_before_the_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_names_wait_for_each_other, set_up, tear_down),

@@ -244,9 +244,10 @@ static void addresses_come_change_and_stay(void **state)
 static void no_name_leads_to_link_local_addresses(void **state)
 {
     (void)state;
-    union rg_ip list[] = {ip("169.254.169.254"), ip("192.0.2.1"), ip("fe80::1"),      ip("::"),
-                          ip("224.0.0.1"),       ip("::1"),       ip("fd00:ec2::254")};
-    assert_int_equal(rg_endpoint_allowed(list, 7), 2);
+    union rg_ip list[] = {ip("169.254.169.254"), ip("192.0.2.1"), ip("fe80::1"),       ip("::"),
+                          ip("224.0.0.1"),       ip("::1"),       ip("fd00:ec2::254"), ip("100.100.100.200"),
+                          ip("192.0.0.192")};
+    assert_int_equal(rg_endpoint_allowed(list, 9), 2);
     union rg_ip expected[] = {ip("192.0.2.1"), ip("::1")};
     assert_memory_equal(list, expected, sizeof expected);
 }
