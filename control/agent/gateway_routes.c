@@ -79,8 +79,8 @@ int rg_gateway_publish_routes(struct rg_gateway *g, struct rg_unit *const *units
     for (uint16_t i = 0; i < g->n_workers; i++)
         if (reads_routes(g, i))
             rg_worker_publish_routes(g->workers[i].worker, box->snapshot);
-    rg_info("routes published generation=%" PRIu64 " units=%zu routes=%zu", *generation, n,
-            rg_snapshot_routes(box->snapshot));
+    rg_debug("routes published generation=%" PRIu64 " units=%zu routes=%zu", *generation, n,
+             rg_snapshot_routes(box->snapshot));
     return 0;
 }
 

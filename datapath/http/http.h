@@ -48,13 +48,13 @@ static inline struct rg_str rg_field_value(const struct rg_field *f)
     return (struct rg_str){f->value, f->value_len};
 }
 
-/* Of host:port or [host]:port. */
+/* Of host:port or [host]:port, well-formed; the port may be empty. */
 static inline struct rg_str rg_host_without_port(struct rg_str host)
 {
-    for (size_t i = host.len; i > 0 && host.ptr[i - 1] != ']'; i--)
-        if (host.ptr[i - 1] == ':')
-            return (struct rg_str){host.ptr, i - 1};
-    return host;
+    size_t n = host.len;
+    while (n > 0 && (unsigned)host.ptr[n - 1] - '0' < 10u)
+        n--;
+    return n > 0 && host.ptr[n - 1] == ':' ? (struct rg_str){host.ptr, n - 1} : host;
 }
 
 enum rg_field_id rg_field_lookup(const char *name, size_t len); /* any case; constant time in the number of fields */

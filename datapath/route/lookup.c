@@ -137,10 +137,11 @@ static const struct rg_route *search_wildcards(const struct rg_snapshot *s, cons
 static const struct rg_route *search_hosts(const struct rg_snapshot *s, const struct rg_route_query *q)
 {
     char name[RG_HOST_MAX];
-    struct rg_str host = {name, rg_route_host_of(q->host, name)};
+    uint32_t hash;
+    struct rg_str host = {name, rg_route_host_of(q->host, name, &hash)};
     if (host.len == 0)
         return NULL;
-    uint32_t root = rg_route_child(s, RG_ROUTE_NODE_HOSTS, rg_route_hash(host), host);
+    uint32_t root = rg_route_child(s, RG_ROUTE_NODE_HOSTS, hash, host);
     const struct rg_route *found = root ? search_path(s, q, root) : NULL;
     if (!found && s->n_wildcards > 0)
         found = search_wildcards(s, q, host);

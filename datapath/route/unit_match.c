@@ -21,15 +21,19 @@ static bool copy_lower(struct rg_arena *arena, struct rg_str s, struct rg_str *r
 
 /* ---- Host ---- */
 
-size_t rg_route_host_of(struct rg_str host, char out[RG_HOST_MAX])
+size_t rg_route_host_of(struct rg_str host, char out[RG_HOST_MAX], uint32_t *ret_hash)
 {
+    uint32_t hash = RG_ROUTE_HASH_INIT;
     struct rg_str name = rg_host_without_port(host);
     if (name.len > 1 && name.ptr[name.len - 1] == '.')
         name.len--;
     if (name.len > RG_HOST_MAX)
         return 0;
-    for (size_t i = 0; i < name.len; i++)
+    for (size_t i = 0; i < name.len; i++) {
         out[i] = rg_lower(name.ptr[i]);
+        hash = rg_route_hash_byte(hash, out[i]);
+    }
+    *ret_hash = hash;
     return name.len;
 }
 
@@ -42,16 +46,13 @@ static int copy_host(struct rg_unit *u, struct rg_str host, struct rg_route_matc
     if (host.len == 0)
         return 0;
     bool valid = rg_authority_parse(name, &authority) && authority.host.len == name.len;
-    size_t len = valid ? rg_route_host_of(name, normal) : 0;
+    size_t len = valid ? rg_route_host_of(name, normal, &m->host_hash) : 0;
     if (len == 0 || (wildcard && name.ptr[0] == '['))
         return rg_unit_refuse(fault, "host",
                               "\"%.*s\", wanted a host name without a port, \"*.\" and a name, or nothing for any",
                               (int)host.len, host.ptr);
     m->host_kind = wildcard ? RG_ROUTE_HOST_WILDCARD : RG_ROUTE_HOST_EXACT;
-    if (!rg_arena_copy(&u->arena, (struct rg_str){normal, len}, &m->host))
-        return -ENOMEM;
-    m->host_hash = rg_route_hash(m->host);
-    return 0;
+    return rg_arena_copy(&u->arena, (struct rg_str){normal, len}, &m->host) ? 0 : -ENOMEM;
 }
 
 /* ---- Method ---- */

@@ -93,7 +93,7 @@ int rg_unit_refuse(struct rg_unit_fault *fault, const char *field, const char *f
 /* The path is in normal form, so that it can match; braces and "*" of a template may be in it. */
 bool rg_unit_path_is_normal(struct rg_str path);
 
-/* A request as a route sees it: without port and final dot, in lower case. Returns the length; 0: none, or too long. */
-size_t rg_route_host_of(struct rg_str host, char out[RG_HOST_MAX]);
+/* As routes see it: without port and final dot, in lower case. Returns the length; 0: none, or too long. */
+size_t rg_route_host_of(struct rg_str host, char out[RG_HOST_MAX], uint32_t *ret_hash);
 
 #endif
