@@ -5,29 +5,7 @@
 
 #include "control/common/json.h"
 
-/* ---- Kinds and identifiers ---- */
-
-static const struct rg_kind_info kinds[RG_KINDS] = {
-#define RG_KIND(id, name, resource, member, path, supported) [RG_KIND_##id] = {name, resource, member, path, supported},
-#include "control/agent/kinds.def"
-#undef RG_KIND
-};
-
-const struct rg_kind_info *rg_kind_info(enum rg_kind kind)
-{
-    return &kinds[kind];
-}
-
-bool rg_kind_of(struct rg_str name, enum rg_kind *ret)
-{
-    for (unsigned i = 0; i < RG_KINDS; i++) {
-        if (!rg_str_eq(name, rg_str_of(kinds[i].name)))
-            continue;
-        *ret = (enum rg_kind)i;
-        return true;
-    }
-    return false;
-}
+/* ---- Identifiers ---- */
 
 bool rg_id_is_valid(struct rg_str id)
 {
@@ -90,7 +68,7 @@ static int take_instant(const json_t *payload, struct rg_event *e, char *why)
 
 static int take_deployment(const json_t *payload, struct rg_event *e, char *why)
 {
-    int r = take_id(payload, kinds[e->kind].id_member, e->artifact_id, why);
+    int r = take_id(payload, rg_kind_info(e->kind)->id_member, e->artifact_id, why);
     if (r == 0 && e->type != RG_EVENT_DELETED)
         r = take_id(payload, "deploymentId", e->deployment_id, why);
     if (r == 0 && e->type != RG_EVENT_DELETED)
@@ -106,8 +84,9 @@ static bool is_deployment(struct rg_str type, struct rg_event *e)
     } verbs[] = {
         {".deployed", RG_EVENT_DEPLOYED}, {".undeployed", RG_EVENT_UNDEPLOYED}, {".deleted", RG_EVENT_DELETED}};
     for (unsigned k = 0; k < RG_KINDS; k++) {
-        size_t len = strlen(kinds[k].resource);
-        if (type.len <= len || memcmp(type.ptr, kinds[k].resource, len) != 0)
+        const char *resource = rg_kind_info((enum rg_kind)k)->resource;
+        size_t len = strlen(resource);
+        if (type.len <= len || memcmp(type.ptr, resource, len) != 0)
             continue;
         struct rg_str verb = {type.ptr + len, type.len - len};
         for (unsigned v = 0; v < sizeof(verbs) / sizeof(verbs[0]); v++) {

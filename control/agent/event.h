@@ -10,24 +10,7 @@
 #include <jansson.h>
 
 #include "control/common/instant.h"
-
-enum rg_kind {
-#define RG_KIND(id, ...) RG_KIND_##id,
-#include "control/agent/kinds.def"
-#undef RG_KIND
-    RG_KINDS
-};
-
-struct rg_kind_info {
-    const char *name;      /* "RestApi" */
-    const char *resource;  /* "api": the type of its events, and of their acknowledgements */
-    const char *id_member; /* "apiId" */
-    const char *path;      /* "apis" */
-    bool supported;
-};
-
-const struct rg_kind_info *rg_kind_info(enum rg_kind kind);
-bool rg_kind_of(struct rg_str name, enum rg_kind *ret); /* by "RestApi"; false: none of them */
+#include "control/common/kinds.h"
 
 #define RG_ID_MAX 100 /* bytes of an identifier; a UUID has 36 */
 

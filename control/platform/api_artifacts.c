@@ -146,7 +146,7 @@ static json_t *read_artifact(struct rg_call *call, const char *handle)
 {
     struct rg_rows rows;
     rg_db_query(call->db, &rows, ARTIFACT MINE "AND a.handle = ?3",
-                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->kind), rg_text(handle)));
+                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->name), rg_text(handle)));
     json_t *found = rg_rows_next(&rows) ? artifact(call, &rows) : NULL;
     rg_rows_end(&rows);
     return found;
@@ -155,7 +155,7 @@ static json_t *read_artifact(struct rg_call *call, const char *handle)
 void rg_list_artifacts(struct rg_call *call)
 {
     const char *project = rg_call_query(call, "projectId");
-    const struct rg_value values[] = {rg_text(call->organization), rg_text(rg_type_info(call->type)->kind),
+    const struct rg_value values[] = {rg_text(call->organization), rg_text(rg_type_info(call->type)->name),
                                       rg_text(project)};
     rg_answer_list(call,
                    "SELECT count(*) FROM artifacts a LEFT JOIN projects p ON p.uuid = a.project_uuid " MINE
@@ -193,12 +193,12 @@ static void write_new(struct rg_call *call, const char *handle, const char *uuid
                    " definition, created_by, created_at, updated_by, updated_at)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9, ?10)",
                    RG_WITH(rg_text(uuid), rg_text(call->organization), rg_text(project[0] ? project : NULL),
-                           rg_text(rg_type_info(call->type)->kind), rg_text(handle), rg_view(in->display_name),
+                           rg_text(rg_type_info(call->type)->name), rg_text(handle), rg_view(in->display_name),
                            rg_view(in->version), rg_blob(sealed), rg_text(call->actor.name), rg_text(call->now))) < 0) {
         rg_refuse_conflict(call, "ARTIFACT_EXISTS", "an artifact of this kind", handle);
         return;
     }
-    rg_audit(call, "CREATE", rg_type_info(call->type)->kind, uuid);
+    rg_audit(call, "CREATE", rg_type_info(call->type)->name, uuid);
     rg_answer_located(call, read_artifact(call, handle), "/%s/%s", rg_type_info(call->type)->collection, handle);
 }
 
@@ -228,7 +228,7 @@ static void write_again(struct rg_call *call, const char *uuid, const char *proj
                " updated_by = ?6, updated_at = ?7 WHERE uuid = ?1",
                RG_WITH(rg_text(uuid), rg_text(project[0] ? project : NULL), rg_view(in->display_name),
                        rg_view(in->version), rg_blob(sealed), rg_text(call->actor.name), rg_text(call->now)));
-    rg_audit(call, "UPDATE", rg_type_info(call->type)->kind, uuid);
+    rg_audit(call, "UPDATE", rg_type_info(call->type)->name, uuid);
     rg_answer_json(call, 200, read_artifact(call, call->args[0]));
 }
 
@@ -325,6 +325,6 @@ void rg_delete_artifact(struct rg_call *call)
     if (call->type < RG_TYPE_DEPLOYABLE)
         tell_gateways(call, found.uuid);
     rg_db_exec(call->db, "DELETE FROM artifacts WHERE uuid = ?1", RG_WITH(rg_text(found.uuid)));
-    rg_audit(call, "DELETE", rg_type_info(call->type)->kind, found.uuid);
+    rg_audit(call, "DELETE", rg_type_info(call->type)->name, found.uuid);
     rg_answer_nothing(call);
 }

@@ -161,7 +161,7 @@ static void deploy(struct rg_call *call, const struct rg_place *place, struct rg
     write_deployment(call, place, uuid, name_of(call, in->name), yaml);
     rg_operation_start(call->store, place, uuid, RG_TRIGGER_DEPLOY, &call->actor, call->effects);
     forget_oldest(call, place);
-    rg_audit(call, "DEPLOY", rg_type_info(call->type)->kind, uuid);
+    rg_audit(call, "DEPLOY", rg_type_info(call->type)->name, uuid);
     rg_store_add(call->store, RG_STORE_DEPLOYMENTS);
     rg_answer_located(call, rg_deployment_read(call, uuid), "/%s/%s/deployments/%s",
                       rg_type_info(call->type)->collection, call->args[0], uuid);
@@ -207,7 +207,7 @@ static void operate(struct rg_call *call, enum rg_trigger trigger)
         return;
     switch (rg_operation_start(call->store, &place, call->args[1], trigger, &call->actor, call->effects)) {
     case RG_VERDICT_MOVE:
-        rg_audit(call, rg_trigger_name(trigger), rg_type_info(call->type)->kind, call->args[1]);
+        rg_audit(call, rg_trigger_name(trigger), rg_type_info(call->type)->name, call->args[1]);
         rg_answer_json(call, 200, rg_deployment_read(call, call->args[1]));
         return;
     case RG_VERDICT_CONFLICT:

@@ -277,7 +277,7 @@ void rg_fetch_keys(struct rg_call *call)
                     " AND (?4 IS NULL OR issuer = ?4) AND artifact_uuid IN (SELECT s.artifact_uuid FROM"
                     " deployment_status s JOIN artifacts a ON a.uuid = s.artifact_uuid WHERE s.gateway_uuid = ?1 AND"
                     " a.kind = ?2 AND s.status_desired = 'DEPLOYED') ORDER BY rowid",
-                RG_WITH(rg_text(call->gateway), rg_text(rg_type_info(call->type)->kind), rg_int(call->now_ms),
+                RG_WITH(rg_text(call->gateway), rg_text(rg_type_info(call->type)->name), rg_int(call->now_ms),
                         rg_text(issuer)));
     rg_answer_json(call, 200, rg_rows_array(call, &rows, fetched_key));
 }

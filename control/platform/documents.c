@@ -145,7 +145,7 @@ json_t *rg_document_make(const struct rg_document_identity *identity, const json
     else
         make_proxy(spec, definition);
     json_object_set_new(spec, "deploymentState", json_string("deployed"));
-    return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", API_VERSION, "kind", rg_type_info(identity->type)->kind,
+    return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", API_VERSION, "kind", rg_type_info(identity->type)->name,
                      "metadata", metadata_of(identity, definition), "spec", spec);
 }
 

@@ -39,7 +39,7 @@ void rg_fetch_artifact(struct rg_call *call)
                 "SELECT d.uuid, d.content FROM deployment_status s JOIN deployments d ON d.uuid = s.deployment_uuid"
                 " JOIN artifacts a ON a.uuid = s.artifact_uuid WHERE s.gateway_uuid = ?1 AND s.artifact_uuid = ?2 AND"
                 " a.kind = ?3 AND s.status_desired = 'DEPLOYED'",
-                RG_WITH(rg_text(call->gateway), rg_text(call->args[0]), rg_text(rg_type_info(call->type)->kind)));
+                RG_WITH(rg_text(call->gateway), rg_text(call->args[0]), rg_text(rg_type_info(call->type)->name)));
     if (rg_rows_next(&rows)) {
         char *yaml = rg_text_open(call->store, rg_rows_view(&rows, 1), rg_rows_text(&rows, 0), &len);
         if (yaml)

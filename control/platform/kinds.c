@@ -2,6 +2,9 @@
 
 #include "datapath/base/assert.h"
 
+static const struct rg_kind_info template_info = {.name = "LlmProviderTemplate",
+                                                  .collection = "llm-provider-templates"};
+
 static const char *const nouns[RG_TYPES] = {
     [RG_TYPE_REST_API] = "REST API",
     [RG_TYPE_LLM_PROVIDER] = "LLM provider",
@@ -9,52 +12,28 @@ static const char *const nouns[RG_TYPES] = {
     [RG_TYPE_TEMPLATE] = "LLM provider template",
 };
 
-static const struct rg_type_info types[RG_TYPES] = {
-#define RG_KIND(id, kind, collection, segment, resource, member, file) \
-    [RG_TYPE_##id] = {kind, collection, segment, resource, member, file},
-#include "control/platform/kinds.def"
-#undef RG_KIND
-    [RG_TYPE_TEMPLATE] = {"LlmProviderTemplate", "llm-provider-templates", NULL, NULL, NULL, NULL},
-};
-
-const struct rg_type_info *rg_type_info(enum rg_artifact_type type)
+const struct rg_kind_info *rg_type_info(enum rg_artifact_type type)
 {
     RG_ASSERT(type < RG_TYPES);
-    return &types[type];
+    return type == RG_TYPE_TEMPLATE ? &template_info : rg_kind_info((enum rg_kind)type);
 }
 
 const char *rg_type_noun(enum rg_artifact_type type)
 {
+    RG_ASSERT(type < RG_TYPES && nouns[type]);
     return nouns[type];
 }
 
-static bool is(const char *name, struct rg_str wanted)
-{
-    return name && rg_str_eq(rg_str_of(name), wanted);
-}
-
-#define FIND(member, wanted)                 \
-    for (unsigned i = 0; i < RG_TYPES; i++)  \
-        if (is(types[i].member, (wanted)))   \
-            return (enum rg_artifact_type)i; \
-    return RG_TYPES
-
 enum rg_artifact_type rg_type_of_kind(const char *kind)
 {
-    FIND(kind, rg_str_of(kind));
-}
-
-enum rg_artifact_type rg_type_of_collection(struct rg_str collection)
-{
-    FIND(collection, collection);
-}
-
-enum rg_artifact_type rg_type_of_segment(struct rg_str segment)
-{
-    FIND(segment, segment);
+    enum rg_kind known;
+    if (strcmp(kind, template_info.name) == 0)
+        return RG_TYPE_TEMPLATE;
+    return rg_kind_of(rg_str_of(kind), &known) ? (enum rg_artifact_type)known : RG_TYPES;
 }
 
 enum rg_artifact_type rg_type_of_resource(const char *resource)
 {
-    FIND(resource, rg_str_of(resource));
+    enum rg_kind known;
+    return rg_kind_of_resource(rg_str_of(resource), &known) ? (enum rg_artifact_type)known : RG_TYPES;
 }

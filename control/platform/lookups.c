@@ -35,7 +35,7 @@ bool rg_find_artifact(struct rg_call *call, const char *handle, bool with_defini
     rg_db_query(call->db, &rows,
                 "SELECT a.uuid, a.managed_by, p.handle, a.definition FROM artifacts a LEFT JOIN projects p ON"
                 " p.uuid = a.project_uuid WHERE a.organization_uuid = ?1 AND a.kind = ?2 AND a.handle = ?3",
-                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->kind), rg_text(handle)));
+                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->name), rg_text(handle)));
     bool found = rg_rows_next(&rows);
     if (found) {
         snprintf(ret->uuid, sizeof(ret->uuid), "%s", rg_rows_text(&rows, 0));

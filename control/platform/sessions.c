@@ -156,7 +156,7 @@ static bool find_place(struct rg_store *store, const struct rg_session *s, const
         return false;
     rg_db_query(&store->db, &rows,
                 "SELECT uuid FROM artifacts WHERE uuid = ?1 AND organization_uuid = ?2 AND kind = ?3",
-                RG_WITH(rg_text(ack->artifact), rg_text(s->organization), rg_text(rg_type_info(ack->type)->kind)));
+                RG_WITH(rg_text(ack->artifact), rg_text(s->organization), rg_text(rg_type_info(ack->type)->name)));
     bool found = rg_rows_next(&rows);
     if (found)
         snprintf(place->artifact, sizeof(place->artifact), "%s", rg_rows_text(&rows, 0));

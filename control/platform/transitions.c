@@ -76,7 +76,7 @@ static void notify(struct rg_store *store, const struct rg_place *place, const c
     if (rg_rows_next(&rows)) {
         json_t *notice =
             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s}", "type", "deployment.status", "kind",
-                      rg_type_info(place->type)->kind, "artifactId", rg_rows_text(&rows, 0), "gatewayId",
+                      rg_type_info(place->type)->name, "artifactId", rg_rows_text(&rows, 0), "gatewayId",
                       rg_rows_text(&rows, 1), "deploymentId", deployment, "status", rg_status_name(status), "errorCode",
                       failure->code, "errorMessage", failure->message, "fieldPath", failure->path, "timestamp", at);
         text = notice ? json_dumps(notice, JSON_COMPACT) : NULL;
