@@ -23,7 +23,7 @@ char *rg_wire_event(const char *type, json_t *payload, int64_t now_ms, const cha
 char *rg_wire_deployment(enum rg_artifact_type type, const char *verb, const char *artifact, const char *deployment,
                          const char *performed_at, int64_t now_ms, const char *correlation)
 {
-    const struct rg_type_info *info = rg_type_info(type);
+    const struct rg_kind_info *info = rg_type_info(type);
     char name[64];
     snprintf(name, sizeof(name), "%s.%s", info->resource, verb);
     json_t *payload = json_pack("{s:s, s:s*, s:s*}", info->id_member, artifact, "deploymentId", deployment,
