@@ -2,14 +2,17 @@
  * The bytes of the connection to the control plane: from libcurl's socket to the WebSocket and back. Reading is bounded
  * per turn; with TLS there may be bytes that epoll does not know of, so it goes on by an alarm rather than by an event.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/agent/link.h"
 
 #define TARGET       "/api/internal/v1/ws/gateways/connect"
 #define READ_BYTES   16384
+#define INSTANCE_MAX 64 /* bytes of the name that the platform keeps */
 #define READS_A_TURN 16
 #define REQUEST_MAX  (RG_TOKEN_MAX + 2048)
 
@@ -196,15 +199,30 @@ static void socket_ready(struct rg_watch *watch, uint32_t events)
 
 /* ---- Begin and end ---- */
 
+/* By its name the platform tells instances apart, waits for each, and shows which one has failed. */
+static void name_instance(char name[INSTANCE_MAX + 1])
+{
+    char host[INSTANCE_MAX - 12] = "";
+    if (gethostname(host, sizeof(host) - 1) < 0)
+        host[0] = '\0';
+    for (char *c = host; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
+            *c = '-';
+    snprintf(name, INSTANCE_MAX + 1, "%s:%d", host[0] ? host : "gateway", (int)getpid());
+}
+
 static bool write_request(struct rg_link *l)
 {
-    char fields[RG_TOKEN_MAX + 128], target[400];
+    char fields[RG_TOKEN_MAX + INSTANCE_MAX + 128], target[400], instance[INSTANCE_MAX + 1];
     l->request = malloc(REQUEST_MAX);
     if (!l->request)
         return false;
     rg_ws_new_key(l->key);
     snprintf(target, sizeof(target), "%s" TARGET, l->remote->path);
-    snprintf(fields, sizeof(fields), "api-key: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n", l->remote->token);
+    name_instance(instance);
+    snprintf(fields, sizeof(fields),
+             "api-key: %s\r\nX-Ringgate-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n", l->remote->token,
+             instance);
     int len = rg_ws_write_request(l->request, REQUEST_MAX, l->remote->host, target, l->key, fields);
     OPENSSL_cleanse(fields, sizeof(fields));
     l->request_len = len < 0 ? 0 : (size_t)len;
