@@ -24,11 +24,13 @@ static void print_flags_of(uint32_t bits)
             printf(" --%s", rg_cli_flag_table.flags[i].name);
 }
 
-/* Words after a command's first, and what stands for the first operand. */
-static void print_cases(void)
+/* The flags of each command, and what its first operand is completed to. */
+static void print_cases(bool of_two_words)
 {
     for (unsigned i = 0; i < rg_cli_commands_count; i++) {
         const struct rg_cli_command *c = &rg_cli_commands[i];
+        if ((strchr(c->name, ' ') != NULL) != of_two_words)
+            continue;
         printf("    '%s') flags='", c->name);
         print_flags_of(c->flags | rg_cli_global_flags);
         printf("'%s ;;\n", c->complete == RG_CLI_COMPLETE_KIND   ? "; words=$kinds"
@@ -80,9 +82,9 @@ enum rg_cli_status rg_cli_completion(struct rg_cli *cli, const struct rg_cli_ope
     fputs("'\n    elif ((COMP_CWORD == 2)); then\n        case ${COMP_WORDS[1]} in\n", stdout);
     print_groups();
     fputs("        esac\n    fi\n    case ${COMP_WORDS[1]} in\n", stdout);
-    print_cases();
+    print_cases(false);
     fputs("    esac\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n", stdout);
-    print_cases();
+    print_cases(true);
     fputs("    esac\n    [[ $cur == -* ]] && words=$flags\n"
           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
           "    [[ -z $files || $cur == -* ]] || mapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen -f -- "

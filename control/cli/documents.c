@@ -231,7 +231,7 @@ static int read_all(FILE *in, char **ret, size_t *ret_len)
         return -ENOMEM;
     if (ferror(in)) {
         free(text);
-        return errno > 0 ? -errno : -EIO;
+        return -EIO;
     }
     text[len] = '\0';
     *ret = text;

@@ -60,7 +60,7 @@ static bool choose_targets(const struct rg_cli *cli, const struct rg_plan *plan,
         return false;
     item->n_targets = names.n;
     for (unsigned i = 0; i < names.n; i++)
-        strcpy(item->targets[i].gateway, names.list[i]);
+        snprintf(item->targets[i].gateway, sizeof(item->targets[i].gateway), "%s", names.list[i]);
     return true;
 }
 

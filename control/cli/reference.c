@@ -31,7 +31,7 @@ static bool take_name(const char *name, struct rg_cli_reference *ret)
                         ret->kind->name, sizeof(ret->name) - 1);
         return false;
     }
-    strcpy(ret->name, name);
+    snprintf(ret->name, sizeof(ret->name), "%s", name);
     return true;
 }
 

@@ -63,7 +63,7 @@ bool rg_token_load(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
         rg_cli_complain("RINGGATE_TOKEN: got more than %u bytes, wanted a token", RG_CLIENT_TOKEN_MAX - 1);
         return false;
     }
-    strcpy(ret, env ? env : "");
+    snprintf(ret, RG_CLIENT_TOKEN_MAX, "%s", env ? env : "");
     trim(ret);
     return check(ret, "RINGGATE_TOKEN");
 }
