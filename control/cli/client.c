@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/cli/client_trouble.h"
+#include "control/common/address.h"
 #include "control/common/json.h"
 
 #define CONNECT_LIMIT_MS 10000L
@@ -30,6 +31,22 @@ int rg_client_init(struct rg_client *client, const struct rg_client_config *conf
     }
     client->curl = curl_easy_init();
     return client->curl ? 0 : -ENOMEM;
+}
+
+bool rg_client_is_local(const char *url)
+{
+    struct rg_address address;
+    struct rg_address_error why;
+    char with_port[300];
+    const char *authority = strstr(url, "://");
+    authority = authority ? authority + 3 : url;
+    size_t len = strcspn(authority, "/?#");
+    if (len == 0 || len > 255 || memchr(authority, '@', len))
+        return false;
+    /* an address needs a port, a URL does not */
+    bool has_port = authority[len - 1] != ']' && memrchr(authority, ':', len);
+    snprintf(with_port, sizeof(with_port), "%.*s%s", (int)len, authority, has_port ? "" : ":80");
+    return rg_address_parse(rg_str_of(with_port), RG_ADDRESS_LOCAL, &address, &why) && rg_address_is_loopback(&address);
 }
 
 void rg_client_fini(struct rg_client *client)
@@ -90,8 +107,11 @@ static void set_common(struct transfer *t, const char *url)
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "rgctl/" RG_VERSION);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_LIMIT_MS);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L); /* an endless answer may be silent for long */
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
+    if (t->client->config.unix_socket || rg_client_is_local(url))
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (t->client->config.unix_socket)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, t->client->config.unix_socket);
     set_trust(curl, &t->client->config);

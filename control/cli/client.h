@@ -38,6 +38,9 @@ struct rg_client_answer {
     json_t *json; /* NULL: not JSON */
 };
 
+/* Whether a URL names this machine by a loopback address: no proxy stands before it, and nobody listens on the way. */
+bool rg_client_is_local(const char *url);
+
 /* -EINVAL: trouble says why (a URL that is none); -ENOMEM. */
 int rg_client_init(struct rg_client *client, const struct rg_client_config *config);
 void rg_client_fini(struct rg_client *client);

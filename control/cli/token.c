@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "control/cli/cli.h"
-#include "control/common/address.h"
 
 static void trim(char *text)
 {
@@ -68,24 +67,8 @@ bool rg_token_load(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
     return check(ret, "RINGGATE_TOKEN");
 }
 
-static bool is_here(struct rg_str authority)
-{
-    struct rg_address address;
-    struct rg_address_error why;
-    struct rg_str host = authority;
-    char with_port[300];
-    if (memchr(host.ptr, '@', host.len) || host.len > 255)
-        return false;
-    /* an address needs a port, a URL does not */
-    bool has_port = host.len > 0 && host.ptr[host.len - 1] != ']' && memrchr(host.ptr, ':', host.len);
-    snprintf(with_port, sizeof(with_port), "%.*s%s", (int)host.len, host.ptr, has_port ? "" : ":80");
-    return rg_address_parse(rg_str_of(with_port), RG_ADDRESS_LOCAL, &address, &why) && rg_address_is_loopback(&address);
-}
-
 void rg_token_warn_of_clear_text(const char *url)
 {
-    if (strncmp(url, "http://", 7) != 0)
-        return;
-    if (!is_here((struct rg_str){url + 7, strcspn(url + 7, "/?#")}))
+    if (strncmp(url, "http://", 7) == 0 && !rg_client_is_local(url))
         rg_cli_complain("warning: %s is another machine and not https: the token can be read on the way", url);
 }

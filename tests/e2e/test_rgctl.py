@@ -409,6 +409,13 @@ def test_a_token_is_not_sent_in_the_clear_without_a_word(rgctl):
     assert "can be read" not in rgctl("gateway", "list").err
 
 
+def test_this_machine_is_not_behind_a_proxy(rgctl):
+    proxy = {"http_proxy": f"http://127.0.0.1:{free_port()}"}
+    rgctl("gateway", "list", env=proxy)
+    r = rgctl("gateway", "list", "--platform", "http://host.invalid", env=proxy, expect=FAILED)
+    assert "can't be reached" in r.err
+
+
 def test_certificates_are_verified(rgctl, tmp_path):
     certificate = Certificate(tmp_path, "platform", names=["localhost"])
     p = MockPlatform(certificate)

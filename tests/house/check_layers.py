@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "datapath": ["datapath", "bpf/steer.h", "bpf/sockmap.h"],
     "bpf": ["bpf"],
     "control/common": ["control/common", "datapath/http", "datapath/policy/param.h", "datapath/base", "datapath/settings.h"],
-    "control/cli": ["control/cli", "control/common", "datapath/base"],
+    "control/cli": ["control/cli", "control/common", "datapath/base", "datapath/settings.h"],
     "control": ["control", "datapath", "bpf"],
     "bench": ["bench"],
 }
