@@ -11,6 +11,7 @@
 #include "datapath/h2/h2_shared.h"
 #include "datapath/http/h1_write.h"
 #include "datapath/listener.h"
+#include "datapath/policy/run.h"
 #include "datapath/pipes.h"
 #include "datapath/ring.h"
 #include "datapath/route/snapshot.h"
@@ -69,7 +70,7 @@ struct rg_worker {
     uint16_t n_listeners;
 
     /* scratch of one parse; valid until the next */
-    struct rg_field fields[RG_H1_FIELDS_MAX];
+    struct rg_field fields[RG_H1_FIELDS_MAX + RG_POLICY_FIELDS_MAX]; /* the last for those that policies add */
     struct rg_h1_limits limits;
     char date[RG_DATE_LEN];
     int64_t date_second;

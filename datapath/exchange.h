@@ -10,6 +10,7 @@
 
 #include "datapath/client.h"
 #include "datapath/pipes.h"
+#include "datapath/policy/run.h"
 #include "datapath/pump.h"
 #include "datapath/route/snapshot.h"
 #include "datapath/server.h"
@@ -57,6 +58,7 @@ struct rg_exchange {
     bool own_host;              /* the Host in `head` is that of the target, and changes with it */
     bool up_persistent;         /* the replica allows another request on the connection */
     bool logged;                /* an access record is wanted */
+    bool policed;               /* its route has policies, and they have seen the request: `policies` */
     struct rg_h1_resume resume; /* of the response head */
     struct rg_pump request, response;
     struct rg_splice splice; /* of one of them */
@@ -75,9 +77,11 @@ struct rg_exchange {
     struct rg_str log_method, log_target, log_host, log_user_agent, log_referer;
     struct rg_str log_route, log_unit; /* views into the unit, of a tunnel into names_buf */
     struct rg_buf *names_buf;
+    struct rg_buf *policy_buf; /* with the request's head, where policies look at it when they see the response */
     /* not cleared */
     char request_id[RG_REQUEST_ID_MAX];
     char traceparent[RG_TRACEPARENT_LEN];
+    struct rg_policy_run policies; /* while `policed` */
 };
 
 /* A complete head of head_len bytes stands at the front of the client's input. */

@@ -47,6 +47,14 @@ static struct rg_str normal_path(const struct rg_h1_request *req, char *scratch,
     return (struct rg_str){scratch, n < 0 ? 0 : (size_t)n};
 }
 
+/* The length of a body that has come whole, behind its head in one block; else 0. */
+static uint32_t body_with_head(const struct rg_exchange *x, const struct rg_framing *framing, uint32_t head_len)
+{
+    struct rg_str front = rg_input_front(x->client->in);
+    uint64_t body = framing->kind == RG_BODY_LENGTH ? framing->length : 0;
+    return body <= front.len - head_len ? (uint32_t)body : 0;
+}
+
 /* What the replica will get. The body too when it has come with the head and fits: then one send carries both. */
 static bool write_request(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
                           const struct rg_framing *framing, const struct rg_forward *f, uint32_t head_len)
@@ -70,11 +78,11 @@ static bool write_request(struct rg_worker *w, struct rg_exchange *x, const stru
             return false;
         room = RG_BUF_BULK_CAP;
     }
-    uint64_t body = framing->kind == RG_BODY_LENGTH ? framing->length : 0;
-    if (body > 0 && body <= front.len - head_len && body <= x->head->cap - x->head->len) {
-        memcpy(x->head->data + x->head->len, front.ptr + head_len, (size_t)body);
-        x->head->len += (uint32_t)body;
-        x->body_in_head = (uint32_t)body;
+    uint32_t body = body_with_head(x, framing, head_len);
+    if (body > 0 && body <= x->head->cap - x->head->len) {
+        memcpy(x->head->data + x->head->len, front.ptr + head_len, body);
+        x->head->len += body;
+        x->body_in_head = body;
     }
     return true;
 }
@@ -133,7 +141,7 @@ static bool is_redirected(const struct rg_client *c)
 
 /* ---- Whose is it? ---- */
 
-enum way { WAY_ON, WAY_LAST_HOP, WAY_OWN_HEALTH, WAY_REDIRECT, WAY_NO_ROUTE, WAY_REFUSE };
+enum way { WAY_ON, WAY_LAST_HOP, WAY_OWN_HEALTH, WAY_REDIRECT, WAY_NO_ROUTE, WAY_POLICY, WAY_REFUSE };
 
 struct start {
     enum way way;
@@ -146,15 +154,21 @@ static struct start refuse(enum rg_reason reason)
     return (struct start){.way = WAY_REFUSE, .reason = reason};
 }
 
-/* By its route, or to the replica. While the views of the request are good. */
-static struct start lead_on(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+/* By its route, or to the replica. While the views of the request are good; policies may make another one of it. */
+static struct start lead_on(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request **req,
                             const struct rg_framing *framing, struct rg_forward *f)
 {
     enum rg_reason reason = RG_REASON_NONE;
+    enum rg_policy_verdict verdict = RG_POLICY_NEXT;
     if (RG_UNLIKELY(w->routes != NULL))
-        rg_exchange_find_route(w, x, req, framing->host, f->path);
-    if (RG_UNLIKELY(x->route != NULL))
-        reason = rg_exchange_follow_route(w, x, f);
+        rg_exchange_find_route(w, x, *req, framing->host, f->path);
+    if (RG_UNLIKELY(x->route != NULL)) {
+        if (x->route->policies)
+            verdict = rg_exchange_police_request(w, x, req, framing->host, f);
+        if (verdict == RG_POLICY_ANSWER)
+            return (struct start){.way = WAY_POLICY};
+        reason = verdict == RG_POLICY_FULL ? RG_REASON_HEAD_TOO_LARGE : rg_exchange_follow_route(w, x, f);
+    }
     if (reason == RG_REASON_NO_ROUTE)
         return (struct start){.way = WAY_NO_ROUTE};
     if (reason == RG_REASON_NONE && x->upstream == &w->replica_upstream && rg_replica_is_down(w->replica))
@@ -162,16 +176,16 @@ static struct start lead_on(struct rg_worker *w, struct rg_exchange *x, const st
     return reason == RG_REASON_NONE ? (struct start){.way = WAY_ON} : refuse(reason);
 }
 
-static struct start decide(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req,
+static struct start decide(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request **req,
                            const struct rg_framing *framing, struct rg_forward *f)
 {
     if (framing->ends_here)
         return (struct start){.way = WAY_LAST_HOP};
-    if (is_own_health(w, req, f->path))
+    if (is_own_health(w, *req, f->path))
         return (struct start){.way = WAY_OWN_HEALTH};
     if (!is_redirected(x->client))
         return lead_on(w, x, req, framing, f);
-    struct rg_str elsewhere = secure_place(rg_client_conn(x->client), req, framing->host, f->path);
+    struct rg_str elsewhere = secure_place(rg_client_conn(x->client), *req, framing->host, f->path);
     return elsewhere.len > 0 ? (struct start){.way = WAY_REDIRECT, .elsewhere = elsewhere} : refuse(RG_REASON_NO_HOST);
 }
 
@@ -192,6 +206,9 @@ static void go(struct rg_worker *w, struct rg_exchange *x, const struct start *s
         break;
     case WAY_NO_ROUTE:
         rg_exchange_answer_no_route(w, x);
+        break;
+    case WAY_POLICY:
+        rg_exchange_answer_by_policy(w, x);
         break;
     case WAY_REFUSE:
         rg_exchange_fail(w, x, start->reason);
@@ -236,7 +253,9 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         rg_exchange_fail(w, x, reason);
         return;
     }
-    struct start start = decide(w, x, req, &framing, &f);
+    struct start start = decide(w, x, &req, &framing, &f);
+    if (start.way == WAY_POLICY)
+        x->body_in_head = body_with_head(x, &framing, head_len); /* nobody wants it, and the connection goes on */
     if (start.way == WAY_ON && !write_request(w, x, req, &framing, &f, head_len))
         start = refuse(RG_REASON_OUT_OF_BUFFERS);
     rg_input_use(c->in, head_len); /* the views of req end here */

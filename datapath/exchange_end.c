@@ -44,6 +44,7 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     rg_buf_unref(x->head);
     rg_buf_unref(x->request_buf);
     rg_buf_unref(x->names_buf);
+    rg_buf_unref(x->policy_buf);
     if (RG_UNLIKELY(x->snapshot != NULL))
         rg_exchange_leave_route(w, x);
     rg_pool_put(&w->exchanges, x);
@@ -53,11 +54,12 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
 
 static bool write_own_response(struct rg_worker *w, struct rg_exchange *x, const struct rg_own_response *r)
 {
-    uint32_t cap;
+    uint32_t cap, need = (uint32_t)(r->body.len + r->location.len) + RG_WRITE_SLACK;
     if (rg_client_is_h2(x->client))
         return rg_h2_stream_respond_own(w, rg_client_stream(x->client), r);
-    char *out =
-        rg_output_room(x->client->out, &w->bufs, (uint32_t)(r->body.len + r->location.len) + RG_WRITE_SLACK, &cap);
+    for (unsigned i = 0; i < r->n_fields; i++)
+        need += (uint32_t)r->fields[i].name_len + r->fields[i].value_len + 4;
+    char *out = need <= RG_BUF_BULK_CAP ? rg_output_room(x->client->out, &w->bufs, need, &cap) : NULL;
     if (!out)
         return false;
     int32_t n = rg_h1_write_own_response(out, cap, r, rg_worker_date(w));
@@ -78,6 +80,8 @@ static void answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, 
                                 .client_http10 = x->minor == 0,
                                 .retry_after = status == 503 ? 1 : 0,
                                 .request_id = {x->request_id, x->request_id_len}};
+    if (RG_UNLIKELY(x->policed))
+        rg_exchange_police_own_response(w, x, &r);
     x->step = RG_STEP_FLUSH;
     x->status = status;
     x->responding = true;

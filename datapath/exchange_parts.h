@@ -61,6 +61,18 @@ void rg_exchange_answer_no_route(struct rg_worker *w, struct rg_exchange *x);
 void rg_exchange_leave_route(struct rg_worker *w, struct rg_exchange *x);   /* x->snapshot is unpinned */
 void rg_exchange_outlive_route(struct rg_worker *w, struct rg_exchange *x); /* likewise, when a tunnel begins */
 
+/*
+ * exchange_policy.c. The policies of x->route see the request: what they make of it is in *req and *f. ANSWER:
+ * rg_exchange_answer_by_policy is what follows, before anything else begins.
+ */
+enum rg_policy_verdict rg_exchange_police_request(struct rg_worker *w, struct rg_exchange *x,
+                                                  const struct rg_h1_request **req, struct rg_str host,
+                                                  struct rg_forward *f);
+void rg_exchange_answer_by_policy(struct rg_worker *w, struct rg_exchange *x);
+/* ... and the response, of the upstream or of the gateway itself, where x->policed. */
+void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, struct rg_h1_response *res);
+void rg_exchange_police_own_response(struct rg_worker *w, struct rg_exchange *x, struct rg_own_response *r);
+
 /* exchange_time.c: time limits are looked at soon. */
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x);
 

@@ -110,6 +110,7 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .traceparent = {x->traceparent, x->traceparent[0] ? RG_TRACEPARENT_LEN : 0},
         .unit = x->log_unit,
         .route = x->log_route,
+        .policy = rg_str_of(x->policed ? rg_policy_run_answered(&x->policies) : ""),
     };
     const struct rg_tls *tls = rg_client_sock(x->client)->tls;
     if (RG_UNLIKELY(tls != NULL))

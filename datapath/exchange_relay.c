@@ -73,7 +73,7 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
     return true;
 }
 
-static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_response *res,
+static bool pass_final(struct rg_worker *w, struct rg_exchange *x, struct rg_h1_response *res,
                        const struct rg_framing *framing, uint32_t head_len)
 {
     bool http10 = x->minor == 0, is_h2 = rg_client_is_h2(x->client);
@@ -89,6 +89,8 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, const struct 
                                       .chunked = !http10 && framing->kind == RG_BODY_CHUNKED,
                                       .eof_to_chunked = !http10 && until_end,
                                       .request_id = {x->request_id, x->request_id_len}};
+    if (RG_UNLIKELY(x->policed))
+        rg_exchange_police_response(w, x, res);
     x->status = res->status;
     x->up_persistent = framing->persistent;
     rg_pump_init(&x->response, framing, http10 || is_h2 ? RG_CHUNKED_DATA : RG_CHUNKED_FORWARD);

@@ -57,7 +57,7 @@ static bool lead_to_upstream(struct rg_worker *w, struct rg_exchange *x, struct 
 {
     if (!rg_targets_lead(w, x, x->route->upstream->ways))
         return false;
-    x->own_host = !x->route->keep_host;
+    x->own_host = !x->route->keep_host && f->host.len == 0; /* a policy may have set it */
     if (x->own_host)
         f->host = rg_upstream_authority(w, x->upstream);
     return true;
@@ -88,6 +88,7 @@ void rg_exchange_leave_route(struct rg_worker *w, struct rg_exchange *x)
     x->snapshot = NULL;
     x->route = NULL;
     x->targets = NULL;
+    x->policed = false;
     x->log_route = x->log_unit = RG_STR_NONE;
 }
 

@@ -397,6 +397,7 @@ int32_t rg_h1_parse_request(struct rg_h1_resume *resume, const char *buf, size_t
         return 0;
     const char *p = buf, *end = buf + (len < max ? len : max);
     ret->is_h2 = ret->ends = ret->te_trailers = false;
+    ret->n_added = 0;
     enum rg_reason why = parse_request_line(&p, end, limits, ret);
     ret->fields = fields;
     if (RG_LIKELY(why == RG_REASON_NONE))
@@ -489,6 +490,7 @@ int32_t rg_h1_parse_response(struct rg_h1_resume *resume, const char *buf, size_
     const char *p = buf, *end = buf + (len < max ? len : max);
     enum rg_reason why = parse_status_line(buf, &p, end, limits, ret);
     ret->fields = fields;
+    ret->n_added = 0;
     if (RG_LIKELY(why == RG_REASON_NONE))
         why = rg_h1_parse_fields(buf, &p, end, limits, true, fields, &ret->n_fields);
     int32_t n = finish(resume, buf, p, len, limits, as_replica_reason(why), reason);

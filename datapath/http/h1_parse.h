@@ -37,6 +37,7 @@ struct rg_h1_request {
     struct rg_str query;     /* with its '?', or empty */
     struct rg_field *fields; /* the caller's array */
     uint16_t n_fields;
+    uint16_t n_added;    /* the last of them, put there by policies: written as they are. The parser clears it */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 (1.2 to 1.9 count as 1) */
     uint8_t method_id;   /* enum rg_method */
     uint8_t target_form; /* enum rg_target_form */
@@ -51,8 +52,9 @@ struct rg_h1_response {
     struct rg_str reason_phrase;
     struct rg_field *fields;
     uint16_t n_fields;
-    uint16_t status; /* 100 to 999 */
-    uint8_t minor;   /* 2: who made the text of a response of HTTP/2 says so (h2_head.h) */
+    uint16_t n_added; /* as in a request */
+    uint16_t status;  /* 100 to 999 */
+    uint8_t minor;    /* 2: who made the text of a response of HTTP/2 says so (h2_head.h) */
 };
 
 /*

@@ -123,6 +123,15 @@ uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsign
     return present;
 }
 
+RG_COLD void rg_h1_write_added(struct out *o, const struct rg_field *fields, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct rg_field *f = &fields[i];
+        RG_ASSERT(f->value == f->name + f->name_len + 2);
+        out_bytes(o, f->name, (size_t)f->name_len + 2 + f->value_len + 2);
+    }
+}
+
 void rg_h1_write_list(struct out *o, const struct rg_field *fields, unsigned n, enum rg_field_id id)
 {
     for (unsigned i = 0; i < n; i++) {

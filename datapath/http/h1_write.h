@@ -90,7 +90,20 @@ struct rg_own_response {
     uint16_t retry_after;   /* seconds; 0: none */
     struct rg_str location; /* empty: none */
     struct rg_str request_id;
+    const struct rg_field
+        *fields; /* lines of the gateway's own; these come before the ones that follow from the rest */
+    uint16_t n_fields;
+    bool may_store; /* else Cache-Control: no-store */
 };
+
+/* One of its lines is this field. */
+static inline bool rg_h1_own_has(const struct rg_own_response *r, enum rg_field_id id)
+{
+    for (unsigned i = 0; i < r->n_fields; i++)
+        if (r->fields[i].id == id)
+            return true;
+    return false;
+}
 
 /* A complete response that the gateway itself makes (refusals, health). */
 int32_t rg_h1_write_own_response(char *out, size_t cap, const struct rg_own_response *r, struct rg_str date);

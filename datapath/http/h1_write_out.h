@@ -139,6 +139,9 @@ uint64_t rg_h1_write_dropped_of_response(const struct rg_h1_response *res, const
 /* Copies the lines that stay, consecutive ones at once. Returns the set of known fields that the message has. */
 uint64_t rg_h1_write_fields(struct out *o, const struct rg_field *fields, unsigned n, const struct selection *s);
 
+/* Lines of the gateway's own, "Name: value\r\n" each, as they are. */
+void rg_h1_write_added(struct out *o, const struct rg_field *fields, unsigned n);
+
 /* The values of all lines of a field as one list, each followed by ", ". */
 void rg_h1_write_list(struct out *o, const struct rg_field *fields, unsigned n, enum rg_field_id id);
 

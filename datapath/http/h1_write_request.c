@@ -209,7 +209,10 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
     out_field(&o, "Host", next_host(framing, f));
 
     struct selection s = {dropped_ids(req, framing, f), framing, !f->peer->trusted, true};
-    uint64_t present = rg_h1_write_fields(&o, req->fields, req->n_fields, &s) & ~framing->listed_ids;
+    unsigned received = (unsigned)req->n_fields - req->n_added;
+    uint64_t present = rg_h1_write_fields(&o, req->fields, received, &s) & ~framing->listed_ids;
+    if (RG_UNLIKELY(req->n_added != 0))
+        rg_h1_write_added(&o, req->fields + received, req->n_added);
 
     write_framing(&o, framing);
     write_forwarding(&o, req, framing->host, f, f->peer->trusted ? present : 0);

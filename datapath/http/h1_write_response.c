@@ -127,7 +127,10 @@ int32_t rg_h1_write_response(char *out, size_t cap, const struct rg_h1_response 
     write_status_line(&o, res->status, res->reason_phrase);
 
     struct selection s = {rg_h1_write_dropped_of_response(res, framing, opt), framing, false, false};
-    uint64_t present = rg_h1_write_fields(&o, res->fields, res->n_fields, &s) & ~framing->listed_ids;
+    unsigned received = (unsigned)res->n_fields - res->n_added;
+    uint64_t present = rg_h1_write_fields(&o, res->fields, received, &s) & ~framing->listed_ids;
+    if (RG_UNLIKELY(res->n_added != 0))
+        rg_h1_write_added(&o, res->fields + received, res->n_added);
 
     write_framing(&o, res->status, framing, opt);
     if (res->status >= 200) {
@@ -150,18 +153,20 @@ static void write_own_fields(struct out *o, const struct rg_own_response *r, str
 {
     bool has_body = r->content_type.len != 0;
     out_field(o, "Date", date);
-    if (has_body)
+    if (has_body && !rg_h1_own_has(r, RG_FIELD_CONTENT_TYPE))
         out_field(o, "Content-Type", r->content_type);
     if (!has_no_framing(r->status) && r->status != 304)
         out_field_uint(o, "Content-Length", has_body ? r->body.len : 0);
-    out_lit(o, "Cache-Control: no-store\r\n");
-    if (r->retry_after != 0)
+    if (!r->may_store && !rg_h1_own_has(r, RG_FIELD_CACHE_CONTROL))
+        out_lit(o, "Cache-Control: no-store\r\n");
+    if (r->retry_after != 0 && !rg_h1_own_has(r, RG_FIELD_RETRY_AFTER))
         out_field_uint(o, "Retry-After", r->retry_after);
     if (r->location.len != 0)
         out_field(o, "Location", r->location);
     write_persistence(o, r->keep_alive, r->client_http10);
     if (r->request_id.len != 0)
         out_field(o, "X-Request-Id", r->request_id);
+    rg_h1_write_added(o, r->fields, r->n_fields);
 }
 
 int32_t rg_h1_write_own_response(char *out, size_t cap, const struct rg_own_response *r, struct rg_str date)

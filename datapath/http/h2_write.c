@@ -49,9 +49,10 @@ void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response 
     bool has_date = false, has_length = framing->kind == RG_BODY_LENGTH || framing->has_length_field;
     ret->n = 0;
     add_status(ret, res->status);
+    unsigned received = (unsigned)res->n_fields - res->n_added;
     for (unsigned i = 0; i < res->n_fields; i++) {
         const struct rg_field *f = &res->fields[i];
-        if (!rg_h1_write_stays(f, &s))
+        if (i < received && !rg_h1_write_stays(f, &s))
             continue;
         has_date |= f->id == RG_FIELD_DATE;
         add(ret, rg_field_name(f), rg_field_value(f));
@@ -71,17 +72,20 @@ void rg_h2_write_own_response(struct rg_h2_fields *ret, const struct rg_own_resp
     ret->n = 0;
     add_status(ret, r->status);
     add(ret, RG_STR("date"), date);
-    if (has_body)
+    if (has_body && !rg_h1_own_has(r, RG_FIELD_CONTENT_TYPE))
         add(ret, RG_STR("content-type"), r->content_type);
     if (r->status != 204 && r->status != 304)
         add_number(ret, RG_STR("content-length"), 0, has_body ? r->body.len : 0);
-    add(ret, RG_STR("cache-control"), RG_STR("no-store"));
-    if (r->retry_after != 0)
+    if (!r->may_store && !rg_h1_own_has(r, RG_FIELD_CACHE_CONTROL))
+        add(ret, RG_STR("cache-control"), RG_STR("no-store"));
+    if (r->retry_after != 0 && !rg_h1_own_has(r, RG_FIELD_RETRY_AFTER))
         add_number(ret, RG_STR("retry-after"), 1, r->retry_after);
     if (r->location.len != 0)
         add(ret, RG_STR("location"), r->location);
     if (r->request_id.len != 0)
         add(ret, RG_STR("x-request-id"), r->request_id);
+    for (unsigned i = 0; i < r->n_fields; i++)
+        add(ret, rg_field_name(&r->fields[i]), rg_field_value(&r->fields[i]));
 }
 
 /* RFC 9113 8.2.2, 8.3.1: these speak of the connection, or have a place of their own. */

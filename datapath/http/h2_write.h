@@ -10,7 +10,8 @@
 
 #include "datapath/http/h1_write.h"
 
-#define RG_H2_FIELDS_MAX (RG_H1_FIELDS_MAX + 8)
+/* What is received, what policies may add (policy/run.h), and the gateway's own. */
+#define RG_H2_FIELDS_MAX (RG_H1_FIELDS_MAX + 96 + 8)
 
 struct rg_h2_fields {
     unsigned n;

@@ -14,8 +14,8 @@ struct entry {
 };
 
 struct rg_policy_chain {
-    unsigned n, n_states, request_fields, response_fields;
-    bool keeps_head, has_response;
+    unsigned n, n_states, request_fields, response_fields, field_bytes;
+    bool keeps_head, has_response, asks_prefix;
     struct entry entries[RG_POLICY_CHAIN_MAX];
 };
 
@@ -42,6 +42,8 @@ int rg_policy_chain_add(struct rg_policy_chain *chain, struct rg_policy *policy,
     if (chain->request_fields + policy->request_fields > RG_POLICY_FIELDS_MAX ||
         chain->response_fields + policy->response_fields > RG_POLICY_FIELDS_MAX)
         return refuse(problem, RG_POLICY_FIELDS_MAX, "fields that they add to a message");
+    if (chain->field_bytes + policy->field_bytes > RG_POLICY_BYTES_MAX)
+        return refuse(problem, RG_POLICY_BYTES_MAX, "bytes of fields that they set");
     struct entry *e = &chain->entries[chain->n++];
     *e = (struct entry){.policy = rg_policy_ref(policy), .state = NO_STATE, .saved = NO_STATE};
     if (policy->needs_state)
@@ -50,8 +52,10 @@ int rg_policy_chain_add(struct rg_policy_chain *chain, struct rg_policy *policy,
         e->saved = (uint8_t)chain->n_states++;
     chain->request_fields += policy->request_fields;
     chain->response_fields += policy->response_fields;
+    chain->field_bytes += policy->field_bytes;
     chain->keeps_head |= policy->keeps_head;
     chain->has_response |= policy->kind->response != NULL;
+    chain->asks_prefix |= policy->asks_prefix;
     return 0;
 }
 
@@ -77,6 +81,11 @@ struct rg_policy *rg_policy_chain_at(const struct rg_policy_chain *chain, unsign
 bool rg_policy_chain_keeps_head(const struct rg_policy_chain *chain)
 {
     return chain->keeps_head;
+}
+
+bool rg_policy_chain_asks_prefix(const struct rg_policy_chain *chain)
+{
+    return chain->asks_prefix;
 }
 
 bool rg_policy_chain_has_response(const struct rg_policy_chain *chain)

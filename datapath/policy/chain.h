@@ -9,9 +9,10 @@
 
 #include "datapath/policy/policy.h"
 
-#define RG_POLICY_CHAIN_MAX  64 /* policies of a chain */
-#define RG_POLICY_STATES_MAX 16 /* of them that keep something from the request to the response */
-#define RG_POLICY_FIELDS_MAX 64 /* fields that all of them may add to a message */
+#define RG_POLICY_CHAIN_MAX  64    /* policies of a chain */
+#define RG_POLICY_STATES_MAX 16    /* of them that keep something from the request to the response */
+#define RG_POLICY_FIELDS_MAX 64    /* fields that all of them may add to a message */
+#define RG_POLICY_BYTES_MAX  16384 /* of the fields that they set, all together */
 
 struct rg_policy_chain;
 

@@ -19,6 +19,7 @@ int rg_path_make(struct rg_policy_making *m, const char *path, enum rg_path_edit
                  struct rg_str *ret)
 {
     bool may_be_empty = edit == RG_PATH_PREFIX;
+    m->asks_prefix = m->asks_prefix || edit == RG_PATH_PREFIX;
     if (value.len > PATH_MAX_BYTES)
         return rg_policy_refuse(m, path, "has %zu bytes: wanted %d at most", value.len, PATH_MAX_BYTES);
     if (value.len == 0 && may_be_empty) {

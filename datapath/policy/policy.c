@@ -106,8 +106,10 @@ static int prepare(struct rg_policy *p, const void *params, const struct rg_poli
     int rc = p->kind->prepare(p->self, params, &m);
     p->request_fields = m.request_fields;
     p->response_fields = m.response_fields;
+    p->field_bytes = m.field_bytes;
     p->keeps_head = m.keeps_head;
     p->needs_state = m.needs_state;
+    p->asks_prefix = m.asks_prefix;
     return rc;
 }
 

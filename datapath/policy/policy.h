@@ -47,8 +47,10 @@ struct rg_policy_making {
     const struct rg_policy_place *place;
     struct rg_policy_problem *problem;
     uint16_t request_fields, response_fields; /* so many it adds at most */
+    uint32_t field_bytes;                     /* of those that artifacts write; counted by rg_policy_line_make */
     bool keeps_head;                          /* its response phase reads views into the request's head */
     bool needs_state;
+    bool asks_prefix; /* its request phase reads how far the route's prefix goes */
 };
 
 struct rg_policy_kind {

@@ -12,7 +12,8 @@ struct rg_policy {
     struct rg_condition *condition; /* NULL: always */
     unsigned refs;                  /* the control thread's */
     uint16_t request_fields, response_fields;
-    bool keeps_head, needs_state;
+    uint32_t field_bytes;
+    bool keeps_head, needs_state, asks_prefix;
 };
 
 #endif

@@ -29,6 +29,7 @@ void rg_policy_run_response(struct rg_policy_run *run, struct rg_policy_response
 const char *rg_policy_run_answered(const struct rg_policy_run *run);
 /* A reference to the block with the request's head has to be kept until the response phase. */
 bool rg_policy_chain_keeps_head(const struct rg_policy_chain *chain);
+bool rg_policy_chain_asks_prefix(const struct rg_policy_chain *chain); /* q->prefix_bytes is read */
 bool rg_policy_chain_has_response(const struct rg_policy_chain *chain);
 
 #endif

@@ -203,6 +203,7 @@ int rg_policy_line_make(struct rg_policy_making *m, enum rg_policy_side side, co
         return rg_policy_refuse(m, at, "has %zu bytes: wanted %d at most", value.len, VALUE_MAX_BYTES);
     if (value.len > 0 && !rg_str_is(value, RG_CHAR_VALUE))
         return rg_policy_refuse(m, at, "has a line end or another control byte, which no field may have");
+    m->field_bytes += (uint32_t)line_len(name, value);
     return rg_policy_line_copy(m->arena, name, value, ret);
 }
 

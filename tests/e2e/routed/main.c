@@ -3,7 +3,9 @@
  * artifacts. RINGGATE_ROUTES names the file. It is read when it has been replaced (rename); `revision` of what all
  * workers have is written to FILE.live, what is wrong to FILE.error.
  *
- *   {"revision": 1, "units": [{"handle": "a",
+ * A unit is written out, or it is the definition of an artifact, compiled as one that the control plane has sent:
+ *
+ *   {"revision": 1, "units": [{"artifact": "kind: RestApi ...", "keys": {"name": "sha256 in hex"}}, {"handle": "a",
  *     "upstreams": [{"targets": [{"host": "127.0.0.1", "port": 80, "tls": false, "weight": 1}], "verify": true, ...}],
  *     "routes": [{"path": "/a", "match": "exact", "headers": {"x-tier": "gold"}, "upstream": 0}]}]}
  *
@@ -15,8 +17,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "control/agent/compile.h"
 #include "control/agent/gateway.h"
 #include "control/agent/gateway_routes.h"
+#include "control/common/problems.h"
+#include "datapath/policy/keys.h"
 
 #define UNITS_MAX 16
 #define UPSTREAMS 16
@@ -143,8 +148,60 @@ static struct rg_route_spec route_of(const json_t *o, struct rg_header_spec *hea
                                   .keep_host = yes(o, "keep_host")};
 }
 
+/* ---- of artifacts ---- */
+
+static struct rg_key_set *key_set; /* of all of them; lives on, as that of the agent does */
+
+static struct rg_key_set *keys_of(void *owner, const struct rg_artifact *artifact)
+{
+    (void)owner;
+    (void)artifact;
+    return key_set;
+}
+
+static void replace_keys(const json_t *keys)
+{
+    struct rg_key list[16];
+    size_t n = 0;
+    const char *name;
+    json_t *hash;
+    json_object_foreach((json_t *)(uintptr_t)keys, name, hash)
+    {
+        list[n] = (struct rg_key){.name = rg_str_of(name)};
+        if (n == 16 || !rg_key_hash_parse(rg_str_of(json_string_value(hash)), list[n++].hash))
+            abort();
+    }
+    if ((!key_set && !(key_set = rg_key_set_create())) || rg_key_set_replace(key_set, list, n) < 0)
+        abort();
+}
+
+static struct rg_unit *compile_unit(const json_t *o)
+{
+    struct rg_str yaml = text(o, "artifact");
+    const struct rg_unit_place place = {.workers = gateway.n_workers, .endpoints = gateway.endpoints};
+    const struct rg_compile_context context = {.keys = keys_of, .place = &place};
+    struct rg_artifact *artifact = NULL;
+    struct rg_unit *unit = NULL;
+    struct rg_problems why;
+    char message[4096] = "";
+    rg_problems_init(&why);
+    replace_keys(json_object_get(o, "keys"));
+    if (rg_artifact_decode(yaml.ptr, yaml.len, &artifact, &why) < 0 ||
+        rg_compile(artifact, &context, &unit, &why) < 0) {
+        FILE *f = fmemopen(message, sizeof message, "w");
+        rg_problems_write(&why, "; ", f);
+        fclose(f);
+        write_beside("error", message);
+    }
+    rg_artifact_destroy(artifact);
+    rg_problems_fini(&why);
+    return unit;
+}
+
 static struct rg_unit *make_unit(const json_t *o)
 {
+    if (json_object_get(o, "artifact"))
+        return compile_unit(o);
     struct rg_target_spec targets[UPSTREAMS][TARGETS];
     struct rg_upstream_spec upstreams[UPSTREAMS];
     struct rg_route_spec routes[ROUTES];
@@ -227,5 +284,6 @@ int main(int argc, char **argv)
         status = rg_gateway_serve(&gateway);
     }
     rg_gateway_fini(&gateway);
+    rg_key_set_unref(key_set);
     return status;
 }
