@@ -86,7 +86,7 @@ struct rg_secret {
     char *value; /* NULL: none was ever had */
     size_t len;
     struct rg_fetch *fetch;
-    uint64_t fetched_ms;
+    uint64_t asked_ms;
     char failure[RG_FETCH_WHY_MAX]; /* of the last fetch; "": it was good */
     struct rg_secret *next;
     struct rg_agent *agent;
