@@ -9,12 +9,12 @@ import os
 
 import pytest
 
-# Before the modules that name them as their plug-ins import them.
-pytest.register_assert_rewrite("lib.bare_origin", "lib.control_plane", "lib.deployments")
+pytest.register_assert_rewrite("lib.bare_origin")  # before the modules that name it as their plug-in import it
 
 from lib import env
-from lib.gateway import Gateway
+from lib.gateway import Gateway, merge
 from lib.origin import Origin
+from lib.platform import Platform
 from lib.raw_origin import RawOrigin
 
 
@@ -45,7 +45,7 @@ def _programs_of(item):
     found = []
     for value in getattr(item, "funcargs", {}).values():
         if isinstance(value, Programs):
-            found += [p for p in value.started if isinstance(p, Gateway)]
+            found += [p for p in value.started if isinstance(p, (Gateway, Platform))]
         elif isinstance(value, Gateway):
             found.append(value)
         elif isinstance(getattr(value, "gateway", None), Gateway):
@@ -79,6 +79,22 @@ class Programs:
         self.started.append(o)
         return o
 
+    def platform(self, config=None, **more):
+        more.setdefault("name", f"platform{len(self.started)}")
+        p = Platform(self.directory, config, **more)
+        self.started.append(p)
+        return p.start()
+
+    def connected_gateway(self, platform, token, config=None, replica="127.0.0.1:1", **more):
+        """A gateway under that control plane."""
+        name = more.setdefault("name", f"gateway{len(self.started)}")
+        token_file = os.path.join(str(self.directory), f"{name}.token")
+        with open(token_file, "w", encoding="utf-8") as f:
+            f.write(token + "\n")
+        control = {"url": platform.url, "token_file": token_file,
+                   "state_dir": os.path.join(str(self.directory), f"{name}.state")}
+        return self.gateway(replica, merge({"control": control}, config), **more)
+
     def raw_origin(self, *args, **more):
         o = RawOrigin(*args, **more)
         self.started.append(o)
@@ -94,13 +110,13 @@ class Programs:
         # Gateways first: their origins must not vanish below them while they are examined.
         for kind in (True, False):
             for p in reversed(self.started):
-                if isinstance(p, Gateway) is not kind:
+                if isinstance(p, (Gateway, Platform)) is not kind:
                     continue
                 try:
                     p.stop() if hasattr(p, "stop") else p.close()
                 except Exception as e:  # pylint: disable=broad-except
                     errors.append(e)
-                    if isinstance(p, Gateway):
+                    if isinstance(p, (Gateway, Platform)):
                         p.kill()
         self.started = []
         if errors:

@@ -38,6 +38,7 @@ MAY_LINK = {
     "rg_common": {"rg_conf", "rg_http"},
     "rg_cli": {"rg_common"},
     "rg_platform": {"rg_common"},
+    "rg_platform_options": {"rg_options"},
     "rg_options": {"rg_conf", "rg_base"},
     "rg_bench": {"rg_flags"},
     "rg_artifact": {"rg_common", "rg_datapath"},

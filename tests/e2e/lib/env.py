@@ -8,6 +8,7 @@ import time
 RINGGATE = os.environ.get("RINGGATE_BIN", "")
 ORIGIN = os.environ.get("ORIGIN_BIN", "")
 ROUTED = os.environ.get("ROUTED_BIN", "")
+PLATFORM = os.environ.get("PLATFORM_BIN", "")
 RGCTL = os.environ.get("RGCTL_BIN", "")
 SANITIZER = os.environ.get("RINGGATE_SANITIZER", "")
 

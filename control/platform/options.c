@@ -1,0 +1,164 @@
+/* Why: from defaults, file and flags to the platform's checked settings. Thread: see options.h. */
+#include "control/platform/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/agent/options_load.h"
+#include "datapath/base/assert.h"
+
+static const char *const default_listen[] = {"127.0.0.1:9080", NULL};
+
+struct load {
+    struct rg_options_load common;
+    struct rg_platform_settings settings;
+};
+
+int rg_platform_flags_parse(int argc, char **argv, struct rg_platform_flags *ret, FILE *err)
+{
+    struct rg_platform_flags given = {0};
+    int r = rg_flags_take(&rg_platform_flags_table, argc, argv, &given, err);
+    if (r < 0)
+        return r;
+    given.config_given = given.config_path != NULL;
+    if (!given.config_given)
+        given.config_path = RG_PLATFORM_CONFIG_DEFAULT;
+    *ret = given;
+    return 0;
+}
+
+void rg_platform_flags_help(FILE *out)
+{
+    fputs("Usage: ringgate-platform [-t] [-c FILE] [--listen ADDR]... [--data DIR] [--admin ADDR|off]\n\n"
+          "The control plane of ringgate's gateways: what is to be deployed, and what became of it. Flags win over the "
+          "file.\n\n",
+          out);
+    rg_flags_list(&rg_platform_flags_table, out);
+    fputs(
+        "\nWithout a listener it takes http on 127.0.0.1:9080 and https on port 9243, with a certificate of its own\n"
+        "making. The first start writes DATA/admin.token, which rgctl needs. Options of the file: docs/PLATFORM.md.\n",
+        out);
+}
+
+bool rg_platform_has_file(const struct rg_platform_flags *flags)
+{
+    return flags->config_given || access(flags->config_path, F_OK) == 0;
+}
+
+static void own_certificate(const struct rg_platform_settings *s, struct rg_certificate_settings *ret)
+{
+    snprintf(ret->cert, sizeof(ret->cert), "%.*s/tls.crt", RG_PLATFORM_DATA_MAX, s->data);
+    snprintf(ret->key, sizeof(ret->key), "%.*s/tls.key", RG_PLATFORM_DATA_MAX, s->data);
+}
+
+bool rg_platform_is_own_certificate(const struct rg_platform_settings *settings, const char *cert)
+{
+    struct rg_certificate_settings own;
+    own_certificate(settings, &own);
+    return strcmp(cert, own.cert) == 0;
+}
+
+/* https beside http where nobody has said where to listen. */
+static void add_https(struct load *l, const struct rg_platform_flags *flags)
+{
+    struct rg_settings *front = &l->settings.front;
+    struct rg_address_error why;
+    if (flags->listen.n > 0 || rg_options_is_given(&l->common, "listeners"))
+        return;
+    struct rg_listener_settings *https = &front->listeners[front->n_listeners++];
+    RG_ASSERT(rg_address_parse(RG_STR("[::]:9243"), RG_ADDRESS_LISTEN, &https->address, &why));
+    https->tls.n_certificates = 1;
+    own_certificate(&l->settings, &https->tls.certificates[0]);
+}
+
+/* Names of files in it have to fit. */
+static void check_data(struct load *l)
+{
+    char got[48];
+    size_t len = strlen(l->settings.data);
+    if (len <= RG_PLATFORM_DATA_MAX)
+        return;
+    snprintf(got, sizeof(got), "a path of %zu bytes", len);
+    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "data"), "data", got,
+                       "a directory whose path has at most 200 bytes", NULL);
+}
+
+/* What the datapath is told of the platform behind it: it is never down, and may take its time with a stream. */
+static void settle_front(struct rg_settings *front)
+{
+    front->replica_idle = UINT16_MAX;
+    front->replica_idle_ms = 4000; /* shorter than the server behind keeps them */
+    front->health.enabled = false;
+    front->health_path[0] = '\0';
+    front->steering = RG_STEERING_OFF;
+}
+
+static void check_database(struct load *l, const struct rg_platform_flags *flags)
+{
+    char got[RG_CONF_TEXT_MAX];
+    if (!flags->database)
+        return;
+    rg_conf_quote(rg_str_of(flags->database), got, sizeof(got));
+    rg_conf_errors_add(&l->common.errors, (struct rg_conf_mark){0, 0}, "--database", got, "the flag left out",
+                       "this version keeps its SQLite database in --data DIR");
+}
+
+static void check_heartbeat(struct load *l)
+{
+    char got[32], wanted[96];
+    if (l->settings.pong_ms > l->settings.ping_ms)
+        return;
+    rg_conf_format_duration(l->settings.pong_ms, got, sizeof(got));
+    rg_conf_format_duration(l->settings.ping_ms, wanted, sizeof(wanted));
+    snprintf(wanted + strlen(wanted), sizeof(wanted) - strlen(wanted),
+             " (websocket.ping_interval) or less is too soon: more than that");
+    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "websocket.pong_timeout"),
+                       "websocket.pong_timeout", got, wanted, NULL);
+}
+
+static void check(struct load *l, const struct rg_platform_flags *flags)
+{
+    rg_options_check_listeners(&l->common);
+    rg_options_check_limits(&l->common);
+    check_data(l);
+    check_database(l, flags);
+    check_heartbeat(l);
+    add_https(l, flags);
+    settle_front(&l->settings.front);
+}
+
+int rg_platform_options_load(const struct rg_platform_flags *flags, const struct rg_options_outside *outside,
+                             struct rg_platform_settings *ret, FILE *err)
+{
+    struct load *l = calloc(1, sizeof(*l));
+    int r = l ? 0 : -ENOMEM;
+    if (l) {
+        l->common = (struct rg_options_load){
+            .table = &rg_platform_options_table,
+            .target = &l->settings,
+            .config_path = flags->config_path,
+            .config_given = flags->config_given,
+            .may_be_missing = true,
+            .listen = &flags->listen,
+            .default_listen = default_listen,
+            .outside = outside,
+        };
+        r = rg_options_load_begin(&l->common);
+    }
+    if (r < 0) {
+        fprintf(err, "%s: %s\n", flags->config_path, strerror(-r));
+        goto out;
+    }
+    rg_options_load_flag(&l->common, "--data", "data", flags->data);
+    rg_options_load_flag(&l->common, "--admin", "admin.address", flags->admin);
+    check(l, flags);
+    r = rg_options_load_end(&l->common, err);
+    if (r == 0)
+        *ret = l->settings;
+out:
+    if (l)
+        rg_options_load_fini(&l->common);
+    free(l);
+    return r;
+}

@@ -1,0 +1,287 @@
+"""The platform's program: its API over the wire, gateways that connect, what it does with bad input, restarts and an end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from lib import env, tls
+from lib.fake_gateway import FakeGateway
+from lib.gateway import to_yaml
+from lib.platform import API, Refused
+from lib.process import Process
+
+
+@pytest.fixture
+def platform(programs):
+    return programs.platform()
+
+
+@pytest.fixture
+def edge(platform):
+    """With a gateway that is connected and an API to deploy on it."""
+    platform.edge_token = platform.create_gateway()
+    platform.create_api("hello", "http://127.0.0.1:9")
+    with FakeGateway(platform, platform.edge_token) as gateway:
+        platform.edge = gateway
+        yield platform
+
+
+def count(platform, result):
+    return platform.metrics().get("ringgate_platform_acks_total", result=result)
+
+
+def history(platform, deployment):
+    return [e["toStatus"] for e in platform.history("hello", deployment)]
+
+
+# ---- the API ----
+
+def test_needs_a_token(platform):
+    for headers in ({"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}, {"Authorization": ""}):
+        status, body, fields = platform.ask("GET", f"{API}/gateways", headers=headers)
+        assert status == 401 and json.loads(body)["code"] == "UNAUTHORIZED" and fields["WWW-Authenticate"].startswith("Bearer")
+    assert os.stat(os.path.join(platform.data, "admin.token")).st_mode & 0o777 == 0o600
+
+
+def test_unknown_paths_methods_and_bodies(platform):
+    assert platform.ask("GET", "/internal/gateway/.well-known")[0] == 404
+    status, _, fields = platform.ask("PATCH", f"{API}/gateways")
+    assert status == 405 and "GET" in fields["Allow"]
+    for body, code in ((b"{", 400), (b"[]", 400), (b'{"id": 1}', 400), (b"\xff", 400), (b'{"id":"edge"}' + b" " * 1_200_000, 413)):
+        status, text, _ = platform.ask("POST", f"{API}/gateways", body)
+        assert status == code and json.loads(text)["status"] == "error", (status, text)
+    assert platform.api("GET", "/gateways")["count"] == 0
+
+
+def test_openapi_is_served(platform):
+    status, text, fields = platform.ask("GET", f"{API}/openapi.yaml")
+    assert status == 200 and "yaml" in fields["Content-Type"] and b"/rest-apis" in text
+
+
+def test_events_are_streamed(edge):
+    c = socket.create_connection(("127.0.0.1", edge.port))
+    c.settimeout(env.scaled(10))
+    c.sendall(f"GET {API}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {edge.token}\r\n\r\n".encode())
+    text = b""
+    while b": connected" not in text:
+        text += c.recv(4096)
+    assert b"text/event-stream" in text
+    deployment = edge.deploy("hello")
+    while deployment.encode() not in text:
+        text += c.recv(4096)
+    c.close()
+
+    def seen():
+        edge.deploy("hello")  # something to write: an end in one direction alone is none
+        return edge.metrics().get("ringgate_platform_event_streams") == 0
+    env.wait_until(seen, 5, "the stream's end to be seen", 0.1)
+
+
+# ---- gateways ----
+
+def test_connects_and_is_told(edge):
+    assert edge.edge.greeting["type"] == "connection.ack"
+    deployment = edge.deploy("hello")
+    event = edge.edge.event("api.deployed")
+    assert event["payload"]["deploymentId"] == deployment
+    edge.edge.ack(event)
+    edge.wait("hello", deployment, "DEPLOYED")
+    assert history(edge, deployment) == ["DEPLOYING", "DEPLOYED"]
+
+
+def test_unknown_token_is_refused(platform):
+    with FakeGateway(platform, "x" * 43) as stranger:
+        assert stranger.status == 401
+    assert platform.ask("GET", "/api/internal/v1/ws/gateways/connect")[0] == 426
+
+
+def test_failed_ack_tells_the_reason(edge):
+    deployment = edge.deploy("hello")
+    event = edge.edge.event("api.deployed")
+    edge.edge.ack(event, "failed", errorMessage="spec.policies[0]: no such policy")
+    assert edge.wait("hello", deployment, "FAILED")["statusReason"] == "GATEWAY_PROCESSING_ERROR"
+    assert "no such policy" in edge.history("hello", deployment)[-1]["errorMessage"]
+
+
+@pytest.mark.parametrize("first", ["success", "failed"])
+def test_any_instance_that_fails_fails_the_deployment(edge, first):
+    """Three instances, one fails: FAILED, whichever word comes first."""
+    with FakeGateway(edge, edge.edge_token, "two") as two, FakeGateway(edge, edge.edge_token, "three") as three:
+        deployment = edge.deploy("hello")
+        words = ["success", "success", "failed"] if first == "success" else ["failed", "success", "success"]
+        for gateway, word in zip((edge.edge, two, three), words):
+            gateway.ack(gateway.event("api.deployed"), word)
+        env.wait_until(lambda: count(edge, "applied") == 3, 5, "three acknowledgements")
+        assert edge.deployment("hello", deployment)["status"] == "FAILED"
+
+
+def test_acks_that_do_not_count(edge):
+    first = edge.deploy("hello")
+    old = edge.edge.event("api.deployed")
+    second = edge.deploy("hello")
+    new = edge.edge.event("api.deployed")
+    edge.edge.ack(old)
+    edge.edge.ack(new, resourceType="spaceship")
+    edge.edge.ack(new, artifactId="00000000-0000-7000-8000-000000000000")
+    edge.edge.ack(new, performedAt="2020-01-01T00:00:00Z")
+    edge.edge.send(b"{")
+    edge.edge.send({"type": "no.such.type", "payload": {}})
+    edge.create_gateway("other")
+    other_token = edge.api("POST", "/gateways/other/tokens")["token"]
+    with FakeGateway(edge, other_token) as other:
+        other.ack(new)
+        env.wait_until(lambda: count(edge, "stale") + count(edge, "unknown") + count(edge, "malformed") >= 6, 5,
+                       "six acknowledgements that were dropped")
+    assert edge.deployment("hello", first)["status"] == "ARCHIVED"
+    assert edge.deployment("hello", second)["status"] == "DEPLOYING"
+    edge.edge.ack(new)
+    edge.wait("hello", second, "DEPLOYED")
+    edge.edge.ack(new)
+    env.wait_until(lambda: count(edge, "duplicate") == 1, 5, "the duplicate to be counted")
+    assert history(edge, second) == ["DEPLOYING", "DEPLOYED"]
+
+
+def test_revoked_token_closes_the_connection(edge):
+    token = edge.api("GET", "/gateways/edge/tokens")["list"][0]["id"]
+    assert edge.ask("DELETE", f"{API}/gateways/edge/tokens/{token}")[0] == 204
+    assert edge.edge.close_code() == 1008
+    with FakeGateway(edge, edge.edge_token) as again:
+        assert again.status == 401
+
+
+def test_deleted_gateway_is_undeployed_and_left(edge):
+    deployment = edge.deploy("hello")
+    edge.edge.ack(edge.edge.event("api.deployed"))
+    edge.wait("hello", deployment, "DEPLOYED")
+    assert edge.ask("DELETE", f"{API}/gateways/edge")[0] == 204
+    edge.edge.ack(edge.edge.event("api.undeployed"))
+    assert edge.edge.close_code() == 1008
+
+
+def test_silent_gateway_is_left(programs):
+    platform = programs.platform({"websocket": {"ping_interval": "200ms", "pong_timeout": "500ms"}})
+    token = platform.create_gateway()
+    with FakeGateway(platform, token) as gateway:
+        deadline = env.scaled(10)
+        gateway.client.sock.settimeout(deadline)
+        while gateway.client.sock.recv(4096):
+            pass
+    assert platform.metrics().get("ringgate_platform_gateways_silent_total") == 1
+
+
+def test_no_ack_in_time(programs):
+    platform = programs.platform({"deployments": {"timeout": {"duration": "300ms", "interval": "50ms"}}})
+    token = platform.create_gateway()
+    platform.create_api("hello", "http://127.0.0.1:9")
+    with FakeGateway(platform, token) as gateway:
+        deployment = platform.deploy("hello")
+        event = gateway.event("api.deployed")
+        assert platform.wait("hello", deployment, "FAILED")["statusReason"] == "DEPLOYMENT_TIMEOUT"
+        gateway.ack(event)
+        env.wait_until(lambda: platform.deployment("hello", deployment)["status"] == "DEPLOYED", 5, "the late success")
+
+
+# ---- start and end ----
+
+def test_end_tells_gateways(edge):
+    edge.process.signal(signal.SIGTERM)
+    assert edge.edge.close_code() == 1000
+    edge.edge.close()
+    assert edge.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_restart_keeps_everything(programs, end):
+    platform = programs.platform()
+    token = platform.create_gateway()
+    platform.create_api("hello", "http://127.0.0.1:9")
+    deployment, admin = platform.deploy("hello"), platform.token
+    platform.process.signal(end)
+    platform.process.wait(10)
+    platform.start()
+    assert platform.token == admin
+    assert platform.deployment("hello", deployment)["status"] == "DEPLOYING"
+    with FakeGateway(platform, token) as gateway:
+        assert gateway.greeting["type"] == "connection.ack"
+
+
+def test_one_process_at_a_time(platform, tmp_path):
+    second = Process("second", [env.PLATFORM, "--data", platform.data, "--listen", f"127.0.0.1:{env.free_port()}"], str(tmp_path))
+    assert second.wait(10) == 1
+    assert platform.data in second.log()
+
+
+def test_https_with_its_own_certificate(programs, tmp_path):
+    """The default listeners, in a directory of its own; skipped where their ports are taken."""
+    for port in (9080, 9243):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                pytest.skip(f"port {port} is taken")
+    data = str(tmp_path / "own")
+    process = Process("own", [env.PLATFORM, "--data", data], str(tmp_path))
+    try:
+        env.wait_until(lambda: "ready" in process.log(), 15, "the platform to be ready")
+        with open(os.path.join(data, "admin.token"), encoding="utf-8") as f:
+            token = f.read().strip()
+        out = subprocess.run(["curl", "-sS", "--cacert", os.path.join(data, "tls.crt"), "-H", f"Authorization: Bearer {token}",
+                              f"https://localhost:9243{API}/gateways"], capture_output=True, text=True, check=True).stdout
+        assert json.loads(out)["count"] == 0
+        assert os.stat(os.path.join(data, "tls.key")).st_mode & 0o777 == 0o600
+    finally:
+        assert process.stop(10) == 0
+        assert not process.sanitizer_reports()
+
+
+def test_certificate_of_the_file(programs, tmp_path):
+    own = tls.Certificate(tmp_path, "platform", ["localhost"])
+    clear, secure = (f"127.0.0.1:{env.free_port()}" for _ in range(2))
+    path = tmp_path / "p.yaml"
+    path.write_text(to_yaml({"data": str(tmp_path / "data"), "listeners": [{"address": clear}, tls.listener(secure, own)]}))
+    process = Process("own", [env.PLATFORM, "-c", str(path)], str(tmp_path))
+    try:
+        env.wait_until(lambda: "ready" in process.log(), 15, "the platform to be ready")
+        out = subprocess.run(["curl", "-sS", "--cacert", own.cert, "--connect-to", f"::{secure}", "-o", "/dev/null",
+                              "-w", "%{http_code}", f"https://localhost{API}/gateways"], capture_output=True, text=True)
+        assert out.stdout == "401", out
+    finally:
+        assert process.stop(10) == 0
+
+
+@pytest.mark.parametrize("text,wanted", [
+    ("dta: /tmp\n", "did you mean data?"),
+    ("deployments: {timeout: {mode: strictly}}\n", "strict"),
+    ("websocket: {ping_interval: 40s, pong_timeout: 10s}\n", "websocket.pong_timeout"),
+    ("data: relative\n", "data"),
+    ("listeners: [{address: '127.0.0.1:1'}, {address: '127.0.0.1:1'}]\n", "each address once"),
+])
+def test_configuration_errors(tmp_path, text, wanted):
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    r = subprocess.run([env.PLATFORM, "-t", "-c", str(path)], capture_output=True, text=True)
+    assert r.returncode == 2 and wanted in r.stderr and str(path) in r.stderr, r.stderr
+
+
+def test_check_of_a_good_file(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(f"data: {tmp_path}/data\nworkers: 1\n")
+    r = subprocess.run([env.PLATFORM, "-t", "-c", str(path)], capture_output=True, text=True)
+    assert r.returncode == 0 and "ok" in r.stdout
+    assert not os.path.exists(tmp_path / "data")
+
+
+def test_database_flag_is_refused():
+    r = subprocess.run([env.PLATFORM, "--database", "postgresql://x"], capture_output=True, text=True)
+    assert r.returncode == 2 and "--database" in r.stderr and "--data" in r.stderr
+
+
+def test_api_errors_have_codes(platform):
+    with pytest.raises(Refused) as refused:
+        platform.deploy("nothing")
+    assert refused.value.status == 404
