@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# ./dev run: a demo replica and the gateway in front of it. Sourced by ./dev; nothing of it outlives ./dev.
+# ./dev run: a demo replica, a platform, and the gateway that is in front of the one and under the other. Sourced by ./dev; nothing of it outlives ./dev.
 
 RUN_PIDS=()
 RUN_DIR=
@@ -113,9 +113,33 @@ sweep_run_dirs()
     done
 }
 
+platform_is_up()
+{
+    [[ -s $RUN_DIR/platform/admin.token && -n $(http_status "$1" /api/v0.9/gateways) ]]
+}
+
+# start_platform PORT: with a gateway that it knows, and the token of that.
+start_platform()
+{
+    local rgctl=(build/release/bin/rgctl --platform "http://127.0.0.1:$1" --token-file "$RUN_DIR/platform/admin.token")
+    start build/release/bin/ringgate-platform --listen "127.0.0.1:$1" --data "$ROOT/$RUN_DIR/platform"
+    wait_for "the platform" platform_is_up "$1"
+    "${rgctl[@]}" gateway create demo >/dev/null
+    (umask 077 && "${rgctl[@]}" token create demo >"$RUN_DIR/gateway.token")
+}
+
+# The examples of the documentation, for the demo replica.
+write_examples()
+{
+    local name
+    for name in hello broken; do
+        sed "s|http://127.0.0.1:8000|http://127.0.0.1:$1|" "docs/examples/$name.yaml" >"$RUN_DIR/$name.yaml"
+    done
+}
+
 cmd_run()
 {
-    local origin_port port admin host=""
+    local origin_port port admin platform host=""
     heed_interrupts
     require BUILD RUN
     build_tree release
@@ -132,14 +156,21 @@ cmd_run()
     wait_for "the demo replica" test -s "$RUN_DIR/port"
     origin_port=$(<"$RUN_DIR/port")
 
+    write_examples "$origin_port"
+
+    platform=$(free_port 9080 9081)
+    ((platform == 9080)) || say "port 9080 is taken: the platform listens on port $platform instead"
+    start_platform "$platform"
+
     port=$(gateway_port)
     admin=$(free_port 9901 9902)
     ((admin == 9901)) || say "port 9901 is taken: the admin endpoint listens on port $admin instead"
     start build/release/bin/ringgate --listen "$(any_address):$port" --replica "127.0.0.1:$origin_port" \
-        --admin "127.0.0.1:$admin"
+        --admin "127.0.0.1:$admin" --control "http://127.0.0.1:$platform" --token-file "$ROOT/$RUN_DIR/gateway.token" \
+        --state-dir "$ROOT/$RUN_DIR/state"
     wait_for "the gateway" gateway_is_ready "$admin"
     ((port == 80)) || host=:$port
-    print_what_to_try "127.0.0.1$host" "127.0.0.1:$admin" "127.0.0.1:$origin_port"
+    print_what_to_try "127.0.0.1$host" "127.0.0.1:$admin" "127.0.0.1:$origin_port" "127.0.0.1:$platform"
     wait_for_end
 }
 
@@ -168,22 +199,32 @@ print_what_to_try()
 {
     cat <<TRY
 
-  gateway   http://$1      replica   http://$3      admin   http://$2
+  gateway   http://$1      replica    http://$3
+  admin     http://$2      platform   http://$4
 
   curl -i http://$1/api/v2/status      through the gateway to the demo replica (CBOR: add --output - to see it)
   curl -i http://$1/health             the gateway itself
   curl -s http://$2/metrics      and /ready, /config, /workers
+
+  Deploy an API, call it, and break it on purpose to see the reason (in another terminal, here):
+
+  export RINGGATE_PLATFORM=http://$4 RINGGATE_TOKEN=\$(cat $RUN_DIR/platform/admin.token)
+  build/release/bin/rgctl apply -f $RUN_DIR/hello.yaml
+  curl -i http://$1/hello/inspect
+  build/release/bin/rgctl apply -f $RUN_DIR/broken.yaml
 
   CTRL-C stops all of it.
 
 TRY
 }
 
-# Neither program ends by itself; when one does, its status is ours (1 if it claims success).
+# No program ends by itself; when one does, its status is ours (1 if it claims success).
 wait_for_end()
 {
-    local status=0 pid which="the gateway"
+    local status=0 pid i which="" names=("the demo replica" "the platform" "the gateway")
     wait -n -p pid "${RUN_PIDS[@]}" || status=$?
-    [[ $pid == "${RUN_PIDS[1]}" ]] || which="the demo replica"
+    for i in "${!RUN_PIDS[@]}"; do
+        [[ $pid != "${RUN_PIDS[i]}" ]] || which=${names[i]}
+    done
     die_with "$((status > 0 ? status : 1))" "$which ended by itself, with status $status"
 }
