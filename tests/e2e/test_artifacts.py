@@ -169,3 +169,48 @@ def test_the_way_a_proxy_takes(world):
     newer = world.cp.deploy(definition("LlmProvider", "main", provider), d.artifact, kind="LlmProvider")
     world.cp.wait_live(newer)
     assert world.where("POST /talk/chat/completions") == "other POST /chat/completions"
+
+
+def test_a_proxy_meets_its_own_policies_and_then_its_provider_s(world):
+    world.cp.secrets.update({"openai-key": "sk-1", "loop": "k-loop"})
+    provider = {
+        "displayName": "P", "version": "v1.0", "context": "/provider", "template": "openai",
+        "upstream": {"url": world.url("main", "/v1"),
+                     "auth": {"type": "api-key", "header": "Authorization", "value": "Bearer {{ secret \"openai-key\" }}"}},
+        "accessControl": {"mode": "allow_all", "exceptions": [{"path": "/files/*", "methods": ["GET"]}]},
+        "globalPolicies": [{"name": "set-headers", "params": {"request": {"headers": [{"name": "x-by", "value": "provider"}]}}}],
+        "operationPolicies": [{"name": "basic-ratelimit", "version": "v1", "paths": [
+            {"path": "/limited/*", "methods": ["*"], "params": {"limits": [{"requests": 2, "duration": "1h"}]}}]}],
+    }
+    world.deploy("LlmProvider", "main", provider)
+    world.deploy("LlmProxy", "talk", {
+        "displayName": "T", "version": "v1.0", "context": "/talk",
+        "provider": {"id": "main", "auth": {"type": "api-key", "header": "x-loop", "value": "{{ secret \"loop\" }}"}},
+        "globalPolicies": [{"name": "set-headers", "params": {"request": {"headers": [
+            {"name": "x-by", "value": "proxy"}, {"name": "x-loop", "value": "mine"}]}}}],
+        "operationPolicies": [{"name": "respond", "version": "v1", "executionCondition": "\"x-stop\" in request.Headers",
+                               "paths": [{"path": "/chat/*", "methods": ["POST"], "params": {"statusCode": 418}}]}],
+    })
+    got = world.ask("POST /talk/chat/completions")
+    assert got["line"] == "POST /v1/chat/completions"
+    assert got["fields"]["authorization"] == ["Bearer sk-1"]
+    assert got["fields"]["x-by"] == ["provider"] and got["fields"]["x-loop"] == ["k-loop"]
+    assert world.where("POST /talk/chat/completions", fields=[("X-Stop", "1")]) == 418
+    r = get(world.gateway.address, "/talk/files/1")
+    assert (r.status, json.loads(r.body)) == (404, {"message": "Resource not found."})
+    assert world.where("DELETE /talk/files/1") == "main DELETE /v1/files/1"
+    # the limits of a provider hold for all ways that lead to it
+    ways = ["GET /provider/limited/a", "GET /talk/limited/a", "GET /talk/limited/a", "GET /provider/limited/a"]
+    assert [world.where(w) for w in ways] == ["main GET /v1/limited/a"] * 2 + [429] * 2
+
+
+def test_preflights_of_browsers(world):
+    operations = [{"method": "GET", "path": "/a"}, {"method": "PUT", "path": "/a"}]
+    world.deploy("RestApi", "it", api({"url": world.url("main")}, operations, policies=[
+        {"name": "basic-auth", "version": "v1", "params": {"username": "u", "password": "p"}},
+        {"name": "cors", "version": "v1", "params": {"allowedOrigins": ["https://x.example"], "allowedMethods": ["PUT"]}}]))
+    asked = [("Origin", "https://x.example"), ("Access-Control-Request-Method", "PUT")]
+    r = get(world.gateway.address, "/it/v1.0/a", asked, "OPTIONS")
+    assert r.status in (200, 204) and r.get("access-control-allow-origin") == "https://x.example", r
+    assert world.where("PUT /it/v1.0/a") == 401
+    assert world.where("OPTIONS /it/v1.0/a") == 404
