@@ -11,10 +11,12 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, elapsed, get
+from lib.h2 import H2
 from lib.raw_origin import Answer, reply
 from lib.routed import Routed, target, unit
 from lib.tls import Certificate
 from lib.tls_origin import TlsOrigin
+from lib.websocket import HANDSHAKE, echo_tunnel
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,36 @@ def test_authorities_of_the_system(routed, origin, certificates):
                    secure("/unknown", unknown.address, certificates, ca_file=""))
     assert get(gateway.address, "/good").status == 200
     assert get(gateway.address, "/unknown").status == 502
+
+
+def test_a_tunnel_outlives_its_route(routed, origin, certificates):
+    gateway = routed()
+    o = origin(script=echo_tunnel)
+    gateway.deploy(secure("/a", o.address, certificates))
+    with Client(gateway.address) as c:
+        c.send(req(*HANDSHAKE, method="GET", target="/a"))
+        assert c.head().status == 101
+        for n in (1, 1000, 50000):
+            gateway.deploy()  # from the first one on nothing leads there
+            c.send(b"e" * n)
+            got = []
+            c._exactly(n, got.append)
+            assert b"".join(got) == b"e" * n
+        assert gateway.metrics().get("ringgate_upstream_connections_open") == 1
+    gateway.wait_metric(0, "ringgate_upstream_connections_open")
+    env.wait_until(lambda: '"endpoints":[]' in gateway.admin("GET", "/config")[1], 10, "the endpoint to be gone")
+
+
+def test_clients_of_http2(routed, origin, certificates):
+    gateway = routed()
+    o = origin(script=lambda c, r: reply(b"x" * 100000))
+    gateway.deploy(secure("/a", o.address, certificates))
+    with H2(gateway.address, window=1 << 20) as c:
+        streams = [c.get(f"/a/{i}") for i in range(3)]
+        for stream in streams:
+            r = c.response(stream)
+            assert r.status == 200 and bytes(r.body) == b"x" * 100000
+    assert sorted(r.target for r in o.requests) == ["/a/0", "/a/1", "/a/2"]
 
 
 # ---- whom the gateway does not believe ----
