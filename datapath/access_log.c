@@ -12,7 +12,7 @@
 
 #include "datapath/base/assert.h"
 
-#define STRINGS    14
+#define STRINGS    15
 #define STRING_MAX 4096
 #define ALIGNMENT  8
 #define CACHE_LINE 64
@@ -99,7 +99,7 @@ bool rg_access_ring_put(struct rg_access_ring *ring, const struct rg_access_reco
     const struct rg_str strings[STRINGS] = {
         record->peer,     record->method,     record->target,      record->host,        record->user_agent,
         record->referer,  record->request_id, record->traceparent, record->tls_version, record->tls_cipher,
-        record->tls_name, record->unit,       record->route,       record->policy};
+        record->tls_name, record->unit,       record->route,       record->policy,      record->upstream};
     uint16_t lens[STRINGS];
     size_t need = sizeof(struct slot);
     for (unsigned i = 0; i < STRINGS; i++) {
@@ -154,7 +154,7 @@ bool rg_access_ring_take(struct rg_access_ring *ring, struct rg_access_record *r
     struct rg_str *const strings[STRINGS] = {&ret->peer,        &ret->method,     &ret->target,     &ret->host,
                                              &ret->user_agent,  &ret->referer,    &ret->request_id, &ret->traceparent,
                                              &ret->tls_version, &ret->tls_cipher, &ret->tls_name,   &ret->unit,
-                                             &ret->route,       &ret->policy};
+                                             &ret->route,       &ret->policy,     &ret->upstream};
     const char *in = (const char *)(slot + 1);
     for (unsigned i = 0; i < STRINGS; i++) {
         *strings[i] = (struct rg_str){in, slot->lens[i]};

@@ -33,6 +33,7 @@ struct rg_access_record {
     struct rg_str referer;
     struct rg_str request_id;
     struct rg_str traceparent;
+    struct rg_str upstream;                          /* of the route; empty: none */
     struct rg_str unit, route;                       /* that the request took; empty: none */
     struct rg_str policy;                            /* that answered; empty: none */
     struct rg_str tls_version, tls_cipher, tls_name; /* empty: in the clear; tls_name: what the client asked for */

@@ -120,6 +120,14 @@ size_t rg_endpoints_count(const struct rg_endpoints *t)
     return t->count;
 }
 
+const struct rg_endpoint *rg_endpoints_next(const struct rg_endpoints *t, const struct rg_endpoint *after)
+{
+    const struct rg_endpoint *e = after ? after->next : NULL;
+    for (unsigned i = after ? bucket_of(after->key) + 1 : 0; !e && i < BUCKETS; i++)
+        e = t->buckets[i];
+    return e;
+}
+
 /* ---- an endpoint ---- */
 
 static void free_endpoint(struct rg_endpoint *e)

@@ -114,6 +114,8 @@ int rg_endpoint_publish(struct rg_endpoint *e, const union rg_ip *list, unsigned
 /* Frees what nobody uses any more, and logs what workers have found out. Ten times a second is often enough. */
 void rg_endpoints_tick(struct rg_endpoints *t, uint64_t now_ms);
 size_t rg_endpoints_count(const struct rg_endpoints *t);
+/* The one after it; NULL: the first, and behind the last. In no order. */
+const struct rg_endpoint *rg_endpoints_next(const struct rg_endpoints *t, const struct rg_endpoint *after);
 
 /* ---- workers ---- */
 

@@ -254,7 +254,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         return;
     }
     struct start start = decide(w, x, &req, &framing, &f);
-    if (start.way == WAY_POLICY)
+    if (start.way == WAY_POLICY || start.way == WAY_NO_ROUTE)
         x->body_in_head = body_with_head(x, &framing, head_len); /* nobody wants it, and the connection goes on */
     if (start.way == WAY_ON && !write_request(w, x, req, &framing, &f, head_len))
         start = refuse(RG_REASON_OUT_OF_BUFFERS);

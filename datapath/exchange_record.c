@@ -111,6 +111,7 @@ void rg_exchange_record(struct rg_worker *w, struct rg_exchange *x)
         .unit = x->log_unit,
         .route = x->log_route,
         .policy = rg_str_of(x->policed ? rg_policy_run_answered(&x->policies) : ""),
+        .upstream = x->upstream->endpoint ? x->upstream->endpoint->text : RG_STR_NONE,
     };
     const struct rg_tls *tls = rg_client_sock(x->client)->tls;
     if (RG_UNLIKELY(tls != NULL))

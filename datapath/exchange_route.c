@@ -40,6 +40,7 @@ static enum rg_reason replace_context(const struct rg_route *route, struct rg_st
     struct rg_str base = route->upstream ? route->upstream->base_path : RG_STR_NONE;
     if (route->context_bytes == 0 && base.len == 0)
         return RG_REASON_NONE;
+    RG_ASSERT(route->context_bytes <= path->len);
     struct rg_str rest = {path->ptr + route->context_bytes, path->len - route->context_bytes};
     if (base.len == 0 && rest.len == 0)
         rest = RG_STR("/");

@@ -182,6 +182,7 @@ size_t rg_access_format(const struct rg_access_record *r, char *out)
     MEMBER(&l, "unit", r->unit);
     MEMBER(&l, "route", r->route);
     MEMBER(&l, "policy", r->policy);
+    MEMBER(&l, "upstream", r->upstream);
     MEMBER(&l, "user_agent", r->user_agent);
     MEMBER(&l, "referer", r->referer);
     MEMBER(&l, "request_id", r->request_id);

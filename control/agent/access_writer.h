@@ -15,7 +15,7 @@
 
 #define RG_ACCESS_TICK_MS    50
 #define RG_ACCESS_BATCH      65536         /* written at once when that much is ready */
-#define RG_ACCESS_RECORD_MAX (384u * 1024) /* thirteen strings of 4 KiB, six bytes for each of theirs, and the rest */
+#define RG_ACCESS_RECORD_MAX (384u * 1024) /* fifteen strings of 4 KiB, six bytes for each of theirs, and the rest */
 
 /* One record as a JSON line with its line feed. out holds at least RG_ACCESS_RECORD_MAX bytes. Returns the length. */
 size_t rg_access_format(const struct rg_access_record *record, char *out);

@@ -86,7 +86,7 @@ struct rg_secret {
     char *value; /* NULL: none was ever had */
     size_t len;
     struct rg_fetch *fetch;
-    uint64_t fetched_ms;
+    uint64_t asked_ms;
     char failure[RG_FETCH_WHY_MAX]; /* of the last fetch; "": it was good */
     struct rg_secret *next;
     struct rg_agent *agent;
@@ -151,7 +151,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e); /* has no orders; 
 void rg_version_fini(struct rg_version *v);
 /* What the next snapshot will have of it, as far as is known now; NULL: nothing. */
 const struct rg_version *rg_entry_next_version(const struct rg_entry *e);
-const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_artifact_kind kind, struct rg_str handle);
+const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_kind kind, struct rg_str handle);
 
 /* ---- orders.c: what is wanted, and what becomes of it ---- */
 

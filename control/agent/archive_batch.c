@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "control/common/kinds.h"
+
 #define BLOCK 65536u
 
 struct batch {
@@ -75,17 +77,17 @@ static bool split_at(struct rg_str text, char c, struct rg_str *before, struct r
     return true;
 }
 
-/* Kinds that are written with a dash; of any other the kind ends at the first one. */
+/* Some kinds are written with a dash themselves; of one that nobody knows, it ends at the first. */
 static size_t kind_len(struct rg_str name)
 {
-    static const char *const known[] = {"llm-provider-", "llm-proxy-", "mcp-proxy-", "websub-api-", "webbroker-api-"};
-    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-        size_t n = strlen(known[i]);
-        if (name.len > n && memcmp(name.ptr, known[i], n) == 0)
-            return n - 1;
+    size_t longest = 0;
+    for (int i = 0; i < RG_KINDS; i++) {
+        struct rg_str file = rg_str_of(rg_kind_info((enum rg_kind)i)->file);
+        bool is_it = name.len > file.len && memcmp(name.ptr, file.ptr, file.len) == 0 && name.ptr[file.len] == '-';
+        longest = is_it && file.len > longest ? file.len : longest;
     }
     const char *dash = memchr(name.ptr, '-', name.len);
-    return dash ? (size_t)(dash - name.ptr) : 0;
+    return longest > 0 ? longest : dash ? (size_t)(dash - name.ptr) : 0;
 }
 
 /* "DEPLOYMENT/KIND-ARTIFACT.yaml" */

@@ -14,31 +14,9 @@
 #define ID_ANNOTATION GROUP "/artifact-id"
 #define HANDLE_MAX    253
 
-static const char *const kinds[RG_ARTIFACT_KINDS] = {
-    [RG_ARTIFACT_REST_API] = "RestApi",
-    [RG_ARTIFACT_LLM_PROVIDER] = "LlmProvider",
-    [RG_ARTIFACT_LLM_PROXY] = "LlmProxy",
-};
-
-/* Kinds that control planes know and we don't serve. */
-static const char *const other_kinds[] = {"Mcp",    "WebSubApi",    "WebBrokerApi",     "LlmProviderTemplate", "Secret",
-                                          "ApiKey", "Subscription", "SubscriptionPlan", "ManagedSecret"};
-
-const char *rg_artifact_kind_name(enum rg_artifact_kind kind)
-{
-    return kinds[kind];
-}
-
-bool rg_artifact_kind_of(struct rg_str name, enum rg_artifact_kind *ret)
-{
-    for (int i = 0; i < RG_ARTIFACT_KINDS; i++) {
-        if (rg_str_eq(name, rg_str_of(kinds[i]))) {
-            *ret = (enum rg_artifact_kind)i;
-            return true;
-        }
-    }
-    return false;
-}
+/* Kinds that are not deployed but that control planes know. */
+static const char *const other_kinds[] = {"LlmProviderTemplate", "Secret",           "ApiKey",
+                                          "Subscription",        "SubscriptionPlan", "ManagedSecret"};
 
 /* ---- The frame ---- */
 
@@ -83,22 +61,35 @@ static void check_api_version(struct rg_str version, struct rg_problems *why)
     rg_problems_add(why, "apiVersion", got, GROUP "/v1, or .../v1alpha1", NULL);
 }
 
+static bool is_other_kind(struct rg_str name)
+{
+    enum rg_kind kind;
+    if (rg_kind_of(name, &kind))
+        return true;
+    for (size_t i = 0; i < sizeof(other_kinds) / sizeof(*other_kinds); i++)
+        if (rg_str_eq(name, rg_str_of(other_kinds[i])))
+            return true;
+    return false;
+}
+
 static void refuse_kind(struct rg_str kind, struct rg_problems *why)
 {
-    static const char *const wanted = "RestApi, LlmProvider or LlmProxy";
     char got[256], remedy[128] = "";
     unsigned distance;
     rg_conf_quote(kind, got, sizeof(got));
-    for (size_t i = 0; i < sizeof(other_kinds) / sizeof(*other_kinds); i++) {
-        if (rg_str_eq(kind, rg_str_of(other_kinds[i]))) {
-            rg_problems_add(why, "kind", got, wanted, "this gateway does not support that kind");
-            return;
-        }
+    if (is_other_kind(kind))
+        snprintf(remedy, sizeof(remedy), "this gateway does not support that kind");
+    for (int i = 0; i < RG_KINDS && !*remedy; i++) {
+        const struct rg_kind_info *info = rg_kind_info((enum rg_kind)i);
+        if (info->supported && rg_conf_is_near(kind, rg_str_of(info->name), &distance))
+            snprintf(remedy, sizeof(remedy), "did you mean %s?", info->name);
     }
-    for (int i = 0; i < RG_ARTIFACT_KINDS && !*remedy; i++)
-        if (rg_conf_is_near(kind, rg_str_of(kinds[i]), &distance))
-            snprintf(remedy, sizeof(remedy), "did you mean %s?", kinds[i]);
-    rg_problems_add(why, "kind", got, wanted, remedy);
+    rg_problems_add(why, "kind", got, "RestApi, LlmProvider or LlmProxy", remedy);
+}
+
+static bool is_supported(struct rg_str name, enum rg_kind *ret)
+{
+    return rg_kind_of(name, ret) && rg_kind_info(*ret)->supported;
 }
 
 static bool is_handle(struct rg_str name)
@@ -159,7 +150,7 @@ static int decode_frame(struct rg_artifact *a, struct rg_problems *why)
         return rc;
     if (head.api_version.len > 0)
         check_api_version(head.api_version, why);
-    if (head.kind.len > 0 && !rg_artifact_kind_of(head.kind, &a->info.kind))
+    if (head.kind.len > 0 && !is_supported(head.kind, &a->info.kind))
         refuse_kind(head.kind, why);
     rc = decode_metadata(a, why);
     a->spec_json = rg_spec_member(a->doc.value, "spec");
@@ -200,7 +191,7 @@ static int collect_providers(struct rg_artifact *a, struct rg_problems *why)
     const json_t *more = rg_spec_member(a->spec_json, "additionalProviders");
     char path[64];
     size_t n = 0;
-    if (a->info.kind != RG_ARTIFACT_LLM_PROXY)
+    if (a->info.kind != RG_KIND_LLM_PROXY)
         return 0;
     struct rg_str *list = rg_arena_array(&a->arena, 1 + json_array_size(more), sizeof(*list));
     if (!list)
@@ -284,9 +275,9 @@ const struct rg_artifact_info *rg_artifact_info(const struct rg_artifact *artifa
     return &artifact->info;
 }
 
-bool rg_artifact_depends(const struct rg_artifact *artifact, enum rg_artifact_kind kind, struct rg_str handle)
+bool rg_artifact_depends(const struct rg_artifact *artifact, enum rg_kind kind, struct rg_str handle)
 {
-    if (kind != RG_ARTIFACT_LLM_PROVIDER)
+    if (kind != RG_KIND_LLM_PROVIDER)
         return false;
     for (size_t i = 0; i < artifact->info.n_providers; i++)
         if (rg_str_eq(artifact->info.providers[i], handle))

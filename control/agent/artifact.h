@@ -11,17 +11,15 @@
 #ifndef RG_AGENT_ARTIFACT_H
 #define RG_AGENT_ARTIFACT_H
 
-#include "datapath/base/str.h"
+#include "control/common/kinds.h"
 
 struct rg_artifact;
 struct rg_problems; /* control/common/params.h */
 
 #define RG_ARTIFACT_TEXT_MAX (16u * 1024 * 1024) /* bytes of YAML */
 
-enum rg_artifact_kind { RG_ARTIFACT_REST_API, RG_ARTIFACT_LLM_PROVIDER, RG_ARTIFACT_LLM_PROXY, RG_ARTIFACT_KINDS };
-
 struct rg_artifact_info {
-    enum rg_artifact_kind kind;
+    enum rg_kind kind;            /* one that is supported */
     struct rg_str handle;         /* metadata.name */
     struct rg_str id;             /* the artifact's UUID, where an annotation pins it; "": it does not */
     struct rg_str display_name;   /* "" where only rendering tells (it has a template function) */
@@ -42,10 +40,6 @@ void rg_artifact_destroy(struct rg_artifact *artifact); /* NULL is fine */
 const struct rg_artifact_info *rg_artifact_info(const struct rg_artifact *artifact);
 
 /* Whether `artifact` has to be compiled anew when the one of this kind and handle comes, changes or goes. */
-bool rg_artifact_depends(const struct rg_artifact *artifact, enum rg_artifact_kind kind, struct rg_str handle);
-
-const char *rg_artifact_kind_name(enum rg_artifact_kind kind); /* "RestApi" */
-/* false: no such kind, or one that is not supported. */
-bool rg_artifact_kind_of(struct rg_str name, enum rg_artifact_kind *ret);
+bool rg_artifact_depends(const struct rg_artifact *artifact, enum rg_kind kind, struct rg_str handle);
 
 #endif

@@ -136,7 +136,7 @@ struct rg_spec_llm {
 };
 
 struct rg_spec {
-    enum rg_artifact_kind kind;
+    enum rg_kind kind;
     struct rg_str handle;
     struct rg_str display_name, version;
     int32_t state; /* enum rg_spec_state */
@@ -148,8 +148,8 @@ struct rg_spec {
  * value: what stands under `spec`, which has to outlive the result; path: how messages name it. 0, -EINVAL (problems
  * say why) or -ENOMEM. Only what a table can tell is checked: types, words, what is missing.
  */
-int rg_spec_decode(struct rg_spec *ret, enum rg_artifact_kind kind, const json_t *value, const json_t *written,
-                   const char *path, struct rg_arena *arena, struct rg_problems *why);
+int rg_spec_decode(struct rg_spec *ret, enum rg_kind kind, const json_t *value, const json_t *written, const char *path,
+                   struct rg_arena *arena, struct rg_problems *why);
 
 /* The member of an object whose key is this one in any case of letters; null counts as absent. NULL: none. */
 const json_t *rg_spec_member(const json_t *object, const char *key);

@@ -309,7 +309,7 @@ static void find_scoped_params(const struct rg_param_list *policies, const json_
 
 static void find_params(struct rg_spec *spec, const json_t *value)
 {
-    if (spec->kind != RG_ARTIFACT_REST_API) {
+    if (spec->kind != RG_KIND_REST_API) {
         find_policy_params(&spec->llm.global_policies, rg_spec_member(value, "globalPolicies"));
         find_scoped_params(&spec->llm.operation_policies, rg_spec_member(value, "operationPolicies"));
         find_scoped_params(&spec->llm.deprecated_policies, rg_spec_member(value, "policies"));
@@ -322,16 +322,16 @@ static void find_params(struct rg_spec *spec, const json_t *value)
         find_policy_params(&op[i].policies, rg_spec_member(json_array_get(operations, i), "policies"));
 }
 
-int rg_spec_decode(struct rg_spec *ret, enum rg_artifact_kind kind, const json_t *value, const json_t *written,
-                   const char *path, struct rg_arena *arena, struct rg_problems *why)
+int rg_spec_decode(struct rg_spec *ret, enum rg_kind kind, const json_t *value, const json_t *written, const char *path,
+                   struct rg_arena *arena, struct rg_problems *why)
 {
-    static const struct rg_param *const rows[RG_ARTIFACT_KINDS] = {
-        [RG_ARTIFACT_REST_API] = rest_rows,
-        [RG_ARTIFACT_LLM_PROVIDER] = provider_rows,
-        [RG_ARTIFACT_LLM_PROXY] = proxy_rows,
+    static const struct rg_param *const rows[RG_KINDS] = {
+        [RG_KIND_REST_API] = rest_rows,
+        [RG_KIND_LLM_PROVIDER] = provider_rows,
+        [RG_KIND_LLM_PROXY] = proxy_rows,
     };
     const struct rg_params_source source = {.value = value, .path = path, .written = written, .tolerant = true};
-    void *body = kind == RG_ARTIFACT_REST_API ? (void *)&ret->rest : (void *)&ret->llm;
+    void *body = kind == RG_KIND_REST_API ? (void *)&ret->rest : (void *)&ret->llm;
     ret->kind = kind;
     int head = rg_params_decode(head_rows, &source, arena, ret, why);
     int rest = rg_params_decode(rows[kind], &source, arena, body, why);

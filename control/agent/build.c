@@ -4,12 +4,6 @@
 #include "control/agent/agent_parts.h"
 #include "datapath/base/log.h"
 
-/* The kinds of artifacts are some of those of deployments. */
-static bool artifact_kind_of(enum rg_kind kind, enum rg_artifact_kind *ret)
-{
-    return rg_artifact_kind_of(rg_str_of(rg_kind_info(kind)->name), ret);
-}
-
 /* ---- Compiling ---- */
 
 struct compiling {
@@ -18,7 +12,7 @@ struct compiling {
     const struct rg_artifact *artifact;
 };
 
-static const struct rg_artifact *find(void *owner, enum rg_artifact_kind kind, struct rg_str handle)
+static const struct rg_artifact *find(void *owner, enum rg_kind kind, struct rg_str handle)
 {
     const struct compiling *c = owner;
     const struct rg_entry *e = rg_entry_of_handle(c->agent, kind, handle);
@@ -82,11 +76,10 @@ static bool decode(struct rg_order *o, const char *text, size_t len)
 
 static bool has_its_kind(struct rg_order *o)
 {
-    enum rg_artifact_kind wanted;
-    enum rg_artifact_kind got = rg_artifact_info(o->version.artifact)->kind;
-    if (artifact_kind_of(o->entry->kind, &wanted) && got == wanted)
+    enum rg_kind got = rg_artifact_info(o->version.artifact)->kind;
+    if (got == o->entry->kind)
         return true;
-    rg_order_fail(o, "kind: got %s, wanted %s, as the control plane announced it", rg_artifact_kind_name(got),
+    rg_order_fail(o, "kind: got %s, wanted %s, as the control plane announced it", rg_kind_info(got)->name,
                   rg_kind_info(o->entry->kind)->name);
     return false;
 }

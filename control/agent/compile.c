@@ -54,7 +54,7 @@ static int make_policy(struct rg_compile *c, const struct rg_lower_policy *p, st
     const struct rg_compile_context *context = c->context;
     struct rg_policy_problem problem = {0};
     const struct rg_policy_place place = {
-        .kind = rg_str_of(rg_artifact_kind_name(of->spec.kind)),
+        .kind = rg_str_of(rg_kind_info(of->spec.kind)->name),
         .handle = of->spec.handle,
         .version = of->spec.version,
         .keys = context->keys ? context->keys(context->owner, of->artifact) : NULL,
@@ -237,7 +237,7 @@ int rg_compile(const struct rg_artifact *artifact, const struct rg_compile_conte
         rc = make_chains(&c, &m);
     if (rc == 0)
         rc = make_unit(&c, &m, ret);
-    if (rc == 0 && rg_artifact_info(artifact)->kind == RG_ARTIFACT_LLM_PROVIDER)
+    if (rc == 0 && rg_artifact_info(artifact)->kind == RG_KIND_LLM_PROVIDER)
         remember_policies(&c, &m);
     rg_compile_show(&c, why);
     made_fini(&c, &m);

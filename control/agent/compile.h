@@ -18,7 +18,7 @@ struct rg_address; /* datapath/settings.h */
 /* What an artifact may ask for. A function that is NULL knows nothing. */
 struct rg_compile_context {
     /* The deployed artifact of this kind and handle, compiled or not; NULL: there is none. */
-    const struct rg_artifact *(*find)(void *owner, enum rg_artifact_kind kind, struct rg_str handle);
+    const struct rg_artifact *(*find)(void *owner, enum rg_kind kind, struct rg_str handle);
     /* The value of a secret, valid until rg_compile returns. false: it can't be had; `*ret` may then say why. */
     bool (*secret)(void *owner, struct rg_str handle, struct rg_str *ret);
     /* The value of an environment variable. false: not set. NULL: that of this process. */

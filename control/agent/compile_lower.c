@@ -56,7 +56,7 @@ static int find_provider(struct rg_compile *c)
     const struct rg_artifact *provider = NULL;
     char got[300], path[320];
     if (c->context->find)
-        provider = c->context->find(c->context->owner, RG_ARTIFACT_LLM_PROVIDER, id);
+        provider = c->context->find(c->context->owner, RG_KIND_LLM_PROVIDER, id);
     if (!provider) {
         rg_conf_quote(id, got, sizeof(got));
         rg_problems_add(&c->problems, "spec.provider.id", got, "an LlmProvider that is deployed on this gateway",
@@ -125,7 +125,7 @@ int rg_compile_lower(struct rg_compile *c, const struct rg_artifact *artifact)
     int rc = render(c, &c->self, artifact, "spec");
     if (rc < 0)
         return rc;
-    bool has_provider = c->self.spec.kind == RG_ARTIFACT_LLM_PROXY && c->self.spec.state == RG_STATE_DEPLOYED;
+    bool has_provider = c->self.spec.kind == RG_KIND_LLM_PROXY && c->self.spec.state == RG_STATE_DEPLOYED;
     rc = has_provider ? find_provider(c) : 0;
     if (rc < 0)
         return rc;

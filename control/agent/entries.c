@@ -84,7 +84,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
     free(e);
 }
 
-static bool is_named(const struct rg_version *v, enum rg_artifact_kind kind, struct rg_str handle)
+static bool is_named(const struct rg_version *v, enum rg_kind kind, struct rg_str handle)
 {
     if (!v->artifact)
         return false;
@@ -93,7 +93,7 @@ static bool is_named(const struct rg_version *v, enum rg_artifact_kind kind, str
 }
 
 /* As it will be with the orders that go into the next snapshot. */
-const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_artifact_kind kind, struct rg_str handle)
+const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_kind kind, struct rg_str handle)
 {
     for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
         const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);

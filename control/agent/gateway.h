@@ -177,7 +177,9 @@ void rg_gateway_note_shortages(struct rg_gateway *g); /* a line for each resourc
 
 int rg_gateway_init_endpoints(struct rg_gateway *g);
 void rg_gateway_tick_endpoints(struct rg_gateway *g);
-void rg_gateway_fini_endpoints(struct rg_gateway *g); /* after workers and routes */
+void rg_gateway_count_endpoints(struct rg_gateway *g);                  /* for /metrics */
+void rg_gateway_write_endpoints(const struct rg_gateway *g, FILE *out); /* JSON */
+void rg_gateway_fini_endpoints(struct rg_gateway *g);                   /* after workers and routes */
 
 /* ---- gateway_supervise.c: hung workers ---- */
 

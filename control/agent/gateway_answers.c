@@ -83,6 +83,7 @@ static void collect(struct rg_gateway *g)
     values[RG_CM_CERTIFICATE_EXPIRY] = rg_tls_store_expiry(rg_gateway_settings(g)->tls);
     values[RG_CM_REPLICA_UP] = __atomic_load_n(&g->replica.state, __ATOMIC_RELAXED) == RG_REPLICA_HEALTHY;
     collect_routes(g);
+    rg_gateway_count_endpoints(g);
     values[RG_CM_SOCKMAP_ACTIVE] = rg_gateway_settings(g)->sockmap;
     if (g->sockmap) {
 #define RG_SOCKMAP_X(id, family, labels, help) values[RG_CM_SOCKMAP_##id] = rg_sockmap_get(g->sockmap, RG_SOCKMAP_##id);
@@ -123,6 +124,8 @@ static void answer_config(struct rg_gateway *g, const struct rg_http_request *re
     rg_options_begin_json(rg_gateway_settings(g), ret->body);
     fputs(",\"routes\":", ret->body);
     rg_gateway_write_routes(g, ret->body);
+    fputs(",\"endpoints\":", ret->body);
+    rg_gateway_write_endpoints(g, ret->body);
     fputs("}\n", ret->body);
 }
 

@@ -333,7 +333,7 @@ int rg_lower_artifact(struct rg_lower *l, const struct rg_lower_source *self, co
     if (!is_version(self->spec->version))
         rg_lower_refuse_text(l, rg_lower_text(l, "%s.version", self->path), self->spec->version,
                              "a version such as v1.0", NULL);
-    if (self->spec->kind == RG_ARTIFACT_REST_API)
+    if (self->spec->kind == RG_KIND_REST_API)
         rg_lower_rest(l, self);
     else
         rg_lower_llm(l, self, provider);
@@ -345,7 +345,7 @@ int rg_lower_artifact(struct rg_lower *l, const struct rg_lower_source *self, co
 
 void rg_lower_unit(const struct rg_lower *l, const struct rg_spec *spec, struct rg_unit_spec *ret)
 {
-    *ret = (struct rg_unit_spec){.kind = rg_str_of(rg_artifact_kind_name(spec->kind)),
+    *ret = (struct rg_unit_spec){.kind = rg_str_of(rg_kind_info(spec->kind)->name),
                                  .handle = spec->handle,
                                  .version = spec->version,
                                  .upstreams = l->upstreams,

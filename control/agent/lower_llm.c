@@ -280,7 +280,7 @@ static void read_place(struct llm *m, const struct rg_lower_source *self, const 
 
 void rg_lower_llm(struct rg_lower *l, const struct rg_lower_source *self, const struct rg_lower_source *provider)
 {
-    bool is_proxy = self->spec->kind == RG_ARTIFACT_LLM_PROXY;
+    bool is_proxy = self->spec->kind == RG_KIND_LLM_PROXY;
     const struct rg_lower_source *last = is_proxy ? provider : self;
     struct llm *m = rg_lower_alloc(l, 1, sizeof(*m));
     if (!m)

@@ -8,7 +8,6 @@
 #include "control/agent/agent_parts.h"
 #include "control/common/json.h"
 
-#define FRESH_MS 5000 /* a burst of definitions that name one secret fetches it once */
 #define BODY_MAX 65536u
 
 static struct rg_secret *find(const struct rg_agent *a, struct rg_str handle)
@@ -56,7 +55,6 @@ static void value_came(void *owner, const struct rg_fetch_answer *answer)
     struct rg_secret *s = owner;
     char unused[128];
     s->fetch = NULL;
-    s->fetched_ms = rg_now_ms();
     s->failure[0] = '\0';
     json_t *root = answer->ok ? rg_json_parse(answer->body, unused, sizeof(unused)) : NULL;
     const json_t *value = json_object_get(root, "value");
@@ -78,7 +76,7 @@ static void fetch(struct rg_secret *s)
     snprintf(path, sizeof(path), "/secrets/%s/value", s->handle);
     struct rg_fetch_request request = {.path = path, .max_bytes = BODY_MAX, .owner = s};
     s->fetch = rg_fetch_begin(&s->agent->fetcher, &request, value_came);
-    s->fetched_ms = rg_now_ms();
+    s->asked_ms = rg_now_ms();
     if (!s->fetch)
         snprintf(s->failure, sizeof(s->failure), "no memory");
 }
@@ -90,9 +88,8 @@ enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order 
     enum rg_secrets_state state = RG_SECRETS_THERE;
     for (size_t i = 0; i < info->n_secrets; i++) {
         struct rg_secret *s = get(a, info->secrets[i]);
-        if (s && !s->fetch && (!s->fetched_ms || s->fetched_ms < o->began_ms) &&
-            (!s->fetched_ms || rg_now_ms() - s->fetched_ms > FRESH_MS))
-            fetch(s);
+        if (s && !s->fetch && s->asked_ms < o->began_ms)
+            fetch(s); /* what was asked for earlier may be older than the definition; one answer serves a burst */
         if (s && s->fetch) {
             state = RG_SECRETS_COMING;
         } else if (!s || s->failure[0]) {

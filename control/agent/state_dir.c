@@ -127,7 +127,7 @@ static void set_aside(struct rg_state_dir *dir, const char *name, const char *wh
 static bool ends_in(const char *name, const char *suffix)
 {
     size_t len = strlen(name), end = strlen(suffix);
-    return len > end && strcmp(name + len - end, suffix) == 0;
+    return len >= end && strcmp(name + len - end, suffix) == 0;
 }
 
 static void load_one(struct rg_state_dir *dir, const char *name,

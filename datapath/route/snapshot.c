@@ -15,8 +15,18 @@
 static uint32_t add_node(struct rg_snapshot *s, uint32_t parent, struct rg_str text)
 {
     uint32_t id = s->n_nodes++;
-    s->nodes[id] = (struct rg_route_node){.parent = parent, .text = text};
+    s->nodes[id] = (struct rg_route_node){.parent = parent, .text = text.ptr, .text_len = (uint32_t)text.len};
+    if (text.len > 0 && text.len <= RG_ROUTE_TEXT_NEAR)
+        memcpy(s->nodes[id].near, text.ptr, text.len);
     return id;
+}
+
+static void put_slot(struct rg_snapshot *s, struct rg_route_slot slot)
+{
+    uint32_t i = slot.hash & s->mask;
+    while (s->slots[i].node != RG_ROUTE_NODE_NONE)
+        i = (i + 1) & s->mask;
+    s->slots[i] = slot;
 }
 
 static uint32_t spelled_child(struct rg_snapshot *s, uint32_t parent, uint32_t hash, struct rg_str text)
@@ -24,10 +34,8 @@ static uint32_t spelled_child(struct rg_snapshot *s, uint32_t parent, uint32_t h
     uint32_t found = rg_route_child(s, parent, hash, text);
     if (found != RG_ROUTE_NODE_NONE)
         return found;
-    uint32_t id = add_node(s, parent, text), mixed = rg_route_mix(parent, hash), i = mixed & s->mask;
-    while (s->slots[i].node != RG_ROUTE_NODE_NONE)
-        i = (i + 1) & s->mask;
-    s->slots[i] = (struct rg_route_slot){mixed, id};
+    uint32_t id = add_node(s, parent, text);
+    put_slot(s, (struct rg_route_slot){rg_route_mix(parent, hash), id});
     s->nodes[parent].has_children = true;
     return id;
 }
@@ -161,12 +169,30 @@ static bool allocate(struct rg_snapshot *s, size_t nodes, size_t entries, size_t
     while (slots < nodes * 2)
         slots *= 2;
     s->mask = (uint32_t)slots - 1;
-    s->nodes = malloc(nodes * sizeof *s->nodes);
+    s->nodes = aligned_alloc(64, nodes * sizeof *s->nodes);
     s->slots = calloc(slots, sizeof *s->slots);
     s->entries = malloc((entries + 1) * sizeof *s->entries);
     s->units = malloc((units + 1) * sizeof *s->units);
     s->rows = aligned_alloc(64, s->workers * sizeof *s->rows);
     return s->nodes && s->slots && s->entries && s->units && s->rows;
+}
+
+/* Most routes share nodes: the fewer slots there are, the more of them are in a cache. Without memory all stay. */
+static void shrink_slots(struct rg_snapshot *s)
+{
+    struct rg_route_slot *large = s->slots;
+    uint32_t n = 8, large_mask = s->mask;
+    while (n < s->n_nodes * 2)
+        n *= 2;
+    struct rg_route_slot *slots = n <= large_mask ? calloc(n, sizeof *slots) : NULL;
+    if (!slots)
+        return;
+    s->slots = slots;
+    s->mask = n - 1;
+    for (uint32_t i = 0; i <= large_mask; i++)
+        if (large[i].node != RG_ROUTE_NODE_NONE)
+            put_slot(s, large[i]);
+    free(large);
 }
 
 static void build(struct rg_snapshot *s, struct rg_unit *const *units, size_t n_units)
@@ -204,6 +230,7 @@ int rg_snapshot_create(struct rg_snapshot **ret, struct rg_unit *const *units, s
     r = -EEXIST;
     if (in_conflict)
         goto fail;
+    shrink_slots(s);
     make_lists(s);
     *ret = s;
     return 0;

@@ -23,13 +23,17 @@ struct rg_route_list {
     uint32_t first, n; /* entries */
 };
 
-struct rg_route_node {
+#define RG_ROUTE_TEXT_NEAR 16
+
+struct rg_route_node { /* a cache line: most texts are compared without leaving it */
     struct rg_route_list full, rest;
-    uint32_t param;     /* child by a parameter; NONE: there is none */
-    uint32_t parent;    /* with the text, which child this is */
-    struct rg_str text; /* in the memory of a unit */
-    bool has_children;  /* that are spelled out */
-};
+    uint32_t param;  /* child by a parameter; NONE: there is none */
+    uint32_t parent; /* with the text, which child this is */
+    uint32_t text_len;
+    bool has_children;             /* that are spelled out */
+    char near[RG_ROUTE_TEXT_NEAR]; /* the text, when it is as short as that */
+    const char *text;              /* in the memory of a unit */
+} __attribute__((aligned(64)));
 
 struct rg_route_slot {
     uint32_t hash; /* of the text and the parent */
@@ -71,13 +75,18 @@ static inline uint32_t rg_route_mix(uint32_t parent, uint32_t hash)
     return h ^ h >> 13;
 }
 
+static inline bool rg_route_node_is(const struct rg_route_node *n, uint32_t parent, struct rg_str text)
+{
+    const char *own = text.len <= RG_ROUTE_TEXT_NEAR ? n->near : n->text;
+    return n->parent == parent && n->text_len == text.len && memcmp(own, text.ptr, text.len) == 0;
+}
+
 /* The child of this node by this text, or NONE. */
 static inline uint32_t rg_route_child(const struct rg_snapshot *s, uint32_t parent, uint32_t hash, struct rg_str text)
 {
     uint32_t mixed = rg_route_mix(parent, hash);
     for (uint32_t i = mixed & s->mask; s->slots[i].node != RG_ROUTE_NODE_NONE; i = (i + 1) & s->mask) {
-        const struct rg_route_node *n = &s->nodes[s->slots[i].node];
-        if (s->slots[i].hash == mixed && n->parent == parent && rg_str_eq(n->text, text))
+        if (s->slots[i].hash == mixed && rg_route_node_is(&s->nodes[s->slots[i].node], parent, text))
             return s->slots[i].node;
     }
     return RG_ROUTE_NODE_NONE;

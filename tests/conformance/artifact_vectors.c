@@ -163,7 +163,7 @@ static bool outside(void *owner, struct rg_str name, struct rg_str *ret)
     return find_outside(owner, name, ret);
 }
 
-static const struct rg_artifact *find_other(void *owner, enum rg_artifact_kind kind, struct rg_str handle)
+static const struct rg_artifact *find_other(void *owner, enum rg_kind kind, struct rg_str handle)
 {
     const struct world *w = owner;
     for (unsigned i = 0; i < w->n_others; i++) {

@@ -9,7 +9,8 @@ import os
 
 import pytest
 
-pytest.register_assert_rewrite("lib.bare_origin")  # before the modules that name it as their plug-in import it
+# Before the modules that name them as their plug-ins import them.
+pytest.register_assert_rewrite("lib.bare_origin", "lib.control_plane", "lib.deployments")
 
 from lib import env
 from lib.gateway import Gateway, merge

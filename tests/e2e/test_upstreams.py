@@ -1,5 +1,6 @@
 """Upstreams of routes: connections that are kept and those that end, targets that fail, names, and what is told of it."""
 
+import json
 import socket
 import threading
 import time
@@ -263,6 +264,34 @@ def test_a_response_that_is_cut_is_not_whole(programs, routed):
     gateway.deploy(unit("/a", target(origin.address)))
     with pytest.raises(Incomplete):
         get(gateway.address, "/a")
+
+
+def endpoints_of(gateway):
+    status, text, _ = gateway.admin("GET", "/config")
+    assert status == 200
+    return {e["url"]: e for e in json.loads(text)["endpoints"]}
+
+
+def test_what_is_told_of_them(programs, routed, tmp_path):
+    log = tmp_path / "access.log"
+    gateway = routed({"access_log": {"path": str(log)}})
+    origin, dead = programs.raw_origin(), dead_address()
+    gateway.deploy(unit("/a", target(origin.address)), unit("/dead", target(dead)))
+    assert get(gateway.address, "/a").status == 200
+    assert get(gateway.address, "/dead").status == 503
+    assert get(gateway.address, "/other").status == 200
+    told = endpoints_of(gateway)
+    assert told[f"http://{origin.address}"] == {"url": f"http://{origin.address}", "state": "up", "wanted": True,
+                                                "addresses": ["127.0.0.1"]}
+    assert told[f"http://{dead}"]["state"] in ("down", "up")  # a second later it may be tried again
+    m = gateway.metrics()
+    assert m.sum("ringgate_upstream_endpoints") == 2 and m.get("ringgate_upstream_endpoints", state="unresolved") == 0
+    env.wait_until(lambda: log.exists() and len(log.read_text().splitlines()) == 3, 10, "three records")
+    records = {r["target"]: r for r in map(json.loads, log.read_text().splitlines())}
+    assert records["/a"]["upstream"] == f"http://{origin.address}" and "upstream" not in records["/other"]
+    assert records["/dead"]["upstream"] == f"http://{dead}" and records["/dead"]["reason"] == "upstream-connect-failed"
+    gateway.deploy()
+    env.wait_until(lambda: not endpoints_of(gateway), 10, "the endpoints to be gone")
 
 
 # ---- names ----

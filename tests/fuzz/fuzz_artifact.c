@@ -31,10 +31,10 @@ static const char provider_text[] =
     "  accessControl: {mode: deny_all, exceptions: [{path: '/{m}/chat', methods: [POST]}]}\n"
     "  operationPolicies: [{name: x, paths: [{path: /gpt/*, methods: ['*']}]}]\n";
 
-static const struct rg_artifact *find(void *owner, enum rg_artifact_kind kind, struct rg_str handle)
+static const struct rg_artifact *find(void *owner, enum rg_kind kind, struct rg_str handle)
 {
     (void)handle;
-    return kind == RG_ARTIFACT_LLM_PROVIDER ? owner : NULL;
+    return kind == RG_KIND_LLM_PROVIDER ? owner : NULL;
 }
 
 static bool outside(void *owner, struct rg_str name, struct rg_str *ret)

@@ -87,15 +87,21 @@ static struct rg_snapshot *make_snapshot(struct rg_unit *const *units, size_t n)
     return s;
 }
 
-/* Of all routes of n units, in an order that jumps. */
+/* Of all routes of n units, in an order that jumps. Each has memory of its own, so that few and many differ in the
+ * index alone. */
 static void make_queries(struct rg_route_query *ret, size_t n)
 {
+    static struct {
+        char host[32], path[64];
+    } texts[LOOKUPS];
     for (size_t i = 0; i < LOOKUPS; i++) {
         size_t unit = i * 7919 % n, route = i / 10 * 7 % ROUTES;
-        ret[i] = (struct rg_route_query){.host = rg_str_of(hosts[unit]),
+        memcpy(texts[i].host, hosts[unit], sizeof texts[i].host);
+        memcpy(texts[i].path, requests[unit][route], sizeof texts[i].path);
+        ret[i] = (struct rg_route_query){.host = rg_str_of(texts[i].host),
                                          .method = RG_STR("PATCH"),
                                          .method_id = ids[route],
-                                         .path = rg_str_of(requests[unit][route])};
+                                         .path = rg_str_of(texts[i].path)};
     }
 }
 

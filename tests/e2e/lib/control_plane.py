@@ -125,8 +125,8 @@ class Server(ThreadingHTTPServer):
 class ControlPlane:
     """token: what gateways must show. tls: an ssl.SSLContext of a server. ping: seconds between pings."""
 
-    def __init__(self, token="a-token", tls=None, ping=20.0, prefix=""):
-        self.token, self.tls, self.ping, self.prefix = token, tls, ping, prefix
+    def __init__(self, token="a-token", tls=None, ping=20.0, prefix="", host="127.0.0.1"):
+        self.token, self.tls, self.ping, self.prefix, self.host = token, tls, ping, prefix, host
         self.gateway_id = str(uuid.uuid4())
         self.lock = threading.RLock()
         self.deployments = {}  # by artifact
@@ -162,7 +162,7 @@ class ControlPlane:
 
     @property
     def url(self):
-        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}{self.prefix}"
+        return f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}{self.prefix}"
 
     def configuration(self, directory, **more):
         """The section `control` of a gateway in this directory."""

@@ -22,7 +22,7 @@ static void members_are_those_of_the_table(void **state)
     struct rg_access_record r = {.status = 200, .minor = 1};
     struct rg_str *strings[] = {&r.peer,     &r.method,     &r.target,      &r.host,        &r.user_agent,
                                 &r.referer,  &r.request_id, &r.traceparent, &r.tls_version, &r.tls_cipher,
-                                &r.tls_name, &r.unit,       &r.route,       &r.policy};
+                                &r.tls_name, &r.unit,       &r.route,       &r.policy,      &r.upstream};
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
         *strings[i] = RG_STR("x");
     char *line = malloc(RG_ACCESS_RECORD_MAX);

@@ -127,13 +127,16 @@ static void optional_members_stand_when_there_is_something(void **state)
     struct rg_access_record r = sample();
     r.unit = RG_STR("orders");
     r.route = RG_STR("GET /items/{id}");
+    r.upstream = RG_STR("https://orders.example:443");
     r.user_agent = RG_STR("curl/8");
     r.referer = RG_STR("http://x/");
     r.request_id = RG_STR("id-1");
     r.traceparent = RG_STR("00-aa-bb-01");
-    assert_non_null(strstr(formatted(&r), "\"retried\":false,\"unit\":\"orders\",\"route\":\"GET "
-                                          "/items/{id}\",\"user_agent\":\"curl/8\",\"referer\":\"http://x/\","
-                                          "\"request_id\":\"id-1\",\"traceparent\":\"00-aa-bb-01\",\"worker\":1"));
+    assert_non_null(strstr(
+        formatted(&r),
+        "\"retried\":false,\"unit\":\"orders\",\"route\":\"GET "
+        "/items/{id}\",\"upstream\":\"https://orders.example:443\",\"user_agent\":\"curl/8\",\"referer\":\"http://x/\","
+        "\"request_id\":\"id-1\",\"traceparent\":\"00-aa-bb-01\",\"worker\":1"));
 }
 
 static void refusals_carry_their_reason(void **state)

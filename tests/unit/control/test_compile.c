@@ -42,11 +42,11 @@ static int teardown(void **state)
 
 /* ---- Compiling ---- */
 
-static const struct rg_artifact *find(void *owner, enum rg_artifact_kind kind, struct rg_str handle)
+static const struct rg_artifact *find(void *owner, enum rg_kind kind, struct rg_str handle)
 {
     const struct world *w = owner;
     bool is_it =
-        w->provider && kind == RG_ARTIFACT_LLM_PROVIDER && rg_str_eq(rg_artifact_info(w->provider)->handle, handle);
+        w->provider && kind == RG_KIND_LLM_PROVIDER && rg_str_eq(rg_artifact_info(w->provider)->handle, handle);
     return is_it ? w->provider : NULL;
 }
 

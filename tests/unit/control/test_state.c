@@ -260,6 +260,9 @@ static void damaged_files_are_set_aside(void **state)
     found[0] = '\0';
     assert_int_equal(rg_state_dir_load(&dir, ".x", collect, NULL), 0);
     assert_string_equal(found, "a.x=good;");
+    found[0] = '\0';
+    assert_int_equal(rg_state_dir_load(&dir, "other", collect, NULL), 0); /* a whole name */
+    assert_string_equal(found, "other=not ours;");
     assert_true(exists("b.x.damaged") && exists("other"));
     assert_false(exists("b.x") || exists("c.x.new"));
     rg_state_dir_close(&dir);

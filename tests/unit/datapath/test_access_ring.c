@@ -80,7 +80,8 @@ static void every_member_arrives(void **state)
                                   .request_id = RG_STR("id"),
                                   .traceparent = RG_STR("00-"),
                                   .unit = RG_STR("u"),
-                                  .route = RG_STR("GET /")};
+                                  .route = RG_STR("GET /"),
+                                  .upstream = RG_STR("http://o:80")};
     struct rg_access_record out;
     assert_true(rg_access_ring_put(ring, &in));
     assert_true(rg_access_ring_take(ring, &out));
@@ -106,6 +107,7 @@ static void every_member_arrives(void **state)
     assert_true(rg_str_eq(out.traceparent, in.traceparent));
     assert_true(rg_str_eq(out.unit, in.unit));
     assert_true(rg_str_eq(out.route, in.route));
+    assert_true(rg_str_eq(out.upstream, in.upstream));
 }
 
 static void empty_until_put_and_after_take(void **state)
