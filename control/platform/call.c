@@ -243,7 +243,7 @@ static struct rg_str slug(const char *name, size_t len, char *out, size_t max)
 const char *rg_call_handle(struct rg_call *call, struct rg_str given, struct rg_str display_name, unsigned min,
                            unsigned max, bool dots)
 {
-    char made[RG_CALL_HANDLE_MAX];
+    char made[RG_CALL_HANDLE_MAX] = "";
     struct rg_str handle = given.len ? given : slug(display_name.ptr, display_name.len, made, max);
     if (is_handle(handle, min, max, dots))
         return rg_call_text(call, handle);

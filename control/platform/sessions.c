@@ -134,7 +134,7 @@ int rg_session_begin(struct rg_store *store, struct rg_str api_key, struct rg_st
 int rg_session_end(struct rg_store *store, const struct rg_session *session, struct rg_effects *effects)
 {
     rg_db_exec(&store->db, "DELETE FROM temp.sessions WHERE connection = ?1", RG_WITH(rg_text(session->connection)));
-    if (rg_db_number(&store->db, 0, "SELECT count(*) FROM temp.sessions WHERE gateway_uuid = ?1",
+    if (rg_db_number(&store->db, 0, "SELECT EXISTS (SELECT 1 FROM temp.sessions WHERE gateway_uuid = ?1)",
                      RG_WITH(rg_text(session->gateway))) == 0)
         set_active(store, session->gateway, false);
     notify(store, session, false, effects);

@@ -113,6 +113,14 @@ static int check_integrity(struct rg_db *db)
     return db->error ? db->error : rc;
 }
 
+/* Who is connected now, and the first of them that an operation waits for: gone with the process. */
+static const char temporary[] =
+    "CREATE TEMP TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, connection TEXT NOT NULL UNIQUE,"
+    " gateway_uuid TEXT NOT NULL, token_uuid TEXT NOT NULL, instance TEXT NOT NULL, named INTEGER NOT NULL);"
+    "CREATE INDEX temp.sessions_gateway ON sessions (gateway_uuid, named);"
+    "CREATE TEMP TABLE missing (artifact_uuid TEXT NOT NULL, gateway_uuid TEXT NOT NULL, performed_at TEXT NOT NULL,"
+    " session INTEGER NOT NULL, PRIMARY KEY (artifact_uuid, gateway_uuid)) WITHOUT ROWID;";
+
 static int open_database(struct rg_store *store, char *error, size_t size)
 {
     char path[PATH_MAX] = ":memory:", pragma[64] = "";
@@ -134,9 +142,7 @@ static int open_database(struct rg_store *store, char *error, size_t size)
     if (!rc)
         rc = rg_db_script(db, pragma);
     if (!rc)
-        rc = rg_db_script(db, "CREATE TEMP TABLE sessions (connection TEXT PRIMARY KEY, gateway_uuid TEXT NOT NULL,"
-                              " token_uuid TEXT NOT NULL, instance TEXT NOT NULL, named INTEGER NOT NULL);"
-                              "CREATE INDEX temp.sessions_gateway ON sessions (gateway_uuid)");
+        rc = rg_db_script(db, temporary);
     umask(mask);
     if (rc)
         snprintf(error, size, "%s: %s; %s", path, rg_db_message(db), explain(rc));

@@ -6,8 +6,9 @@
 
 #include "control/platform/transitions.h"
 
-#define BATCH        100
-#define TOMBSTONE_MS (7ll * 24 * 3600 * 1000) /* a gateway may be away that long, and still hear what to undeploy */
+#define BATCH 100
+#define TOMBSTONE_MS \
+    ((int64_t)7 * 24 * 3600 * 1000) /* a gateway may be away that long, and still hear what to undeploy */
 
 struct due {
     struct rg_place place;

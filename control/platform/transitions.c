@@ -36,16 +36,29 @@ void rg_current_load(struct rg_store *store, const struct rg_place *place, struc
     rg_rows_end(&rows);
 }
 
-/* Instances that gave a name are expected to answer each; of others the first answer counts, because replicas that
- * share a database answer once. */
+/*
+ * Instances that gave a name are expected to answer each; of others the first answer counts, because replicas that
+ * share a database answer once. What was found is kept: those before it have answered, and who comes later stands
+ * behind it.
+ */
 static bool others_missing(struct rg_store *store, const struct rg_place *place, const struct rg_current *current)
 {
-    return rg_db_number(
-               &store->db, 0,
-               "SELECT count(*) FROM temp.sessions s WHERE s.gateway_uuid = ?1 AND s.named AND NOT EXISTS"
-               " (SELECT 1 FROM deployment_acks a WHERE a.deployment_uuid = ?2 AND a.performed_at = ?3"
-               " AND a.instance = s.instance)",
-               RG_WITH(rg_text(place->gateway), rg_text(current->deployment), rg_text(current->performed_at))) > 0;
+    int64_t session = rg_db_number(
+        &store->db, -1,
+        "SELECT s.id FROM temp.sessions s WHERE s.gateway_uuid = ?1 AND s.named = 1 AND s.id >= coalesce((SELECT"
+        " m.session FROM temp.missing m WHERE m.artifact_uuid = ?4 AND m.gateway_uuid = ?1 AND m.performed_at = ?3), 0)"
+        " AND NOT EXISTS (SELECT 1 FROM deployment_acks a WHERE a.deployment_uuid = ?2 AND a.performed_at = ?3 AND"
+        " a.instance = s.instance) ORDER BY s.id LIMIT 1",
+        RG_WITH(rg_text(place->gateway), rg_text(current->deployment), rg_text(current->performed_at),
+                rg_text(place->artifact)));
+    if (session >= 0)
+        rg_db_exec(&store->db,
+                   "INSERT INTO temp.missing (artifact_uuid, gateway_uuid, performed_at, session)"
+                   " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET performed_at = excluded.performed_at,"
+                   " session = excluded.session",
+                   RG_WITH(rg_text(place->artifact), rg_text(place->gateway), rg_text(current->performed_at),
+                           rg_int(session)));
+    return session >= 0;
 }
 
 /* ---- Writing ---- */

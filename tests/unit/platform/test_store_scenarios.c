@@ -287,6 +287,18 @@ static void test_instances(void **state)
     disconnect(f, &three);
     assert_status(f, d, "DEPLOYED");
     free(d);
+    /* One that comes in the middle is waited for; one that comes back has answered already. */
+    d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &one, &op, true);
+    connect_as(f, s.token, "node-d", &three);
+    disconnect(f, &one);
+    connect_as(f, s.token, "node-a", &one);
+    ack(f, &two, &op, true);
+    assert_status(f, d, "DEPLOYING");
+    ack(f, &three, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    free(d);
     free(s.token);
 }
 
