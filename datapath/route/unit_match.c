@@ -156,7 +156,7 @@ static int copy_path(struct rg_unit *u, const struct rg_route_spec *spec, struct
         return r;
     const struct rg_route_segment *last = &m->segments[m->n_segments - 1];
     m->rest = spec->path_match == RG_PATH_PREFIX || (template && is_segment(last, RG_STR("*")));
-    if (m->rest && (template || is_segment(last, RG_STR_NONE))) /* "/a/" and "/a" are one prefix */
+    if (m->rest && (template || is_segment(last, RG_STR("")))) /* "/a/" and "/a" are one prefix */
         m->n_segments--;
     for (size_t i = 0; template && i < m->n_segments; i++)
         if (is_segment(&m->segments[i], RG_STR("*")))

@@ -9,7 +9,7 @@ import pytest
 
 from lib import env
 from lib.attack import req
-from lib.client import Client, elapsed, get
+from lib.client import Client, elapsed
 from lib.h2 import H2
 from lib.raw_origin import Held, reply
 from lib.routed import Routed, target, unit
