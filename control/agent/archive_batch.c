@@ -126,7 +126,7 @@ static int deliver(struct batch *b, struct archive_entry *entry,
                    int (*each)(void *owner, const struct rg_archive_member *member), void *owner)
 {
     const char *pathname = archive_entry_pathname(entry);
-    struct rg_str name = pathname ? rg_str_of(pathname) : RG_STR_NONE;
+    struct rg_str name = pathname ? rg_str_of(pathname) : RG_STR("");
     struct rg_archive_member member;
     if (archive_entry_filetype(entry) == AE_IFDIR)
         return rg_archive_check_name(b->why, name) ? 0 : -EINVAL;

@@ -190,7 +190,7 @@ static bool put(struct render *r, struct output *out, struct rg_str text)
         fail_string(r, "a text of more than 64 KiB", "less");
         return false;
     }
-    if (out->len + text.len > out->room) {
+    if (!out->bytes || out->len + text.len > out->room) {
         size_t room = 2 * (out->len + text.len) + 64;
         char *bytes = realloc(out->bytes, room);
         if (!bytes) {

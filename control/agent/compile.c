@@ -142,16 +142,26 @@ static int make_chains(struct rg_compile *c, struct made *m)
 
 /* ---- The unit ---- */
 
-/* "upstreams[1].targets[0]" is what the definition says in a URL. false: it is about something else. */
+/* "upstreams[1]...": 1 with `name` "upstreams[". false: the field is another one. */
+static bool index_of(const char *field, const char *name, size_t limit, size_t *ret)
+{
+    size_t n = strlen(name);
+    if (strncmp(field, name, n) != 0)
+        return false;
+    *ret = strtoul(field + n, NULL, 10);
+    return *ret < limit;
+}
+
+/* What is wrong with a unit's upstream stands in a URL of the definition. false: it is about something else. */
 static bool upstream_path(const struct rg_lower *l, const char *field, char *path, size_t size)
 {
-    unsigned upstream, target;
-    int n = sscanf(field, "upstreams[%u].targets[%u]", &upstream, &target);
-    if (n < 1 || upstream >= l->n_upstreams)
+    size_t upstream, target;
+    if (!index_of(field, "upstreams[", l->n_upstreams, &upstream))
         return false;
-    const char *at = l->upstream_paths[upstream];
-    if (n == 2 && l->upstreams[upstream].n_targets > target && !strstr(at, ".url"))
-        snprintf(path, size, "%s.upstreams[%u].url", at, target);
+    const char *at = l->upstream_paths[upstream], *dot = strchr(field, '.');
+    bool is_url = !strstr(at, ".upstreamDefinitions[");
+    if (dot && !is_url && index_of(dot + 1, "targets[", l->upstreams[upstream].n_targets, &target))
+        snprintf(path, size, "%s.upstreams[%zu].url", at, target);
     else
         snprintf(path, size, "%s", at);
     return true;
