@@ -51,6 +51,7 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
     a->metrics = init->metrics->values;
     a->took = &init->metrics->histograms[RG_CH_DEPLOYMENT];
     a->outlet = init->outlet;
+    a->overdue_ms = RG_AGENT_OVERDUE_MS;
     a->place = init->place;
     a->has_admin = init->admin != NULL;
     if (init->admin)

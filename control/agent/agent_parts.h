@@ -128,9 +128,10 @@ struct rg_agent {
 
     uint64_t generation; /* of the last snapshot that was published; 0: none */
     uint64_t published_ms;
-    bool is_switching; /* a worker has not switched to it yet */
-    bool is_late;      /* ... and has been told of */
-    bool is_changed;   /* an artifact went: a snapshot is due without an order */
+    uint32_t overdue_ms; /* after which a worker is late */
+    bool is_switching;   /* a worker has not switched to it yet */
+    bool is_late;        /* ... and has been told of */
+    bool is_changed;     /* an artifact went: a snapshot is due without an order */
     struct rg_alarm publish_due;
 
     struct rg_state_dir state;

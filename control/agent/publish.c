@@ -290,9 +290,9 @@ static void tell_late(struct rg_agent *a, int32_t worker)
         if (o->state != RG_ORDER_SWITCHING)
             continue;
         snprintf(o->failure, sizeof(o->failure),
-                 "worker %" PRId32 " has not switched to it within %u s; the other workers serve it, and a success "
-                 "follows when all do",
-                 worker, RG_AGENT_OVERDUE_MS / 1000u);
+                 "worker %" PRId32 " has not switched to it within %" PRIu32 " ms; the other workers serve it, and a "
+                 "success follows when all do",
+                 worker, a->overdue_ms);
         rg_order_news(o, RG_NEWS_OVERDUE);
     }
 }
@@ -304,7 +304,7 @@ void rg_agent_look_at_workers(struct rg_agent *a)
     if (a->is_switching && late < 0) {
         a->is_switching = a->is_late = false;
         rg_agent_publish_soon(a); /* what came meanwhile */
-    } else if (a->is_switching && !a->is_late && rg_now_ms() - a->published_ms > RG_AGENT_OVERDUE_MS) {
+    } else if (a->is_switching && !a->is_late && rg_now_ms() - a->published_ms > a->overdue_ms) {
         a->is_late = true;
         tell_late(a, late);
         rg_agent_publish_soon(a);
