@@ -9,6 +9,7 @@
 
 #include "control/cli/commands.h"
 #include "control/cli/kinds.h"
+#include "control/common/kinds.h"
 
 static void commands_are_whole(void **state)
 {
@@ -102,6 +103,18 @@ static void kinds(void **state)
     }
 }
 
+static void kinds_are_those_of_the_wire(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < RG_KINDS; i++) {
+        const struct rg_kind_info *wire = rg_kind_info((enum rg_kind)i);
+        const struct rg_cli_kind *kind = rg_cli_kind_named(wire->name);
+        assert_int_equal(wire->supported, kind && kind->deployable);
+        if (kind)
+            assert_string_equal(kind->collection, wire->collection);
+    }
+}
+
 static void paths_are_escaped(void **state)
 {
     (void)state;
@@ -115,8 +128,13 @@ static void paths_are_escaped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands_are_whole), cmocka_unit_test(flags_are_whole), cmocka_unit_test(words_name_commands),
-        cmocka_unit_test(given_flags),        cmocka_unit_test(kinds),           cmocka_unit_test(paths_are_escaped),
+        cmocka_unit_test(commands_are_whole),
+        cmocka_unit_test(flags_are_whole),
+        cmocka_unit_test(words_name_commands),
+        cmocka_unit_test(given_flags),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(kinds_are_those_of_the_wire),
+        cmocka_unit_test(paths_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
