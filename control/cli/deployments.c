@@ -1,12 +1,14 @@
 /*
  * `rgctl deployments`, `history`, `undeploy`, `restore`: an artifact's deployments after they were made. Thread: one.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/cli/commands.h"
 #include "control/cli/gateways.h"
 #include "control/cli/reference.h"
 #include "control/cli/wait.h"
+#include "control/common/instant.h"
 
 /* One call's artifact, and its deployments, newest first as the platform lists them. */
 struct subject {
@@ -121,17 +123,45 @@ static enum rg_cli_status append_history(struct rg_cli *cli, const struct subjec
 
 static void print_event(const struct rg_cli *cli, const json_t *event)
 {
-    static const char *const words[] = {"actor", "instance", "errorCode", "fieldPath", "errorMessage"};
+    const char *path = rg_cli_text(event, "fieldPath"), *message = rg_cli_text(event, "errorMessage");
+    const char *words[] = {rg_cli_text(event, "actor"), rg_cli_text(event, "instance"), rg_cli_text(event, "errorCode"),
+                           path, rg_wait_without_path(message, path)};
     rg_output_padded(rg_cli_text(event, "at"), 40, 24, stdout);
     rg_output_padded(rg_cli_text(event, "deploymentId"), RG_CLI_SHORT_ID, 0, stdout);
     rg_output_padded(rg_cli_text(event, "event"), 40, 14, stdout);
     rg_output_status(rg_cli_text(event, "toStatus"), cli->style.color, stdout);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        const char *word = rg_cli_text(event, words[i]);
-        fputs(!word[0] ? "" : strcmp(words[i], "instance") == 0 ? "  instance " : "  ", stdout);
-        rg_output_text(word, 2000, stdout);
+        fputs(words[i][0] ? "  " : "", stdout);
+        rg_output_text(words[i], 2000, stdout);
     }
     fputc('\n', stdout);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = 0, y = 0;
+    rg_instant_parse(rg_str_of(rg_cli_text(*(json_t *const *)a, "at")), &x);
+    rg_instant_parse(rg_str_of(rg_cli_text(*(json_t *const *)b, "at")), &y);
+    if (x != y)
+        return x < y ? -1 : 1;
+    json_int_t first = json_integer_value(json_object_get(*(json_t *const *)a, "id"));
+    json_int_t second = json_integer_value(json_object_get(*(json_t *const *)b, "id"));
+    return first < second ? -1 : first > second;
+}
+
+/* A new array; NULL: no memory. What several deployments did to each other is read in the order of time. */
+static json_t *sort_history(const json_t *all)
+{
+    size_t n = json_array_size(all);
+    json_t **events = calloc(n > 0 ? n : 1, sizeof(*events)), *sorted = events ? json_array() : NULL;
+    for (size_t i = 0; sorted && i < n; i++)
+        events[i] = json_array_get(all, i);
+    if (sorted)
+        qsort(events, n, sizeof(*events), by_time);
+    for (size_t i = 0; sorted && i < n; i++)
+        json_array_append(sorted, events[i]);
+    free(events);
+    return sorted;
 }
 
 static void print_history(const struct rg_cli *cli, const json_t *all)
@@ -159,8 +189,10 @@ enum rg_cli_status rg_cli_history(struct rg_cli *cli, const struct rg_cli_operan
         if (!one || d == one)
             status = append_history(cli, &s, d, all);
     }
+    json_t *sorted = sort_history(all);
     if (status == RG_CLI_DONE)
-        print_history(cli, all);
+        print_history(cli, sorted);
+    json_decref(sorted);
     json_decref(all);
     json_decref(s.deployments);
     return status;

@@ -65,7 +65,7 @@ void rg_help_all(FILE *out)
     print_flags(rg_cli_global_flags, out);
     fputs("\nFrom nothing to a deployed API:\n", out);
     print_indented("rgctl gateway create edge-1\n"
-                   "rgctl token create edge-1 >token      # ringgate --control URL --token-file token\n"
+                   "rgctl token create edge-1 >edge-1.token   # ringgate --control URL --token-file $PWD/edge-1.token\n"
                    "rgctl apply -f hello.yaml\n",
                    out);
     fputc('\n', out);
@@ -145,7 +145,8 @@ void rg_docs_rgctl(FILE *out)
           "ringgate-docs --write docs. -->\n\n",
           out);
     print_wrapped(intro, out);
-    fputs("\n```sh\nrgctl gateway create edge-1\nrgctl token create edge-1 >token\nrgctl apply -f hello.yaml\n```\n\n"
+    fputs("\n```sh\nrgctl gateway create edge-1\nrgctl token create edge-1 >edge-1.token\nrgctl apply -f "
+          "hello.yaml\n```\n\n"
           "Results go to standard output, errors to standard error. ",
           out);
     fputs("Colours are used on a terminal only, and never where `NO_COLOR` is set.\n\n", out);

@@ -85,12 +85,19 @@ void rg_wait_complain(const struct rg_cli *cli, const struct rg_wait *wait, cons
 
 /* ---- why it failed ---- */
 
+const char *rg_wait_without_path(const char *message, const char *path)
+{
+    size_t n = strlen(path);
+    return n > 0 && strncmp(message, path, n) == 0 && message[n] == ':' ? message + n + 1 + (message[n + 1] == ' ')
+                                                                        : message;
+}
+
 static void take_reason(const json_t *from, const char *code, const char *message, const char *path,
                         struct rg_wait_reason *to)
 {
     snprintf(to->code, sizeof(to->code), "%s", rg_cli_text(from, code));
-    snprintf(to->message, sizeof(to->message), "%s", rg_cli_text(from, message));
     snprintf(to->path, sizeof(to->path), "%s", rg_cli_text(from, path));
+    snprintf(to->message, sizeof(to->message), "%s", rg_wait_without_path(rg_cli_text(from, message), to->path));
 }
 
 /* The newest transition into FAILED. A platform without history leaves it at the code. */

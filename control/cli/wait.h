@@ -39,6 +39,9 @@ struct rg_wait_reason {
 void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment,
                     struct rg_wait_reason *ret);
 
+/* Gateways put the path of the field before what they say of it, too; here it is shown apart. */
+const char *rg_wait_without_path(const char *message, const char *path);
+
 /* A sentence on what to do about a code; "" for those that explain themselves. */
 const char *rg_wait_remedy(const char *code);
 

@@ -283,6 +283,8 @@ def test_restore_takes_the_one_before_or_the_one_that_is_named(rgctl, platform):
     rgctl("restore", "rest-api/hello-v1.0", a[:13])
     assert rgctl("deployments", "rest-api/hello-v1.0", "--status", "DEPLOYED", "-o", "json").json()[0]["deploymentId"] == a
     assert "has no deployment" in rgctl("restore", "rest-api/hello-v1.0", "nonsense", expect=FAILED).err
+    times = [event["at"] for event in rgctl("history", "rest-api/hello-v1.0", "-o", "json").json()]
+    assert len(times) == 10 and times == sorted(times)
     r = rgctl("history", "rest-api/hello-v1.0", c[:13], "-o", "json").json()
     assert {event["deploymentId"] for event in r} == {c}
 

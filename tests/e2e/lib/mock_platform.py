@@ -181,7 +181,7 @@ class MockPlatform:
         d["status"] = "FAILED"
         d.update(statusReason=code)
         d["_events"].append({"at": now(), "event": "ACK_FAILED", "toStatus": "FAILED", "actor": "gateway", "errorCode": code,
-                             "errorMessage": message, "fieldPath": path})
+                             "errorMessage": f"{path}: {message}", "fieldPath": path})
 
     def call_deployments(self, method, kind, name, rest, query, body):
         if name not in self.things[kind]:
