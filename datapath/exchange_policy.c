@@ -37,7 +37,7 @@ static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exc
                                   .path = f->path,
                                   .query = req->query,
                                   .host = host,
-                                  .head = {req->fields, req->n_fields, FIELDS_MAX, req->n_fields},
+                                  .head = rg_policy_head_of(req->fields, req->n_fields, FIELDS_MAX),
                                   .client = {f->peer->ip, f->peer->ip_len},
                                   .scheme = f->scheme,
                                   .request_id = {f->request_id, f->request_id_len},
@@ -47,7 +47,7 @@ static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exc
                                   .unix_ms = (int64_t)((w->now_us + w->unix_us_offset) / 1000),
                                   .worker = w->id,
                                   .scratch = whole_scratch(b),
-                                  .answer.head = {b->fields, 0, RG_POLICY_ANSWER_FIELDS, 0}};
+                                  .answer.head = rg_policy_head_of(b->fields, 0, RG_POLICY_ANSWER_FIELDS)};
     if (rg_policy_chain_asks_prefix(x->route->policies))
         q.prefix_bytes = (uint32_t)rg_route_prefix_bytes(x->route, f->path);
     return q;
@@ -99,7 +99,7 @@ void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, str
         return;
     RG_ASSERT(res->fields == w->fields);
     struct rg_policy_response r = {.status = res->status,
-                                   .head = {res->fields, res->n_fields, FIELDS_MAX, res->n_fields},
+                                   .head = rg_policy_head_of(res->fields, res->n_fields, FIELDS_MAX),
                                    .scratch = whole_scratch(bench()),
                                    .now_us = w->now_us};
     rg_policy_run_response(&x->policies, &r);
@@ -111,7 +111,7 @@ void rg_exchange_police_own_response(struct rg_worker *w, struct rg_exchange *x,
 {
     struct bench *b = bench();
     struct rg_policy_response r = {.status = own->status,
-                                   .head = {b->fields, 0, RG_POLICY_ANSWER_FIELDS, 0},
+                                   .head = rg_policy_head_of(b->fields, 0, RG_POLICY_ANSWER_FIELDS),
                                    .scratch = whole_scratch(b),
                                    .now_us = w->now_us,
                                    .is_own = true};

@@ -97,7 +97,7 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
 
 static bool is_known(const struct self *s, const struct rg_policy_request *q)
 {
-    static const struct rg_policy_name authorization = {{"authorization", 13}, RG_FIELD_AUTHORIZATION};
+    static const struct rg_policy_name authorization = RG_POLICY_NAME("authorization", RG_FIELD_AUTHORIZATION);
     const struct rg_field *f = rg_policy_find_field(&q->head, &authorization, NULL);
     uint8_t digest[RG_DIGEST_LEN];
     if (!f || rg_policy_find_field(&q->head, &authorization, f) || f->value_len < 6 ||

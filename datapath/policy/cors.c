@@ -154,9 +154,12 @@ static int take_origin(struct self *s, struct rg_policy_making *m, size_t i, str
                                 "'%.*s' is no origin: wanted *, https://host, https://host:port or "
                                 "https://*.host; regular expressions are not supported",
                                 (int)(text.len < 64 ? text.len : 64), text.ptr);
-    struct rg_str copy;
-    if (!rg_arena_copy(m->arena, text, &copy))
+    char *lower = rg_arena_alloc(m->arena, text.len);
+    if (!lower)
         return -ENOMEM;
+    for (size_t k = 0; k < text.len; k++)
+        lower[k] = rg_lower(text.ptr[k]);
+    struct rg_str copy = {lower, text.len};
     size_t front = star ? (size_t)(star - text.ptr) : text.len;
     o->text = (struct rg_str){copy.ptr, front};
     o->is_wildcard = star != NULL;
@@ -236,22 +239,26 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
 
 /* ---- at work ---- */
 
-static const struct rg_policy_name origin_name = {{"origin", 6}, RG_FIELD_ORIGIN};
-static const struct rg_policy_name request_method = {{"access-control-request-method", 29}, RG_FIELD_OTHER};
-static const struct rg_policy_name request_headers = {{"access-control-request-headers", 30}, RG_FIELD_OTHER};
+static const struct rg_policy_name origin_name = RG_POLICY_NAME("origin", RG_FIELD_ORIGIN);
+static const struct rg_policy_name request_method = RG_POLICY_NAME("access-control-request-method", RG_FIELD_OTHER);
+static const struct rg_policy_name request_headers = RG_POLICY_NAME("access-control-request-headers", RG_FIELD_OTHER);
+static const struct rg_policy_name allow_origin_name = RG_POLICY_NAME("Access-Control-Allow-Origin", RG_FIELD_OTHER);
+static const struct rg_policy_name allow_methods_name = RG_POLICY_NAME("Access-Control-Allow-Methods", RG_FIELD_OTHER);
+static const struct rg_policy_name allow_headers_name = RG_POLICY_NAME("Access-Control-Allow-Headers", RG_FIELD_OTHER);
 
+/* Browsers write origins in lower case, and they are compared byte by byte. */
 static bool matches(const struct origin *o, struct rg_str origin)
 {
     size_t ends = o->text.len + o->below.len;
     if (!o->is_wildcard)
-        return rg_str_eq_nocase(o->text, origin);
-    if (origin.len <= ends || !rg_str_eq_nocase(o->text, (struct rg_str){origin.ptr, o->text.len}))
+        return rg_str_eq(o->text, origin);
+    if (origin.len <= ends || !rg_str_eq(o->text, (struct rg_str){origin.ptr, o->text.len}))
         return false;
     struct rg_str label = {origin.ptr + o->text.len, origin.len - ends};
     for (size_t i = 0; i < label.len; i++)
         if (!rg_char_is(label.ptr[i], RG_CHAR_UNRESERVED))
             return false;
-    return rg_str_eq_nocase(o->below, (struct rg_str){origin.ptr + origin.len - o->below.len, o->below.len});
+    return rg_str_eq(o->below, (struct rg_str){origin.ptr + origin.len - o->below.len, o->below.len});
 }
 
 static const struct origin *find_origin(const struct self *s, struct rg_str origin)
@@ -298,7 +305,7 @@ static bool is_preflight_allowed(const struct self *s, const struct rg_policy_re
 }
 
 /* Named back: with credentials `*` means no method and no header. */
-static bool add_echo(struct rg_policy_request *q, struct rg_str name, struct rg_str value)
+static bool add_echo(struct rg_policy_request *q, const struct rg_policy_name *name, struct rg_str value)
 {
     struct rg_field line;
     if (value.len == 0)
@@ -315,11 +322,11 @@ static enum rg_policy_verdict answer_preflight(const struct self *s, struct rg_p
     q->answer.status = 204;
     rg_policy_add_field(&q->answer.head, &s->max_age);
     rg_policy_add_field(&q->answer.head, &s->vary_preflight);
-    if (s->any_method ? !add_echo(q, RG_STR("Access-Control-Allow-Methods"), method) : false)
+    if (s->any_method ? !add_echo(q, &allow_methods_name, method) : false)
         return RG_POLICY_FULL;
     if (!s->any_method)
         rg_policy_add_field(&q->answer.head, &s->allow_methods);
-    if (s->any_header && asked && !add_echo(q, RG_STR("Access-Control-Allow-Headers"), rg_field_value(asked)))
+    if (s->any_header && asked && !add_echo(q, &allow_headers_name, rg_field_value(asked)))
         return RG_POLICY_FULL;
     if (!s->any_header && s->n_headers > 0)
         rg_policy_add_field(&q->answer.head, &s->allow_headers);
@@ -335,8 +342,10 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
     bool allowed = s->any_origin || find_origin(s, rg_field_value(origin));
     if (allowed)
         state->text = rg_field_value(origin);
+    if (q->method_id != RG_METHOD_OPTIONS)
+        return RG_POLICY_NEXT;
     const struct rg_field *asks = rg_policy_find_field(&q->head, &request_method, NULL);
-    if (q->method_id != RG_METHOD_OPTIONS || !asks)
+    if (!asks)
         return RG_POLICY_NEXT;
     if (allowed && is_preflight_allowed(s, q, rg_field_value(asks)))
         return answer_preflight(s, q, rg_field_value(asks));
@@ -349,41 +358,33 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
     return RG_POLICY_ANSWER;
 }
 
-static void replace(struct rg_policy_head *head, const struct rg_field *line)
-{
-    struct rg_policy_name name = {rg_field_name(line), line->id};
-    rg_policy_remove_field(head, &name);
-    rg_policy_add_field(head, line);
-}
-
 /* The upstream's own fields about this go: the policy is what counts. */
 static void allow_origin(const struct self *s, struct rg_policy_response *r, struct rg_str origin)
 {
     struct rg_field line;
     const struct origin *o = find_origin(s, origin);
     if (!o)
-        replace(&r->head, &s->allow_any);
+        rg_policy_set_field(&r->head, &s->allow_any);
     else if (!o->is_wildcard)
-        replace(&r->head, &o->allowed);
-    else if (rg_policy_line_write(&r->scratch, RG_STR("Access-Control-Allow-Origin"), origin, &line))
-        replace(&r->head, &line);
+        rg_policy_set_field(&r->head, &o->allowed);
+    else if (rg_policy_line_write(&r->scratch, &allow_origin_name, origin, &line))
+        rg_policy_set_field(&r->head, &line);
 }
 
 static void response(void *self, struct rg_policy_response *r, const union rg_policy_state *state)
 {
     const struct self *s = self;
-    static const struct rg_policy_name allowed = {{"access-control-allow-origin", 27}, RG_FIELD_OTHER};
     if (!s->any_origin || s->n_origins > 0) /* whether there is an origin or not: a cache has to know */
         rg_policy_add_field(&r->head, &s->vary);
     if (state->text.len == 0) {
-        rg_policy_remove_field(&r->head, &allowed);
+        rg_policy_remove_field(&r->head, &allow_origin_name);
         return;
     }
     allow_origin(s, r, state->text);
     if (s->credentials)
-        replace(&r->head, &s->allow_credentials);
+        rg_policy_set_field(&r->head, &s->allow_credentials);
     if (s->expose.name)
-        replace(&r->head, &s->expose);
+        rg_policy_set_field(&r->head, &s->expose);
 }
 
 const struct rg_policy_kind rg_policy_cors = {

@@ -11,6 +11,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t contexts;
 static bool has_contexts;
+static EVP_MD *sha256; /* looked up once: that takes locks */
 
 static void free_context(void *context)
 {
@@ -19,7 +20,8 @@ static void free_context(void *context)
 
 static void make_key(void)
 {
-    has_contexts = pthread_key_create(&contexts, free_context) == 0;
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    has_contexts = sha256 && pthread_key_create(&contexts, free_context) == 0;
 }
 
 static EVP_MD_CTX *make_context(void)
@@ -37,7 +39,7 @@ bool rg_digest(struct rg_str s, uint8_t ret[RG_DIGEST_LEN])
     EVP_MD_CTX *c = has_contexts ? pthread_getspecific(contexts) : NULL;
     if (!c)
         c = has_contexts ? make_context() : NULL;
-    return c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(c, s.ptr, s.len) == 1 &&
+    return c && EVP_DigestInit_ex2(c, sha256, NULL) == 1 && EVP_DigestUpdate(c, s.ptr, s.len) == 1 &&
            EVP_DigestFinal_ex(c, ret, NULL) == 1;
 }
 

@@ -98,6 +98,11 @@ static uint64_t key_of(const struct rg_ratelimit *rl, const struct rg_ratelimit_
     return key;
 }
 
+static const struct rg_policy_name retry_after = RG_POLICY_NAME("Retry-After", RG_FIELD_RETRY_AFTER);
+static const struct rg_policy_name told_limit = RG_POLICY_NAME("RateLimit-Limit", RG_FIELD_OTHER);
+static const struct rg_policy_name told_remaining = RG_POLICY_NAME("RateLimit-Remaining", RG_FIELD_OTHER);
+static const struct rg_policy_name told_reset = RG_POLICY_NAME("RateLimit-Reset", RG_FIELD_OTHER);
+
 /* What the client is told: of the limit that leaves least. */
 struct outcome {
     const struct rg_limit *limit;
@@ -145,7 +150,7 @@ static enum rg_policy_verdict refuse(const struct rg_ratelimit *rl, struct rg_po
 {
     struct rg_field line;
     uint64_t after = seconds(r->retry_after_us);
-    if (!rg_policy_line_number(&q->scratch, RG_STR("Retry-After"), after > 0 ? after : 1, &line))
+    if (!rg_policy_line_number(&q->scratch, &retry_after, after > 0 ? after : 1, &line))
         return RG_POLICY_FULL;
     rg_policy_add_field(&q->answer.head, &line);
     q->answer.status = rl->status;
@@ -188,20 +193,20 @@ static bool number_of(const struct rg_field *f, uint64_t *ret)
 /* Several policies may limit a route: the client is told of the one that leaves least. */
 static bool is_told_already(const struct rg_policy_response *r, uint64_t remaining)
 {
-    static const struct rg_policy_name name = {{"ratelimit-remaining", 19}, RG_FIELD_OTHER};
     uint64_t told = 0;
+    if (!(r->head.names & told_remaining.bit))
+        return false;
     for (uint16_t i = r->head.n_received; i < r->head.n; i++)
-        if (rg_policy_is_named(&r->head.fields[i], &name))
+        if (rg_policy_is_named(&r->head.fields[i], &told_remaining))
             return number_of(&r->head.fields[i], &told) && told <= remaining;
     return false;
 }
 
-static void tell(struct rg_policy_response *r, struct rg_str text, uint64_t n)
+static void tell(struct rg_policy_response *r, const struct rg_policy_name *name, uint64_t n)
 {
-    struct rg_policy_name name = {text, RG_FIELD_OTHER};
     struct rg_field line;
-    rg_policy_remove_field(&r->head, &name);
-    if (rg_policy_line_number(&r->scratch, text, n, &line))
+    rg_policy_remove_field(&r->head, name);
+    if (rg_policy_line_number(&r->scratch, name, n, &line))
         rg_policy_add_field(&r->head, &line);
 }
 
@@ -210,7 +215,7 @@ void rg_ratelimit_response(struct rg_policy_response *r, const union rg_policy_s
     uint64_t remaining = state->n[0] & UINT32_MAX;
     if (!(state->n[1] & 1) || is_told_already(r, remaining))
         return;
-    tell(r, RG_STR("RateLimit-Limit"), state->n[0] >> 32);
-    tell(r, RG_STR("RateLimit-Remaining"), remaining);
-    tell(r, RG_STR("RateLimit-Reset"), state->n[1] >> 1);
+    tell(r, &told_limit, state->n[0] >> 32);
+    tell(r, &told_remaining, remaining);
+    tell(r, &told_reset, state->n[1] >> 1);
 }

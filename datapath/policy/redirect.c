@@ -125,6 +125,7 @@ static char *put_place(char *to, const struct self *s, const struct rg_policy_re
 
 static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, union rg_policy_state *state)
 {
+    static const struct rg_policy_name location = RG_POLICY_NAME("Location", RG_FIELD_LOCATION);
     const struct self *s = self;
     struct rg_str path;
     struct rg_field line;
@@ -139,7 +140,7 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
         to = put_place(to, s, q);
     to = put(put(to, path), q->query);
     q->scratch.at = to;
-    if (!rg_policy_line_write(&q->scratch, RG_STR("Location"), (struct rg_str){out, (size_t)(to - out)}, &line))
+    if (!rg_policy_line_write(&q->scratch, &location, (struct rg_str){out, (size_t)(to - out)}, &line))
         return RG_POLICY_FULL;
     rg_policy_add_field(&q->answer.head, &line);
     q->answer.status = s->status;

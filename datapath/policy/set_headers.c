@@ -95,12 +95,8 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
 
 static void set(struct rg_policy_head *head, const struct lines *lines)
 {
-    for (unsigned i = 0; i < lines->n; i++) {
-        const struct rg_field *line = &lines->items[i];
-        struct rg_policy_name name = {rg_field_name(line), line->id};
-        rg_policy_remove_field(head, &name);
-        rg_policy_add_field(head, line);
-    }
+    for (unsigned i = 0; i < lines->n; i++)
+        rg_policy_set_field(head, &lines->items[i]);
 }
 
 static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, union rg_policy_state *state)

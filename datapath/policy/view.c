@@ -11,13 +11,16 @@
 
 struct rg_policy_name rg_policy_name_of(struct rg_str text)
 {
-    return (struct rg_policy_name){text, (uint8_t)rg_field_lookup(text.ptr, text.len)};
+    uint64_t bit = text.len > 0 ? rg_policy_name_bit(text.ptr, text.len) : 0;
+    return (struct rg_policy_name){text, bit, (uint8_t)rg_field_lookup(text.ptr, text.len)};
 }
 
 const struct rg_field *rg_policy_find_field(const struct rg_policy_head *head, const struct rg_policy_name *name,
                                             const struct rg_field *after)
 {
     const struct rg_field *end = head->fields + head->n;
+    if (!(head->names & name->bit))
+        return NULL;
     for (const struct rg_field *f = after ? after + 1 : head->fields; f < end; f++)
         if (rg_policy_is_named(f, name))
             return f;
@@ -26,15 +29,15 @@ const struct rg_field *rg_policy_find_field(const struct rg_policy_head *head, c
 
 void rg_policy_remove_field(struct rg_policy_head *head, const struct rg_policy_name *name)
 {
-    uint16_t kept = 0, received = head->n_received;
-    for (uint16_t i = 0; i < head->n; i++) {
-        if (rg_policy_is_named(&head->fields[i], name)) {
+    const struct rg_field *found = rg_policy_find_field(head, name, NULL);
+    if (!found)
+        return;
+    uint16_t kept = (uint16_t)(found - head->fields), received = head->n_received;
+    for (uint16_t i = kept; i < head->n; i++) {
+        if (rg_policy_is_named(&head->fields[i], name))
             received = (uint16_t)(received - (i < head->n_received));
-            continue;
-        }
-        if (kept != i)
-            head->fields[kept] = head->fields[i];
-        kept++;
+        else
+            head->fields[kept++] = head->fields[i];
     }
     head->n = kept;
     head->n_received = received;
@@ -44,50 +47,53 @@ void rg_policy_add_field(struct rg_policy_head *head, const struct rg_field *lin
 {
     RG_ASSERT(head->n < head->room);
     head->fields[head->n++] = *line;
+    head->names |= rg_policy_name_bit(line->name, line->name_len);
+}
+
+void rg_policy_set_field(struct rg_policy_head *head, const struct rg_field *line)
+{
+    struct rg_policy_name name = {rg_field_name(line), rg_policy_name_bit(line->name, line->name_len), line->id};
+    rg_policy_remove_field(head, &name);
+    rg_policy_add_field(head, line);
 }
 
 /* ---- lines ---- */
-
-static struct rg_field field_of(struct rg_str name, const char *line, size_t value_len)
-{
-    bool is_plain = true;
-    for (size_t i = 0; i < name.len; i++)
-        is_plain = is_plain && rg_char_is_plain_name(name.ptr[i]);
-    return (struct rg_field){.name = line,
-                             .value = line + name.len + 2,
-                             .value_len = (uint32_t)value_len,
-                             .name_len = (uint16_t)name.len,
-                             .id = (uint8_t)rg_field_lookup(name.ptr, name.len),
-                             .name_is_plain = is_plain};
-}
 
 static size_t line_len(struct rg_str name, struct rg_str value)
 {
     return name.len + 2 + value.len + 2;
 }
 
-static struct rg_field put_line(char *to, struct rg_str name, struct rg_str value)
+static struct rg_field put_line(char *to, const struct rg_policy_name *name, struct rg_str value)
 {
-    memcpy(to, name.ptr, name.len);
-    memcpy(to + name.len, ": ", 2);
+    char *at = to + name->text.len;
+    memcpy(to, name->text.ptr, name->text.len);
+    memcpy(at, ": ", 2);
     if (value.len > 0)
-        memcpy(to + name.len + 2, value.ptr, value.len);
-    memcpy(to + name.len + 2 + value.len, "\r\n", 2);
-    return field_of(name, to, value.len);
+        memcpy(at + 2, value.ptr, value.len);
+    memcpy(at + 2 + value.len, "\r\n", 2);
+    return (struct rg_field){.name = to,
+                             .value = at + 2,
+                             .value_len = (uint32_t)value.len,
+                             .name_len = (uint16_t)name->text.len,
+                             .id = name->id,
+                             .name_is_plain = true}; /* nobody takes it for a look-alike: it was looked at */
 }
 
 int rg_policy_line_copy(struct rg_arena *arena, struct rg_str name, struct rg_str value, struct rg_field *ret)
 {
+    struct rg_policy_name known = rg_policy_name_of(name);
     char *line = rg_arena_alloc(arena, line_len(name, value));
     if (!line)
         return -ENOMEM;
-    *ret = put_line(line, name, value);
+    *ret = put_line(line, &known, value);
     return 0;
 }
 
-bool rg_policy_line_write(struct rg_policy_scratch *s, struct rg_str name, struct rg_str value, struct rg_field *ret)
+bool rg_policy_line_write(struct rg_policy_scratch *s, const struct rg_policy_name *name, struct rg_str value,
+                          struct rg_field *ret)
 {
-    size_t n = line_len(name, value);
+    size_t n = line_len(name->text, value);
     char *to = rg_policy_scratch_room(s, n);
     if (!to)
         return false;
@@ -96,7 +102,8 @@ bool rg_policy_line_write(struct rg_policy_scratch *s, struct rg_str name, struc
     return true;
 }
 
-bool rg_policy_line_number(struct rg_policy_scratch *s, struct rg_str name, uint64_t n, struct rg_field *ret)
+bool rg_policy_line_number(struct rg_policy_scratch *s, const struct rg_policy_name *name, uint64_t n,
+                           struct rg_field *ret)
 {
     char digits[20];
     size_t at = sizeof digits;

@@ -22,7 +22,24 @@ struct rg_policy_head {
     struct rg_field *fields;
     uint16_t n, room;
     uint16_t n_received; /* those in front; behind them stand the ones that policies added */
+    uint64_t names;      /* bits of all names that it has, or had: what has none of them is not there */
 };
+
+/* A bit of 64 that a name, in any case, has; others may have it, too. */
+static inline uint64_t rg_policy_name_bit(const char *name, size_t len)
+{
+    unsigned first = (unsigned char)rg_lower(name[0]), last = (unsigned char)rg_lower(name[len - 1]);
+    return UINT64_C(1) << ((7 * (unsigned)len + first + 3 * last) & 63);
+}
+
+/* Of n fields that were received, in an array that has room for more. */
+static inline struct rg_policy_head rg_policy_head_of(struct rg_field *fields, uint16_t n, uint16_t room)
+{
+    struct rg_policy_head head = {fields, n, room, n, 0};
+    for (uint16_t i = 0; i < n; i++)
+        head.names |= rg_policy_name_bit(fields[i].name, fields[i].name_len);
+    return head;
+}
 
 /* What a policy answers instead of the upstream. Its fields are in `head`. */
 struct rg_policy_answer {
@@ -66,16 +83,30 @@ struct rg_policy_response {
 /* A field name, looked up once. */
 struct rg_policy_name {
     struct rg_str text; /* as it is written */
+    uint64_t bit;       /* of rg_policy_head.names */
     uint8_t id;         /* enum rg_field_id */
 };
 
 struct rg_policy_name rg_policy_name_of(struct rg_str text); /* a view of it */
 
+/* Of a literal that begins and ends with a letter: a constant. */
+#define RG_POLICY_LETTER(c) ((size_t)(unsigned char)((c) | 0x20))
+#define RG_POLICY_NAME(name, field_id)                                                 \
+    {                                                                                  \
+        .text = {name, sizeof(name) - 1},                                              \
+        .bit = UINT64_C(1) << ((7 * (sizeof(name) - 1) + RG_POLICY_LETTER((name)[0]) + \
+                                3 * RG_POLICY_LETTER((name)[sizeof(name) - 2])) &      \
+                               63),                                                    \
+        .id = field_id                                                                 \
+    }
+
 static inline bool rg_policy_is_named(const struct rg_field *f, const struct rg_policy_name *name)
 {
     if (name->id != RG_FIELD_OTHER || f->id != RG_FIELD_OTHER)
         return f->id == name->id;
-    return f->name_len == name->text.len && rg_str_eq_nocase(rg_field_name(f), name->text);
+    if (f->name_len != name->text.len)
+        return false;
+    return memcmp(f->name, name->text.ptr, f->name_len) == 0 || rg_str_eq_nocase(rg_field_name(f), name->text);
 }
 
 /* The first of them behind `after` (NULL: from the start), or NULL. */
@@ -105,8 +136,12 @@ static inline char *rg_policy_scratch_room(struct rg_policy_scratch *s, size_t n
 }
 
 /* A line of the parts, in the scratch. false: no room. */
-bool rg_policy_line_write(struct rg_policy_scratch *s, struct rg_str name, struct rg_str value, struct rg_field *ret);
-bool rg_policy_line_number(struct rg_policy_scratch *s, struct rg_str name, uint64_t n, struct rg_field *ret);
+bool rg_policy_line_write(struct rg_policy_scratch *s, const struct rg_policy_name *name, struct rg_str value,
+                          struct rg_field *ret);
+bool rg_policy_line_number(struct rg_policy_scratch *s, const struct rg_policy_name *name, uint64_t n,
+                           struct rg_field *ret);
+/* It takes the place of all of its name. */
+void rg_policy_set_field(struct rg_policy_head *head, const struct rg_field *line);
 
 /* The JSON body that the answers of policies have: {"error":"...","message":"..."}. In the arena; -ENOMEM. */
 int rg_policy_body_make(struct rg_arena *arena, const char *error, const char *message, struct rg_str *ret);

@@ -32,8 +32,8 @@ static void run(const struct rg_condition *c)
     struct rg_policy_request q = {.method = req.method,
                                   .path = req.path,
                                   .request_id = RG_STR("0198c"),
-                                  .head = {fields, req.n_fields, 64, req.n_fields}};
-    struct rg_policy_response r = {.status = res.status, .head = {response_fields, res.n_fields, 64, res.n_fields}};
+                                  .head = rg_policy_head_of(fields, req.n_fields, 64)};
+    struct rg_policy_response r = {.status = res.status, .head = rg_policy_head_of(response_fields, res.n_fields, 64)};
     uint64_t saved, again;
     bool holds = rg_condition_holds_for_request(c, &q, &saved);
     CHECK(rg_condition_holds_for_request(c, &q, &again) == holds && again == saved);

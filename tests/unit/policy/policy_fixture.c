@@ -147,7 +147,7 @@ const char *play_request(struct play *p, const char *head)
                                   .path = req.path,
                                   .query = req.query,
                                   .host = host_of(&req),
-                                  .head = {fields, req.n_fields, sizeof fields / sizeof fields[0], req.n_fields},
+                                  .head = rg_policy_head_of(fields, req.n_fields, sizeof fields / sizeof fields[0]),
                                   .client = rg_str_of(p->client),
                                   .scheme = RG_STR("http"),
                                   .request_id = RG_STR("0198c"),
@@ -157,7 +157,7 @@ const char *play_request(struct play *p, const char *head)
                                   .now_us = p->now_us,
                                   .unix_ms = p->unix_ms,
                                   .scratch = {scratch_bytes, scratch_bytes + sizeof scratch_bytes / 2},
-                                  .answer.head = {answer_fields, 0, RG_POLICY_ANSWER_FIELDS, 0}};
+                                  .answer.head = rg_policy_head_of(answer_fields, 0, RG_POLICY_ANSWER_FIELDS)};
     p->verdict = rg_policy_run_request(&p->run, p->chain, &q);
     FILE *out = fmemopen(p->out, sizeof p->out, "w");
     if (p->verdict == RG_POLICY_ANSWER) {
@@ -190,7 +190,7 @@ const char *play_response(struct play *p, const char *head)
     RG_ASSERT(rg_h1_parse_response(&resume, bytes, text.len, &limits, response_fields, &res, &reason) > 0);
     struct rg_policy_response r = {
         .status = res.status,
-        .head = {response_fields, res.n_fields, RG_H1_FIELDS_MAX + RG_POLICY_FIELDS_MAX, res.n_fields}};
+        .head = rg_policy_head_of(response_fields, res.n_fields, RG_H1_FIELDS_MAX + RG_POLICY_FIELDS_MAX)};
     respond(p, &r);
     FILE *out = fmemopen(p->out, sizeof p->out, "w");
     fprintf(out, "%d\n", r.status);

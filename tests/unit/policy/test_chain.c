@@ -140,6 +140,22 @@ static void too_many(void **state)
     play_fini(&p);
 }
 
+/* Names that are constants are found like those that are looked up; and a name in whatever case. */
+static void names(void **state)
+{
+    (void)state;
+    static const struct rg_policy_name constants[] = {
+        RG_POLICY_NAME("Retry-After", RG_FIELD_RETRY_AFTER), RG_POLICY_NAME("RateLimit-Limit", RG_FIELD_OTHER),
+        RG_POLICY_NAME("origin", RG_FIELD_ORIGIN), RG_POLICY_NAME("Access-Control-Allow-Origin", RG_FIELD_OTHER)};
+    for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
+        struct rg_policy_name known = rg_policy_name_of(constants[i].text);
+        assert_int_equal(known.bit, constants[i].bit);
+        assert_int_equal(known.id, constants[i].id);
+    }
+    assert_int_equal(rg_policy_name_of(RG_STR("X-Debug")).bit, rg_policy_name_of(RG_STR("x-DEBUG")).bit);
+    assert_int_equal(rg_policy_name_of(RG_STR("")).bit, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +166,7 @@ int main(void)
         cmocka_unit_test(tightest_limit_is_told),
         cmocka_unit_test(shared),
         cmocka_unit_test(too_many),
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
