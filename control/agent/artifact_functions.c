@@ -135,20 +135,15 @@ static bool call_lower(struct rg_template_eval *e, const struct rg_template_valu
     return call_cased(e, args, false, ret);
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static bool call_trim(struct rg_template_eval *e, const struct rg_template_value *args, struct rg_template_value *ret)
 {
     (void)e;
     *ret = args[0];
-    while (ret->text.len > 0 && is_blank(ret->text.ptr[0])) {
+    while (ret->text.len > 0 && rg_template_is_blank(ret->text.ptr[0])) {
         ret->text.ptr++;
         ret->text.len--;
     }
-    while (ret->text.len > 0 && is_blank(ret->text.ptr[ret->text.len - 1]))
+    while (ret->text.len > 0 && rg_template_is_blank(ret->text.ptr[ret->text.len - 1]))
         ret->text.len--;
     return true;
 }

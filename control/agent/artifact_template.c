@@ -11,14 +11,9 @@
 
 static bool pipeline(struct rg_template_eval *e, struct rg_template_value *ret);
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static void skip_blanks(struct rg_template_eval *e)
 {
-    while (e->p < e->end && is_blank(*e->p))
+    while (e->p < e->end && rg_template_is_blank(*e->p))
         e->p++;
 }
 
@@ -227,7 +222,7 @@ static const char *end_of_action(const char *p, const char *end)
 
 static void trim_end(struct output *out)
 {
-    while (out->len > 0 && is_blank(out->bytes[out->len - 1]))
+    while (out->len > 0 && rg_template_is_blank(out->bytes[out->len - 1]))
         out->len--;
 }
 
@@ -239,7 +234,7 @@ static bool ends_with_key(const char *path, const char *tail)
 
 static bool secret_is_allowed(const char *path)
 {
-    return strstr(path, ".params.") || ends_with_key(path, ".auth.value");
+    return strcasestr(path, ".params.") || ends_with_key(path, ".auth.value");
 }
 
 static bool hide_path(struct render *r)
@@ -263,9 +258,9 @@ static bool render_action(struct render *r, const char *p, const char *end, stru
                                  .arena = r->arena,
                                  .found = r->found,
                                  .secret_is_allowed = secret_is_allowed(r->path)};
-    *trims_after = end - p >= 2 && end[-1] == '-' && is_blank(end[-2]);
+    *trims_after = end - p >= 2 && end[-1] == '-' && rg_template_is_blank(end[-2]);
     e.end -= *trims_after;
-    if (e.end - p >= 2 && *p == '-' && is_blank(p[1])) {
+    if (e.end - p >= 2 && *p == '-' && rg_template_is_blank(p[1])) {
         e.p++;
         trim_end(out);
     }
@@ -293,7 +288,7 @@ static bool render_text(struct render *r, struct rg_str text, struct output *out
         if (!put(r, out, (struct rg_str){p, (size_t)(open - p)}) ||
             !render_action(r, open + 2, close, out, hidden, &trims_after))
             return false;
-        for (p = close + 2; trims_after && p < end && is_blank(*p); p++)
+        for (p = close + 2; trims_after && p < end && rg_template_is_blank(*p); p++)
             ;
     }
     return put(r, out, (struct rg_str){p, (size_t)(end - p)});

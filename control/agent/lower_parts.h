@@ -79,6 +79,16 @@ uint32_t rg_lower_upstream(struct rg_lower *l, const struct rg_lower_source *sou
 
 /* ---- lower_pattern.c: sets of paths ---- */
 
+/* The segments of a path, one after the other; one that ends with a slash has an empty one last. */
+struct rg_segments {
+    struct rg_str rest;
+    bool at_end;
+};
+
+struct rg_segments rg_segments_of(struct rg_str path);
+bool rg_segments_next(struct rg_segments *s, struct rg_str *ret); /* false: there is none left */
+bool rg_segments_is_rest(const struct rg_segments *s);            /* what is left is "*" alone */
+
 /* Every path of `inner` is one of `outer`. */
 bool rg_pattern_covers(struct rg_str outer, struct rg_str inner);
 

@@ -49,15 +49,6 @@ static bool is_normal_form(struct rg_lower *l, struct rg_str text, const char *p
     return true;
 }
 
-static struct rg_str next_segment(struct rg_str *rest)
-{
-    const char *slash = memchr(rest->ptr, '/', rest->len);
-    size_t n = slash ? (size_t)(slash - rest->ptr) : rest->len;
-    struct rg_str segment = {rest->ptr, n};
-    *rest = (struct rg_str){rest->ptr + n + (slash != NULL), rest->len - n - (slash != NULL)};
-    return segment;
-}
-
 static bool is_parameter(struct rg_str segment)
 {
     if (segment.len < 3 || segment.ptr[0] != '{' || segment.ptr[segment.len - 1] != '}')
@@ -82,10 +73,10 @@ bool rg_lower_operation_path(struct rg_lower *l, struct rg_str text, bool prefix
     if (!is_normal_form(l, text, path))
         return false;
     *ret = prefix ? RG_PATH_PREFIX : RG_PATH_EXACT;
-    struct rg_str rest = {text.ptr + 1, text.len - 1};
-    while (rest.len > 0) {
-        struct rg_str segment = next_segment(&rest);
-        bool is_rest = rg_str_eq(segment, RG_STR("*")) && rest.len == 0 && text.ptr[text.len - 1] == '*';
+    struct rg_segments segments = rg_segments_of(text);
+    struct rg_str segment;
+    for (bool is_rest = rg_segments_is_rest(&segments); rg_segments_next(&segments, &segment);
+         is_rest = rg_segments_is_rest(&segments)) {
         if (is_literal(segment))
             continue;
         if (!is_rest && !is_parameter(segment)) {

@@ -7,33 +7,27 @@
  */
 #include "control/agent/lower_parts.h"
 
-struct cursor {
-    struct rg_str rest;
-    bool at_end;
-};
-
-static struct cursor cursor_of(struct rg_str pattern)
+struct rg_segments rg_segments_of(struct rg_str path)
 {
-    return (struct cursor){{pattern.ptr + 1, pattern.len - 1}, false};
+    return (struct rg_segments){{path.ptr + 1, path.len - 1}, false};
 }
 
-/* false: there is none left. */
-static bool next_segment(struct cursor *c, struct rg_str *ret)
+bool rg_segments_next(struct rg_segments *s, struct rg_str *ret)
 {
-    if (c->at_end)
+    if (s->at_end)
         return false;
-    const char *slash = memchr(c->rest.ptr, '/', c->rest.len);
-    size_t n = slash ? (size_t)(slash - c->rest.ptr) : c->rest.len;
-    *ret = (struct rg_str){c->rest.ptr, n};
-    c->at_end = !slash;
+    const char *slash = memchr(s->rest.ptr, '/', s->rest.len);
+    size_t n = slash ? (size_t)(slash - s->rest.ptr) : s->rest.len;
+    *ret = (struct rg_str){s->rest.ptr, n};
+    s->at_end = !slash;
     if (slash)
-        c->rest = (struct rg_str){slash + 1, c->rest.len - n - 1};
+        s->rest = (struct rg_str){slash + 1, s->rest.len - n - 1};
     return true;
 }
 
-static bool is_rest(const struct cursor *c)
+bool rg_segments_is_rest(const struct rg_segments *s)
 {
-    return !c->at_end && c->rest.len == 1 && c->rest.ptr[0] == '*';
+    return !s->at_end && s->rest.len == 1 && s->rest.ptr[0] == '*';
 }
 
 static bool is_parameter(struct rg_str segment)
@@ -43,14 +37,14 @@ static bool is_parameter(struct rg_str segment)
 
 bool rg_pattern_covers(struct rg_str outer, struct rg_str inner)
 {
-    struct cursor o = cursor_of(outer), i = cursor_of(inner);
+    struct rg_segments o = rg_segments_of(outer), i = rg_segments_of(inner);
     struct rg_str a, b;
     for (;;) {
-        if (is_rest(&o))
+        if (rg_segments_is_rest(&o))
             return true;
-        if (is_rest(&i))
+        if (rg_segments_is_rest(&i))
             return false;
-        bool more_o = next_segment(&o, &a), more_i = next_segment(&i, &b);
+        bool more_o = rg_segments_next(&o, &a), more_i = rg_segments_next(&i, &b);
         if (!more_o || !more_i)
             return more_o == more_i;
         if (is_parameter(a) ? b.len == 0 : is_parameter(b) || !rg_str_eq(a, b))
@@ -66,10 +60,10 @@ static size_t put_segment(char *out, size_t n, struct rg_str segment)
     return n + segment.len;
 }
 
-static size_t put_rest(char *out, size_t n, struct cursor *c)
+static size_t put_rest(char *out, size_t n, struct rg_segments *c)
 {
     struct rg_str segment;
-    while (next_segment(c, &segment))
+    while (rg_segments_next(c, &segment))
         n = put_segment(out, n, segment);
     return n;
 }
@@ -77,15 +71,15 @@ static size_t put_rest(char *out, size_t n, struct cursor *c)
 /* What both match, written to out (room for both). 0: nothing. */
 static size_t intersect(struct rg_str pattern_a, struct rg_str pattern_b, char *out)
 {
-    struct cursor ca = cursor_of(pattern_a), cb = cursor_of(pattern_b);
+    struct rg_segments ca = rg_segments_of(pattern_a), cb = rg_segments_of(pattern_b);
     struct rg_str a, b;
     size_t n = 0;
     for (;;) {
-        if (is_rest(&ca))
+        if (rg_segments_is_rest(&ca))
             return put_rest(out, n, &cb);
-        if (is_rest(&cb))
+        if (rg_segments_is_rest(&cb))
             return put_rest(out, n, &ca);
-        bool more_a = next_segment(&ca, &a), more_b = next_segment(&cb, &b);
+        bool more_a = rg_segments_next(&ca, &a), more_b = rg_segments_next(&cb, &b);
         if (!more_a || !more_b)
             return more_a == more_b ? n : 0;
         if (is_parameter(a) && b.len > 0)

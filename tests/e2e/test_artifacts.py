@@ -6,6 +6,7 @@ import pytest
 
 from lib.client import Client, get
 from lib.control_plane import ControlPlane
+from lib.env import wait_until
 from lib.raw_origin import reply
 
 
@@ -214,3 +215,19 @@ def test_preflights_of_browsers(world):
     assert r.status in (200, 204) and r.get("access-control-allow-origin") == "https://x.example", r
     assert world.where("PUT /it/v1.0/a") == 401
     assert world.where("OPTIONS /it/v1.0/a") == 404
+
+
+def test_keys_of_a_provider_are_for_its_proxies(world):
+    provider = {"displayName": "P", "version": "v1.0", "context": "/provider", "template": "openai",
+                "upstream": {"url": world.url("main")}, "accessControl": {"mode": "allow_all"},
+                "globalPolicies": [{"name": "api-key-auth", "version": "v1", "params": {"key": "X-API-Key", "in": "header"}}]}
+    world.cp.secrets["loop"] = "a-key-of-the-loop"
+    d = world.deploy("LlmProvider", "main", provider)
+    world.cp.add_key(d, "loop", "a-key-of-the-loop")
+    world.deploy("LlmProxy", "talk", {
+        "displayName": "T", "version": "v1.0", "context": "/talk",
+        "provider": {"id": "main", "auth": {"type": "api-key", "header": "X-API-Key", "value": "{{ secret \"loop\" }}"}}})
+    wait_until(lambda: world.where("GET /talk/a") == "main GET /a", 10, "the key to be known")
+    assert world.where("GET /provider/a") == 401
+    assert world.where("GET /provider/a", fields=[("X-API-Key", "a-key-of-the-loop")]) == "main GET /a"
+    assert "x-api-key" not in world.ask("GET /talk/a")["fields"]
