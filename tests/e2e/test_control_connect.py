@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lib import env
+from lib.client import get
 from lib.control_plane import ControlPlane, server_context
 from lib.deployments import artifact, body, control, restart, start
 from lib.tls import Certificate
@@ -222,18 +223,26 @@ def test_killed_at_any_moment(cp, gateway, service):
 # ---- API keys ----
 
 def test_api_keys_come_and_go(cp, gateway, service):
-    d = cp.deploy(service.api("a", "/a", "one"), "a", push=False)
+    policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
+    d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a", push=False)
     cp.add_key(d, "first", "key-one", push=False)
     cp.drop_all()
     cp.wait_live(d)
     keys = lambda n: env.wait_until(lambda: artifact(gateway, d)["apiKeys"] == n, 10, f"{n} keys")
     keys(1)
+
+    def status(key):
+        return get(gateway.address, "/a/x", [("x-api-key", key)]).status
+    assert (status("key-one"), status("key-two")) == (200, 401)
     cp.add_key(d, "second", "key-two")
     keys(2)
+    assert (status("key-one"), status("key-two")) == (200, 200)
     cp.push("apikey.updated", {"apiId": "a", "keyName": "second", "apiKeyHashes": '{"sha256":"' + "0" * 64 + '"}'})
     keys(2)
+    assert (status("key-one"), status("key-two")) == (200, 401)
     cp.revoke_key(d, "first")
     keys(1)
+    assert status("key-one") == 401
     cp.revoke_key(d, "second", push=False)
     cp.drop_all()
     keys(0)
