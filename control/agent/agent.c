@@ -125,12 +125,13 @@ void rg_agent_start(struct rg_agent *a)
 
 void rg_agent_live(struct rg_agent *a)
 {
-    rg_agent_look_at_workers(a);
+    if (!a->has_drained)
+        rg_agent_look_at_workers(a);
 }
 
 void rg_agent_tick(struct rg_agent *a)
 {
-    if (a->is_switching)
+    if (a->is_switching && !a->has_drained)
         rg_agent_look_at_workers(a);
 }
 
@@ -139,14 +140,25 @@ bool rg_agent_is_connected(const struct rg_agent *a)
     return a->up.state == RG_LINK_UP;
 }
 
+/* The directory is free at once: whoever takes this gateway's place can begin. */
 void rg_agent_drain(struct rg_agent *a)
 {
+    if (a->has_drained)
+        return;
+    a->has_drained = true;
     rg_agent_stop_sync(a);
     rg_agent_stop_keys(a);
     rg_fetch_cancel(a->manifest);
     a->manifest = NULL;
     rg_link_fini(&a->up);
     a->metrics[RG_CM_CONTROL_CONNECTED] = 0;
+    rg_obtain_fini(a);
+    rg_orders_fini(a);
+    rg_secrets_stop(a);
+    rg_publish_fini(a);
+    rg_loop_clear_alarm(a->loop, &a->build_due);
+    rg_loop_clear_alarm(a->loop, &a->obtain_due);
+    rg_persist_finish(a);
 }
 
 /* ---- The end ---- */
@@ -156,16 +168,9 @@ void rg_agent_destroy(struct rg_agent *a)
     if (!a)
         return;
     rg_agent_drain(a);
-    rg_state_dir_close(&a->state); /* what was submitted is written first */
-    rg_obtain_fini(a);
-    rg_orders_fini(a);
     rg_secrets_fini(a);
     rg_fetcher_fini(&a->fetcher);
     rg_transfers_fini(&a->transfers);
-    rg_publish_fini(a);
-    rg_loop_clear_alarm(a->loop, &a->build_due);
-    rg_loop_clear_alarm(a->loop, &a->obtain_due);
-    rg_loop_clear_alarm(a->loop, &a->save_due);
     while (!rg_list_empty(&a->entries))
         rg_entry_remove(a, RG_CONTAINER(a->entries.next, struct rg_entry, link));
     free(a->buckets);

@@ -107,6 +107,7 @@ struct rg_agent {
     struct rg_histogram *took; /* of deployments that went well */
     struct rg_agent_outlet outlet;
     struct rg_unit_place place; /* of units */
+    bool has_drained;
     struct rg_address admin;
     bool has_admin;
 
@@ -182,6 +183,7 @@ enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order 
 bool rg_secret_value(const struct rg_agent *a, struct rg_str handle, struct rg_str *ret);
 json_t *rg_secrets_to_json(const struct rg_agent *a);
 void rg_secrets_from_json(struct rg_agent *a, const json_t *value);
+void rg_secrets_stop(struct rg_agent *a); /* nothing is fetched any more */
 void rg_secrets_fini(struct rg_agent *a);
 
 /* ---- build.c: from text to unit ---- */
@@ -209,6 +211,7 @@ void rg_persist_forget(struct rg_agent *a, const struct rg_entry *e);
 void rg_persist_keys(struct rg_agent *a); /* soon, with all that changes meanwhile */
 void rg_persist_secrets(struct rg_agent *a);
 void rg_persist_init(struct rg_agent *a);
+void rg_persist_finish(struct rg_agent *a); /* writes what is due and lets go of the directory */
 void rg_persist_done(struct rg_state_dir *dir, const struct rg_state_batch *batch);
 
 /* ---- sync.c, api_keys.c, manifest.c ---- */

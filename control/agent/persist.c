@@ -291,6 +291,14 @@ void rg_persist_done(struct rg_state_dir *dir, const struct rg_state_batch *batc
     }
 }
 
+void rg_persist_finish(struct rg_agent *a)
+{
+    if (a->save_due.set && a->state.has_thread)
+        save_due(&a->save_due);
+    rg_loop_clear_alarm(a->loop, &a->save_due);
+    rg_state_dir_close(&a->state);
+}
+
 void rg_persist_init(struct rg_agent *a)
 {
     a->save_due.due = save_due;

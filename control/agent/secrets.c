@@ -133,12 +133,20 @@ void rg_secrets_from_json(struct rg_agent *a, const json_t *value)
     }
 }
 
+void rg_secrets_stop(struct rg_agent *a)
+{
+    for (struct rg_secret *s = a->secrets; s; s = s->next) {
+        rg_fetch_cancel(s->fetch);
+        s->fetch = NULL;
+    }
+}
+
 void rg_secrets_fini(struct rg_agent *a)
 {
+    rg_secrets_stop(a);
     while (a->secrets) {
         struct rg_secret *s = a->secrets;
         a->secrets = s->next;
-        rg_fetch_cancel(s->fetch);
         if (s->value)
             OPENSSL_cleanse(s->value, s->len);
         free(s->value);

@@ -13,6 +13,8 @@
 #include "control/agent/state_parts.h"
 #include "datapath/base/log.h"
 
+#define LOCK_WAIT_MS   2000
+#define LOCK_STEP_MS   50
 #define FILE_MAX_BYTES (64u << 20) /* an artifact has at most 16 MiB; more is nothing of ours */
 
 /* ---- Opening ---- */
@@ -32,13 +34,29 @@ static int make_directory(const char *path, char *why)
                   "make it, owned by the gateway's user, or name another with control.state_dir or --state-dir");
 }
 
+/* One that was killed, or is about to end, may still hold it for a moment. */
+static int wait_for_lock(const struct rg_state_dir *dir)
+{
+    for (unsigned waited_ms = 0;; waited_ms += LOCK_STEP_MS) {
+        if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK || waited_ms >= LOCK_WAIT_MS)
+            return -errno;
+        if (waited_ms == 0)
+            rg_info("state: waiting for another process to let go of %s", dir->path);
+        usleep(LOCK_STEP_MS * 1000);
+    }
+}
+
 static int lock_directory(struct rg_state_dir *dir, char *why)
 {
     dir->lock_fd = openat(dir->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (dir->lock_fd < 0)
         return refuse(why, -errno, "write to", dir->path, "let the gateway's user own it");
-    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    int r = wait_for_lock(dir);
+    if (r == 0)
         return 0;
+    errno = -r;
     if (errno != EWOULDBLOCK)
         return refuse(why, -errno, "lock", dir->path, "use a file system that has locks");
     snprintf(why, RG_STATE_DIR_WHY_MAX,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lib import env
-from lib.client import get
+from lib.client import Client, get
 from lib.control_plane import ControlPlane, server_context
 from lib.deployments import artifact, body, control, restart, start
 from lib.tls import Certificate
@@ -166,6 +166,20 @@ def test_a_start_without_the_control_plane(cp, gateway, service, tmp_path):
     cp.acks.clear()
     cp.start()
     cp.wait_live(kept)  # it is recent: the control plane may wait for it
+
+
+def test_a_successor_begins_while_the_old_one_drains(programs, cp, gateway, service, tmp_path):
+    d = cp.deploy(service.api("a", "/a", "one"))
+    cp.wait_live(d)
+    with Client(gateway.address) as slow:
+        slow.send(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
+        gateway.wait_metric(1, "ringgate_exchanges_open")
+        gateway.admin("POST", "/drain")
+        successor = start(programs, cp, tmp_path, "successor", wait=False)
+        assert body(successor, "/a/x") == "one/x"
+        slow.send(b"67890")
+        assert slow.response("POST").status == 200
+    gateway.process.popen.wait(env.scaled(10))
 
 
 def test_damaged_files_are_set_aside(cp, gateway, service, tmp_path):
