@@ -14,11 +14,8 @@ static const struct {
     const char *name;
     void (*write)(FILE *out);
 } documents[] = {
-    {"OPTIONS.md", rg_docs_options},
-    {"METRICS.md", rg_docs_metrics},
-    {"RGCTL.md", rg_docs_rgctl},
-    {"ringgate.schema.json", rg_docs_schema},
-    {"POLICIES.md", rg_docs_policies},
+    {"OPTIONS.md", rg_docs_options},          {"METRICS.md", rg_docs_metrics},   {"RGCTL.md", rg_docs_rgctl},
+    {"ringgate.schema.json", rg_docs_schema}, {"POLICIES.md", rg_docs_policies}, {"PLATFORM.md", rg_docs_platform},
 };
 
 #define DOCUMENTS (sizeof(documents) / sizeof(documents[0]))

@@ -49,10 +49,10 @@ void rg_docs_cell(FILE *out, const char *text)
     }
 }
 
-static void write_flags(FILE *out)
+void rg_docs_flags(const struct rg_flag_table *table, FILE *out)
 {
-    for (size_t i = 0; i < rg_flags_table.count; i++) {
-        const struct rg_flag *f = &rg_flags_table.flags[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct rg_flag *f = &table->flags[i];
         if (!f->help)
             continue;
         fputs("| ", out);
@@ -76,26 +76,26 @@ static size_t section_len(const char *path)
     return dot ? (size_t)(dot - path) : 0;
 }
 
-static void write_default(const struct rg_conf_option *o, FILE *out)
+static void write_default(const struct rg_conf_option *o, const char *listeners, FILE *out)
 {
     if (o->preset)
         fprintf(out, "`%s`", o->preset);
     else if (o->required || strcmp(o->path, "replica.address") == 0)
         fputs("must be given", out);
     else if (strcmp(o->path, "listeners") == 0)
-        fputs("`[::]:80`", out);
+        fputs(listeners, out);
     else if (o->type == RG_CONF_LIST)
         fputs("empty", out);
 }
 
-static void write_row(const struct rg_conf_option *o, FILE *out)
+static void write_row(const struct rg_conf_option *o, const char *listeners, FILE *out)
 {
     char wanted[RG_CONF_TEXT_MAX];
     rg_conf_wanted(o, wanted, sizeof(wanted));
     fprintf(out, "| `%s` | ", o->path);
     rg_docs_cell(out, wanted);
     fputs(" | ", out);
-    write_default(o, out);
+    write_default(o, listeners, out);
     fputs(" | ", out);
     rg_docs_cell(out, o->help);
     fprintf(out, "%s |\n", o->fixed ? " *restart*" : "");
@@ -120,14 +120,11 @@ static void write_refused(FILE *out)
                     "this version is configured by its file and flags alone");
 }
 
-void rg_docs_options(FILE *out)
+void rg_docs_table(const struct rg_conf_table *table, const char *listeners, FILE *out)
 {
     const char *last = NULL;
-    fputs(intro, out);
-    write_flags(out);
-    fputs("\n## The file\n", out);
-    for (size_t i = 0; i < rg_options_table.count; i++) {
-        const struct rg_conf_option *o = &rg_options_table.options[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct rg_conf_option *o = &table->options[i];
         size_t len = section_len(o->path);
         if (o->type == RG_CONF_REFUSED)
             continue;
@@ -136,8 +133,16 @@ void rg_docs_options(FILE *out)
                 fprintf(out, "\n### %.*s\n", (int)len, o->path);
             fputs("\n| option | value | default | meaning |\n|---|---|---|---|\n", out);
         }
-        write_row(o, out);
+        write_row(o, listeners, out);
         last = o->path;
     }
+}
+
+void rg_docs_options(FILE *out)
+{
+    fputs(intro, out);
+    rg_docs_flags(&rg_flags_table, out);
+    fputs("\n## The file\n", out);
+    rg_docs_table(&rg_options_table, "`[::]:80`", out);
     write_refused(out);
 }

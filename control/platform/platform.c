@@ -10,6 +10,7 @@
 
 #include "control/common/ids.h"
 #include "control/platform/api.h"
+#include "control/platform/metrics.h"
 #include "datapath/base/log.h"
 
 #define INSIDE_BACKLOG     4096
@@ -106,42 +107,16 @@ static int reload(void *owner, const struct rg_options_outside *outside, struct 
     return r;
 }
 
-#define FAMILY(name) ((name) + sizeof("ringgate_") - 1)
-
-enum row {
-    ROW_REQUESTS,
-    ROW_REFUSED,
-    ROW_GATEWAYS,
-    ROW_STREAMS,
-    ROW_SILENT,
-    ROW_STORE,
-    ROWS = ROW_STORE + RG_STORE_COUNTERS,
-};
-
-static const struct rg_metric_row rows[] = {
-    [ROW_REQUESTS] = {"platform_requests_total", "", "Requests that reached the platform.", RG_METRIC_COUNTER},
-    [ROW_REFUSED] = {"platform_connections_refused_total", "", "Connections that the platform turned away.",
-                     RG_METRIC_COUNTER},
-    [ROW_GATEWAYS] = {"platform_gateways_connected", "", "Connections of gateways that are open.", RG_METRIC_GAUGE},
-    [ROW_STREAMS] = {"platform_event_streams", "", "Streams of Server-Sent Events that are open.", RG_METRIC_GAUGE},
-    [ROW_SILENT] = {"platform_gateways_silent_total", "", "Connections of gateways ended for want of a sign of life.",
-                    RG_METRIC_COUNTER},
-#define RG_STORE_COUNTER(id, family, labels, help) \
-    [ROW_STORE + RG_STORE_##id] = {FAMILY(family), labels, help, RG_METRIC_COUNTER},
-#include "control/platform/store_counters.def"
-#undef RG_STORE_COUNTER
-};
-
 static void read_rows(void *owner, uint64_t *values)
 {
     struct rg_platform *p = owner;
-    values[ROW_REQUESTS] = p->requests;
-    values[ROW_REFUSED] = p->refused;
-    values[ROW_GATEWAYS] = rg_hub_connections(p->hub);
-    values[ROW_STREAMS] = rg_hub_streams(p->hub);
-    values[ROW_SILENT] = p->pings_lost;
+    values[RG_PLATFORM_ROW_REQUESTS] = p->requests;
+    values[RG_PLATFORM_ROW_REFUSED] = p->refused;
+    values[RG_PLATFORM_ROW_GATEWAYS] = rg_hub_connections(p->hub);
+    values[RG_PLATFORM_ROW_STREAMS] = rg_hub_streams(p->hub);
+    values[RG_PLATFORM_ROW_SILENT] = p->pings_lost;
     for (int i = 0; i < RG_STORE_COUNTERS; i++)
-        values[ROW_STORE + i] = rg_store_count(p->store, (enum rg_store_counter)i);
+        values[RG_PLATFORM_ROW_STORE + i] = rg_store_count(p->store, (enum rg_store_counter)i);
 }
 
 /* ---- Start ---- */
@@ -296,8 +271,8 @@ int rg_platform_run(const struct rg_platform_flags *flags, const struct rg_platf
                                              .owner = p,
                                              .load = reload,
                                              .draining = draining,
-                                             .rows = rows,
-                                             .n_rows = ROWS,
+                                             .rows = rg_platform_rows,
+                                             .n_rows = RG_PLATFORM_ROWS,
                                              .read_rows = read_rows};
     front_flags = (struct rg_flags){.config_path = flags->config_path,
                                     .config_given = flags->config_given,

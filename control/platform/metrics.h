@@ -1,0 +1,20 @@
+/* The platform's metrics, beside those of its front and of its process. Thread: any (constant data). */
+#ifndef RG_PLATFORM_METRICS_H
+#define RG_PLATFORM_METRICS_H
+
+#include "control/agent/metrics_text.h"
+#include "control/platform/store.h"
+
+enum rg_platform_row {
+    RG_PLATFORM_ROW_REQUESTS,
+    RG_PLATFORM_ROW_REFUSED,
+    RG_PLATFORM_ROW_GATEWAYS,
+    RG_PLATFORM_ROW_STREAMS,
+    RG_PLATFORM_ROW_SILENT,
+    RG_PLATFORM_ROW_STORE, /* and from here on, by enum rg_store_counter */
+    RG_PLATFORM_ROWS = RG_PLATFORM_ROW_STORE + RG_STORE_COUNTERS,
+};
+
+extern const struct rg_metric_row rg_platform_rows[];
+
+#endif
