@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/agent/artifact.h"
 #include "control/common/ids.h"
 #include "control/platform/api.h"
 #include "control/platform/metrics.h"
@@ -121,6 +122,16 @@ static void read_rows(void *owner, uint64_t *values)
 
 /* ---- Start ---- */
 
+/* As a gateway reads it, so that most mistakes are found before they are deployed. */
+static int check_artifact(const char *yaml, size_t len, struct rg_problems *problems, void *arg)
+{
+    struct rg_artifact *artifact = NULL;
+    (void)arg;
+    int r = rg_artifact_decode(yaml, len, &artifact, problems);
+    rg_artifact_destroy(artifact);
+    return r;
+}
+
 static int open_store(struct rg_platform *p)
 {
     char why[512] = "";
@@ -129,6 +140,7 @@ static int open_store(struct rg_platform *p)
         .timeout_mode = (enum rg_timeout_mode)p->settings.timeout_mode,
         .timeout_ms = p->settings.timeout_ms,
         .max_per_gateway = p->settings.kept,
+        .check = check_artifact,
     };
     int r = rg_store_open(&p->store, &config, why, sizeof(why));
     if (r < 0)

@@ -57,6 +57,17 @@ def test_unknown_paths_methods_and_bodies(platform):
     assert platform.api("GET", "/gateways")["count"] == 0
 
 
+def test_definitions_are_read_as_gateways_read_them(platform):
+    """What no gateway could decode is refused when it is made, with the path of the field; nothing of it is kept."""
+    api = {"id": "bad", "displayName": "Bad", "version": "v1.0", "context": "/bad", "upstream": {"main": {"ref": "nowhere"}},
+           "operations": [{"method": "GET", "path": "no-slash"}, {"method": 7, "path": "/"}]}
+    with pytest.raises(Refused) as refused:
+        platform.api("POST", "/rest-apis", api)
+    fields = [e["field"] for e in refused.value.body["errors"]]
+    assert refused.value.status == 400 and "spec.operations[1].method" in fields, refused.value.body
+    assert platform.api("GET", "/rest-apis")["count"] == 0
+
+
 def test_openapi_is_served(platform):
     status, text, fields = platform.ask("GET", f"{API}/openapi.yaml")
     assert status == 200 and "yaml" in fields["Content-Type"] and b"/rest-apis" in text
