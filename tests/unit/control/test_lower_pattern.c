@@ -14,19 +14,20 @@ static const char *const segments[] = {"a", "b", "{x}", "*"};
 static const char *const words[] = {"", "a", "b", "c"};
 
 #define TEXTS_MAX 128
+#define TEXT_MAX  24
 
 struct texts {
-    char items[TEXTS_MAX][24];
+    char items[TEXTS_MAX][TEXT_MAX];
     size_t n;
 };
 
 static void add_texts(struct texts *t, const char *front, const char *const *parts, unsigned depth)
 {
     for (unsigned i = 0; i < 4; i++) {
-        char text[24];
-        snprintf(text, sizeof(text), "%s/%s", front, parts[i]);
         assert_true(t->n < TEXTS_MAX);
-        memcpy(t->items[t->n++], text, sizeof(text));
+        char *text = t->items[t->n++];
+        int len = snprintf(text, TEXT_MAX, "%s/%s", front, parts[i]);
+        assert_true(len < TEXT_MAX);
         if (depth > 1 && parts[i][0] != '*')
             add_texts(t, text, parts, depth - 1);
     }
