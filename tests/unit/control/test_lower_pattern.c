@@ -24,10 +24,10 @@ struct texts {
 static void add_texts(struct texts *t, const char *front, const char *const *parts, unsigned depth)
 {
     for (unsigned i = 0; i < 4; i++) {
-        assert_true(t->n < TEXTS_MAX);
-        char *text = t->items[t->n++];
-        int len = snprintf(text, TEXT_MAX, "%s/%s", front, parts[i]);
-        assert_true(len < TEXT_MAX);
+        char text[TEXT_MAX];
+        int len = snprintf(text, sizeof(text), "%s/%s", front, parts[i]);
+        assert_true(len < TEXT_MAX && t->n < TEXTS_MAX);
+        memcpy(t->items[t->n++], text, sizeof(text));
         if (depth > 1 && parts[i][0] != '*')
             add_texts(t, text, parts, depth - 1);
     }
