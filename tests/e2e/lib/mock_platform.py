@@ -219,6 +219,8 @@ class MockPlatform:
     def _handler(platform):  # pylint: disable=no-self-argument
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one piece
+            disable_nagle_algorithm = True
 
             def log_message(self, *args):
                 pass
@@ -245,6 +247,7 @@ class MockPlatform:
                     while True:
                         time.sleep(0.05)
                         self.wfile.write(b": still here\n\n")
+                        self.wfile.flush()
                 except OSError:
                     self.close_connection = True
 
