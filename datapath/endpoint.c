@@ -172,12 +172,13 @@ static void take(struct rg_endpoint *e)
 int rg_endpoint_get(struct rg_endpoints *t, const struct rg_endpoint_spec *spec, struct rg_endpoint **ret,
                     struct rg_fault *fault)
 {
-    char *key;
+    char *key = NULL;
     int err = rg_endpoint_check(spec, fault);
     if (err == 0)
         err = rg_endpoint_key(spec, &key, fault);
     if (err < 0)
         return err;
+    RG_ASSERT(key);
     struct rg_endpoint *e = find(t, key);
     if (e) {
         free(key);
@@ -218,7 +219,10 @@ void rg_endpoint_put(struct rg_endpoint *e)
 
 static bool is_same(const struct rg_addresses *a, const union rg_ip *list, unsigned n)
 {
-    return a && a->n == n && memcmp(a->list, list, n * sizeof *list) == 0;
+    bool same = a && a->n == n;
+    for (unsigned i = 0; same && i < n; i++)
+        same = rg_ip_equal(&a->list[i], &list[i]);
+    return same;
 }
 
 static void replace(struct rg_endpoint *e, const struct rg_addresses *next)

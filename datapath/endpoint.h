@@ -39,6 +39,8 @@ union rg_ip { /* with the port */
     struct sockaddr_in6 in6;
 };
 
+bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b);
+
 /* Immutable once published. */
 struct rg_addresses {
     struct rg_addresses *older; /* waits to be freed; the control thread's */

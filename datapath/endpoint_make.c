@@ -91,6 +91,16 @@ static bool is_refused(const union rg_ip *ip)
     return ip->sa.sa_family == AF_INET ? is_refused4(ntohl(ip->in.sin_addr.s_addr)) : is_refused6(&ip->in6.sin6_addr);
 }
 
+bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family)
+        return false;
+    if (a->sa.sa_family == AF_INET)
+        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+    return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
+           IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+}
+
 unsigned rg_endpoint_allowed(union rg_ip *list, unsigned n)
 {
     unsigned stay = 0;
@@ -102,7 +112,7 @@ unsigned rg_endpoint_allowed(union rg_ip *list, unsigned n)
 
 int rg_endpoint_check(const struct rg_endpoint_spec *s, struct rg_fault *fault)
 {
-    union rg_ip ip;
+    union rg_ip ip = {0};
     int shown = rg_fault_shown(s->host);
     if (is_path(s->host)) {
         if (s->host.len >= sizeof((struct sockaddr_un *)0)->sun_path || memchr(s->host.ptr, '\0', s->host.len))

@@ -87,7 +87,7 @@ const union rg_ip *rg_upstream_address(struct rg_upstream *u)
 static bool is_among(const struct rg_addresses *a, const union rg_ip *ip)
 {
     for (unsigned i = 0; i < a->n; i++)
-        if (memcmp(&a->list[i], ip, sizeof *ip) == 0)
+        if (rg_ip_equal(&a->list[i], ip))
             return true;
     return false;
 }

@@ -185,7 +185,7 @@ static unsigned take_addresses(const struct ares_addrinfo *result, uint16_t port
 {
     unsigned n = 0;
     for (const struct ares_addrinfo_node *i = result->nodes; i && n < RG_ENDPOINT_ADDRESSES_MAX; i = i->ai_next) {
-        memset(&list[n], 0, sizeof list[n]); /* compared as a whole */
+        memset(&list[n], 0, sizeof list[n]);
         if (i->ai_family == AF_INET) {
             list[n].in.sin_family = AF_INET;
             list[n].in.sin_addr = ((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr;
@@ -365,16 +365,19 @@ void rg_resolver_destroy(struct rg_resolver *r)
     if (!r)
         return;
     rg_endpoints_set_resolver(r->endpoints, NULL);
-    while (!rg_list_empty(&r->names)) {
-        struct name *n = RG_CONTAINER(r->names.next, struct name, of_resolver);
-        rg_list_remove(&n->of_resolver);
+    struct rg_list *i;
+    for (i = r->names.next; i != &r->names; i = i->next) {
+        struct name *n = RG_CONTAINER(i, struct name, of_resolver);
         if (n->endpoint)
             n->endpoint->resolver = NULL;
         n->endpoint = NULL;
-        if (!n->asked)
-            free(n); /* else by its answer */
     }
-    ares_destroy(r->channel);
+    ares_destroy(r->channel); /* answers what is asked, which frees it */
+    for (i = r->names.next; i != &r->names;) {
+        struct name *n = RG_CONTAINER(i, struct name, of_resolver);
+        i = i->next;
+        free(n);
+    }
     while (r->socks)
         forget_sock(r, &r->socks);
     rg_loop_clear_alarm(r->loop, &r->tick);
