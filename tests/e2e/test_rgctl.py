@@ -226,6 +226,8 @@ def test_a_file_can_take_an_artifact_off(rgctl, platform):
     ("a: 1\n---\nb: [1\n", "bad.yaml:"),
     (HELLO + "---\n" + HELLO, "got RestApi/hello-v1.0 again, first at bad.yaml:1:1, wanted each thing described once"),
     ("kind: RestApi\nmetadata: {name: a}\nspec: {x: 1, x: 2}\n", "bad.yaml:3:"),
+    ("a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]\n"
+                                                    for m, n in zip("abcdefgh", "bcdefghi")), "bad.yaml:"),
 ])
 def test_wrong_files_change_nothing(rgctl, platform, text, message):
     write(rgctl, "bad.yaml", text)
