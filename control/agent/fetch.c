@@ -275,6 +275,8 @@ void rg_fetcher_init(struct rg_fetcher *f, const struct rg_remote *remote, struc
 
 void rg_fetcher_fini(struct rg_fetcher *f)
 {
-    while (f->running.next && !rg_list_empty(&f->running))
-        destroy(RG_CONTAINER(f->running.next, struct rg_fetch, link));
+    for (struct rg_list *at = f->running.next, *next; at != &f->running; at = next) {
+        next = at->next;
+        destroy(RG_CONTAINER(at, struct rg_fetch, link));
+    }
 }

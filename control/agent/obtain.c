@@ -243,8 +243,9 @@ void rg_order_stop_fetching(struct rg_order *o)
 
 void rg_obtain_fini(struct rg_agent *a)
 {
-    while (!rg_list_empty(&a->batches)) {
-        struct rg_batch *b = RG_CONTAINER(a->batches.next, struct rg_batch, link);
+    for (struct rg_list *at = a->batches.next, *next; at != &a->batches; at = next) {
+        struct rg_batch *b = RG_CONTAINER(at, struct rg_batch, link);
+        next = at->next;
         rg_fetch_cancel(b->fetch);
         end_batch(b);
     }

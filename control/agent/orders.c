@@ -313,6 +313,8 @@ void rg_agent_forget(struct rg_agent *a, struct rg_entry *e, const char *why)
 
 void rg_orders_fini(struct rg_agent *a)
 {
-    while (!rg_list_empty(&a->orders))
-        finish(RG_CONTAINER(a->orders.next, struct rg_order, link));
+    for (struct rg_list *at = a->orders.next, *next; at != &a->orders; at = next) {
+        next = at->next;
+        finish(RG_CONTAINER(at, struct rg_order, link));
+    }
 }

@@ -81,7 +81,7 @@ static int judge(const char *path, struct rg_str text, char *why)
 
 int rg_token_read(const char *path, char ret[RG_TOKEN_MAX + 1], char why[RG_TOKEN_WHY_MAX])
 {
-    char bytes[RG_TOKEN_MAX + 64]; /* room for white space around it */
+    char bytes[RG_TOKEN_MAX + 64] = {0}; /* room for white space around it */
     int n = read_bytes(path, bytes, sizeof(bytes));
     if (n < 0) {
         snprintf(why, RG_TOKEN_WHY_MAX, "%s, which can't be read (%s)", path,

@@ -2,29 +2,21 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/common/ids.h"
+
 #define MAGIC      "ringgate-state"
 #define HEAD_MAX   160
-#define DIGEST_HEX (2 * SHA256_DIGEST_LENGTH)
 #define DEPLOYMENT "deployment"
 
 /* ---- The outer part: version, content, checksum, length ---- */
 
-static void digest_of(struct rg_str body, char hex[DIGEST_HEX + 1])
-{
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)body.ptr, body.len, digest);
-    for (unsigned i = 0; i < sizeof(digest); i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
-}
-
 /* The content is a line of JSON and what follows it. */
 static int seal(const char *content, const char *line, struct rg_str rest, char **ret, size_t *ret_len)
 {
-    char head[HEAD_MAX], hex[DIGEST_HEX + 1];
+    char head[HEAD_MAX], hex[RG_SHA256_LEN + 1];
     size_t line_len = strlen(line), body_len = line_len + 1 + rest.len;
     char *file = malloc(HEAD_MAX + body_len);
     if (!file)
@@ -34,7 +26,7 @@ static int seal(const char *content, const char *line, struct rg_str rest, char 
     body[line_len] = '\n';
     if (rest.len > 0)
         memcpy(body + line_len + 1, rest.ptr, rest.len);
-    digest_of((struct rg_str){body, body_len}, hex);
+    rg_sha256_hex(hex, (struct rg_str){body, body_len});
     int head_len = snprintf(head, sizeof(head), MAGIC " %d %s %s %zu\n", RG_STATE_VERSION, content, hex, body_len);
     memmove(file + head_len, body, body_len);
     memcpy(file, head, (size_t)head_len);
@@ -49,33 +41,56 @@ static int refuse(char *why, int error, const char *text)
     return error;
 }
 
+/* Up to the next space, which is skipped. */
+static bool take_word(const char **rest, char *to, size_t size)
+{
+    size_t len = strcspn(*rest, " ");
+    if (len == 0 || len >= size)
+        return false;
+    memcpy(to, *rest, len);
+    to[len] = '\0';
+    *rest += len + ((*rest)[len] == ' ');
+    return true;
+}
+
+static bool take_number(const char **rest, unsigned long long *ret)
+{
+    char word[20], *end;
+    if (!take_word(rest, word, sizeof(word)) || word[0] < '0' || word[0] > '9')
+        return false;
+    *ret = strtoull(word, &end, 10);
+    return *end == '\0';
+}
+
 static int open_file(struct rg_str file, const char *content, struct rg_str *ret_body, char *why)
 {
-    char head[HEAD_MAX], found[32], hex[DIGEST_HEX + 1], wanted[DIGEST_HEX + 1];
+    char head[HEAD_MAX], found[32], hex[RG_SHA256_LEN + 1], wanted[RG_SHA256_LEN + 1];
     const char *line_end = file.len ? memchr(file.ptr, '\n', file.len < HEAD_MAX ? file.len : HEAD_MAX) : NULL;
-    int version = 0;
-    size_t length = 0;
+    unsigned long long version = 0, length = 0;
     if (!line_end)
         return refuse(why, -EBADMSG, "its first line is cut off or none of ours");
     size_t head_len = (size_t)(line_end - file.ptr);
     memcpy(head, file.ptr, head_len);
     head[head_len] = '\0';
-    int n = sscanf(head, MAGIC " %d %31s %64s %zu", &version, found, hex, &length);
-    if (n >= 1 && version != RG_STATE_VERSION) {
-        snprintf(why, RG_STATE_WHY_MAX, "it has version %d, this program reads version %d", version, RG_STATE_VERSION);
+    const char *rest = head;
+    bool ours = take_word(&rest, found, sizeof(found)) && strcmp(found, MAGIC) == 0 && take_number(&rest, &version);
+    if (ours && version != RG_STATE_VERSION) {
+        snprintf(why, RG_STATE_WHY_MAX, "it has version %llu, this program reads version %d", version,
+                 RG_STATE_VERSION);
         return -ENOTSUP;
     }
-    if (n != 4)
+    if (!ours || !take_word(&rest, found, sizeof(found)) || !take_word(&rest, hex, sizeof(hex)) ||
+        !take_number(&rest, &length) || *rest != '\0')
         return refuse(why, -EBADMSG, "its first line is none of ours");
     if (strcmp(found, content) != 0)
         return refuse(why, -EBADMSG, "it holds something else than its name says");
     *ret_body = (struct rg_str){line_end + 1, file.len - head_len - 1};
     if (ret_body->len != length) {
-        snprintf(why, RG_STATE_WHY_MAX, "it has %zu bytes after its first line, which promises %zu", ret_body->len,
+        snprintf(why, RG_STATE_WHY_MAX, "it has %zu bytes after its first line, which promises %llu", ret_body->len,
                  length);
         return -EBADMSG;
     }
-    digest_of(*ret_body, wanted);
+    rg_sha256_hex(wanted, *ret_body);
     if (strcmp(hex, wanted) != 0)
         return refuse(why, -EBADMSG, "its checksum does not match");
     return 0;
