@@ -155,6 +155,7 @@ bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x)
     rg_metric_add(w->metrics, RG_M_UPSTREAM_ELSEWHERE, 1);
     rg_exchange_let_go_of_replica(w, x, false);
     x->connect_us = 0;
+    rg_exchange_check_soon(w, x); /* it may be here because time was up */
     rg_exchange_connect(w, x);
     return true;
 }

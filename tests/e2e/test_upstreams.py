@@ -231,16 +231,20 @@ def deaf_address():
 def test_a_connect_that_takes_too_long(programs, routed):
     gateway = routed({"timeouts": {"connect": env.ms(400)}})
     listener, fill, address = deaf_address()
+    second, more, other = deaf_address()
     gateway.deploy(unit("/alone", target(address)))
     start = time.monotonic()
     r = get(gateway.address, "/alone")
     assert r.status == 504 and elapsed(start) >= 0.35, r
     assert gateway.metrics().refused()["upstream-connect-timeout"] == 1
+    gateway.deploy(unit("/both", target(address), target(other)))
+    assert get(gateway.address, "/both").status == 504  # each in its turn, one of them perhaps twice
+    assert gateway.metrics().get("ringgate_upstream_connects_total", result="failed") in (3, 4)
     origin = programs.raw_origin(named(b"other"))
     gateway.deploy(unit("/two", target(address), target(origin.address)))
     for _ in range(3):
         assert body_of(gateway, "/two") == b"other"
-    for s in [listener, *fill]:
+    for s in [listener, second, *fill, *more]:
         s.close()
 
 
