@@ -28,6 +28,23 @@ static struct rg_policy_scratch whole_scratch(struct bench *b)
     return (struct rg_policy_scratch){b->scratch, b->scratch + sizeof b->scratch};
 }
 
+/* Who asks: the peer, or who a trusted one says it was asked by. */
+static struct rg_str client_of(const struct rg_h1_request *req, const struct rg_peer_text *peer)
+{
+    struct rg_str client = {peer->ip, peer->ip_len};
+    for (unsigned i = 0; peer->trusted && i < req->n_fields; i++) {
+        struct rg_str list = rg_field_value(&req->fields[i]);
+        if (req->fields[i].id != RG_FIELD_X_FORWARDED_FOR || list.len == 0)
+            continue;
+        const char *comma = memrchr(list.ptr, ',', list.len);
+        const char *from = comma ? comma + 1 : list.ptr, *end = list.ptr + list.len;
+        while (from < end && *from == ' ')
+            from++;
+        client = (struct rg_str){from, (size_t)(end - from)};
+    }
+    return client;
+}
+
 static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exchange *x,
                                         const struct rg_h1_request *req, struct rg_str host, const struct rg_forward *f)
 {
@@ -38,7 +55,7 @@ static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exc
                                   .query = req->query,
                                   .host = host,
                                   .head = rg_policy_head_of(req->fields, req->n_fields, FIELDS_MAX),
-                                  .client = {f->peer->ip, f->peer->ip_len},
+                                  .client = client_of(req, f->peer),
                                   .scheme = f->scheme,
                                   .request_id = {f->request_id, f->request_id_len},
                                   .route = x->route->name,

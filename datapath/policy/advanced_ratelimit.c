@@ -71,7 +71,9 @@ static const struct rg_param key_params[] = {
      .offset = offsetof(struct key_part, type),
      .required = true,
      .words = parts,
-     .help = "What the key is made of. Of an IPv6 address it is the first 64 bits."},
+     .help =
+         "What the key is made of. `ip`: the client's address, as a trusted proxy has seen it; of an IPv6 address the "
+         "first 64 bits."},
     {.name = "key",
      .type = RG_PARAM_STRING,
      .offset = offsetof(struct key_part, key),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "datapath/base/regex.h"
 #include "datapath/http/h1_chars.h"
 #include "datapath/policy/kinds.h"
 #include "datapath/policy/view.h"
@@ -26,8 +27,10 @@ static const struct rg_param text_item = {.name = "", .type = RG_PARAM_STRING, .
     }
 
 static const struct rg_param params_table[] = {
-    LIST("allowedOrigins", origins, "[\"*\"]",
-         "Origins: `*`, `https://app.example.com`, or `https://*.example.com` for the names below."),
+    LIST(
+        "allowedOrigins", origins, "[\"*\"]",
+        "Origins: `*`, `https://app.example.com`, `https://*.example.com` for the names below, or a regular expression "
+        "for the whole origin, in lower case, such as `^https://(a|b)\\.example$`."),
     LIST("allowedMethods", methods, "[\"GET\",\"POST\",\"PUT\",\"DELETE\",\"OPTIONS\"]", "Methods, or `*`."),
     LIST("allowedHeaders", headers, NULL, "Fields that requests may have, or `*`."),
     LIST("exposedHeaders", exposed, NULL, "Fields of the response that scripts may read."),
@@ -53,6 +56,7 @@ struct origin {
     struct rg_str below;     /* behind it: ".example.com" */
     struct rg_field allowed; /* the whole line, where the origin is named */
     bool is_wildcard;
+    const struct rg_regex *pattern; /* instead of all that; NULL: none */
 };
 
 struct self {
@@ -139,6 +143,25 @@ static bool is_origin(struct rg_str s, const char **star)
     return stars == 0 || (stars == 1 && *star == colon + 3 && *star + 2 < end && (*star)[1] == '.');
 }
 
+/* Has what no origin has, but a regular expression may. */
+static bool is_pattern(struct rg_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (memchr("^$()\\+?|{", s.ptr[i], 9))
+            return true;
+    return s.len > 1 && memmem(s.ptr, s.len, ".*", 2);
+}
+
+static int take_pattern(struct self *s, struct rg_policy_making *m, const char *at, struct rg_str text)
+{
+    char why[128];
+    int rc = rg_regex_compile(m->arena, text, &s->origins[s->n_origins].pattern, why, sizeof why);
+    if (rc == -EINVAL)
+        return rg_policy_refuse(m, at, "is no regular expression for an origin: %s", why);
+    s->n_origins += rc == 0;
+    return rc;
+}
+
 static int take_origin(struct self *s, struct rg_policy_making *m, size_t i, struct rg_str text)
 {
     char at[64];
@@ -149,10 +172,11 @@ static int take_origin(struct self *s, struct rg_policy_making *m, size_t i, str
         return 0;
     }
     snprintf(at, sizeof at, "allowedOrigins[%zu]", i);
+    if (is_pattern(text))
+        return take_pattern(s, m, at, text);
     if (!is_origin(text, &star))
         return rg_policy_refuse(m, at,
-                                "'%.*s' is no origin: wanted *, https://host, https://host:port or "
-                                "https://*.host; regular expressions are not supported",
+                                "'%.*s' is no origin: wanted *, https://host, https://host:port or https://*.host",
                                 (int)(text.len < 64 ? text.len : 64), text.ptr);
     char *lower = rg_arena_alloc(m->arena, text.len);
     if (!lower)
@@ -250,6 +274,8 @@ static const struct rg_policy_name allow_headers_name = RG_POLICY_NAME("Access-C
 static bool matches(const struct origin *o, struct rg_str origin)
 {
     size_t ends = o->text.len + o->below.len;
+    if (o->pattern)
+        return rg_regex_matches(o->pattern, origin);
     if (!o->is_wildcard)
         return rg_str_eq(o->text, origin);
     if (origin.len <= ends || !rg_str_eq(o->text, (struct rg_str){origin.ptr, o->text.len}))
@@ -365,7 +391,7 @@ static void allow_origin(const struct self *s, struct rg_policy_response *r, str
     const struct origin *o = find_origin(s, origin);
     if (!o)
         rg_policy_set_field(&r->head, &s->allow_any);
-    else if (!o->is_wildcard)
+    else if (o->allowed.name)
         rg_policy_set_field(&r->head, &o->allowed);
     else if (rg_policy_line_write(&r->scratch, &allow_origin_name, origin, &line))
         rg_policy_set_field(&r->head, &line);

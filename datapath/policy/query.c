@@ -49,6 +49,19 @@ bool rg_query_is(struct rg_str encoded, struct rg_str plain)
     return encoded.len == 0 && i == plain.len;
 }
 
+bool rg_query_decode(struct rg_str encoded, char room[RG_QUERY_VALUE_MAX], struct rg_str *ret)
+{
+    size_t n = 0;
+    while (encoded.len > 0 && n < RG_QUERY_VALUE_MAX) {
+        int c = decode(&encoded);
+        if (c < 0)
+            return false;
+        room[n++] = (char)c;
+    }
+    *ret = (struct rg_str){room, n};
+    return encoded.len == 0;
+}
+
 bool rg_query_only(struct rg_str query, struct rg_str name, char room[RG_QUERY_VALUE_MAX], struct rg_str *ret)
 {
     struct rg_query_pair pair;
@@ -59,15 +72,7 @@ bool rg_query_only(struct rg_str query, struct rg_str name, char room[RG_QUERY_V
             value = pair.value;
             found++;
         }
-    size_t n = 0;
-    while (found == 1 && value.len > 0 && n < RG_QUERY_VALUE_MAX) {
-        int c = decode(&value);
-        if (c < 0)
-            return false;
-        room[n++] = (char)c;
-    }
-    *ret = (struct rg_str){room, n};
-    return found == 1 && value.len == 0;
+    return found == 1 && rg_query_decode(value, room, ret);
 }
 
 bool rg_query_remove(struct rg_str *query, struct rg_str name, struct rg_policy_scratch *scratch)

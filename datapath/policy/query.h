@@ -24,6 +24,8 @@ static inline struct rg_str rg_query_start(struct rg_str query)
 bool rg_query_next(struct rg_str *at, struct rg_query_pair *ret);
 /* The encoded text says this. */
 bool rg_query_is(struct rg_str encoded, struct rg_str plain);
+/* What the encoded text says. false: too long, or no valid encoding. */
+bool rg_query_decode(struct rg_str encoded, char room[RG_QUERY_VALUE_MAX], struct rg_str *ret);
 /* The value of the only parameter of this name, decoded into `room`. false: none, several, too long, or no valid
  * encoding. */
 bool rg_query_only(struct rg_str query, struct rg_str name, char room[RG_QUERY_VALUE_MAX], struct rg_str *ret);

@@ -6,13 +6,14 @@
 #include <stdio.h>
 
 #include "datapath/policy/kinds.h"
+#include "datapath/policy/pattern.h"
 #include "datapath/policy/path.h"
 #include "datapath/policy/query.h"
 
 #define MATCHES_MAX 16
 #define RULES_MAX   32
 
-enum { MATCH_EXACT, MATCH_PRESENT };
+enum { MATCH_EXACT, MATCH_PRESENT, MATCH_REGEX };
 enum { RULE_REPLACE, RULE_REMOVE, RULE_ADD, RULE_APPEND };
 
 struct match_param {
@@ -41,7 +42,7 @@ struct params {
     bool has_path;
 };
 
-static const char *const match_types[] = {"Exact", "Present", NULL};
+static const char *const match_types[] = {"Exact", "Present", "Regex", NULL};
 static const char *const path_types[] = {"ReplaceFullPath", "ReplacePrefixMatch", NULL};
 static const char *const actions[] = {"Replace", "Remove", "Add", "Append", NULL};
 /* Not HEAD, OPTIONS and the like: they change what a response is. */
@@ -49,25 +50,26 @@ static const char *const methods[] = {"", "GET", "POST", "PUT", "DELETE", "PATCH
 static const uint8_t method_ids[] = {RG_METHOD_OTHER, RG_METHOD_GET,    RG_METHOD_POST,
                                      RG_METHOD_PUT,   RG_METHOD_DELETE, RG_METHOD_PATCH};
 
-static const struct rg_param match_params[] = {
-    {.name = "name",
-     .type = RG_PARAM_STRING,
-     .offset = offsetof(struct match_param, name),
-     .required = true,
-     .not_empty = true,
-     .help = "Of the field (in any case) or the parameter."},
-    {.name = "type",
-     .type = RG_PARAM_ENUM,
-     .offset = offsetof(struct match_param, type),
-     .required = true,
-     .words = match_types,
-     .help = "`Exact`: one of its values is `value`. `Present`: it is there."},
-    {.name = "value",
-     .type = RG_PARAM_STRING,
-     .offset = offsetof(struct match_param, value),
-     .scalar = true,
-     .help = "The value, of `Exact`."},
-    {0}};
+static const struct rg_param match_params[] = {{.name = "name",
+                                                .type = RG_PARAM_STRING,
+                                                .offset = offsetof(struct match_param, name),
+                                                .required = true,
+                                                .not_empty = true,
+                                                .help = "Of the field (in any case) or the parameter."},
+                                               {.name = "type",
+                                                .type = RG_PARAM_ENUM,
+                                                .offset = offsetof(struct match_param, type),
+                                                .required = true,
+                                                .words = match_types,
+                                                .help = "`Exact`: one of its values is `value`. `Regex`: in one of "
+                                                        "them the expression `value` is found. `Present`: it "
+                                                        "is there."},
+                                               {.name = "value",
+                                                .type = RG_PARAM_STRING,
+                                                .offset = offsetof(struct match_param, value),
+                                                .scalar = true,
+                                                .help = "The value of `Exact`, the expression of `Regex`."},
+                                               {0}};
 
 static const struct rg_param matches_params[] = {{.name = "headers",
                                                   .type = RG_PARAM_LIST,
@@ -170,6 +172,7 @@ struct match {
     struct rg_policy_name field;
     struct rg_str name, value;
     bool is_exact;
+    const struct rg_regex *pattern; /* NULL: none */
 };
 struct rule {
     int32_t action;
@@ -200,10 +203,16 @@ static int take_matches(struct rg_policy_making *m, const char *label, const str
         char path[80];
         snprintf(path, sizeof path, "match.%s[%zu].value", label, i);
         to->is_exact = items[i].type == MATCH_EXACT;
-        if (to->is_exact != (items[i].value.len > 0))
+        bool has_value = items[i].type != MATCH_PRESENT;
+        if (has_value != (items[i].value.len > 0))
             return rg_policy_refuse(m, path,
-                                    to->is_exact ? "is missing: wanted the value to match"
-                                                 : "has no meaning with the type Present: leave it out");
+                                    has_value ? "is missing: wanted the value to match"
+                                              : "has no meaning with the type Present: leave it out");
+        if (items[i].type == MATCH_REGEX) {
+            int rc = rg_policy_pattern_make(m, path, items[i].value, &to->pattern);
+            if (rc < 0)
+                return rc;
+        }
         if (!rg_arena_copy(m->arena, items[i].name, &to->name) || !rg_arena_copy(m->arena, items[i].value, &to->value))
             return -ENOMEM;
         to->field = rg_policy_name_of(to->name);
@@ -280,10 +289,23 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
 static bool field_matches(const struct match *match, const struct rg_policy_head *head)
 {
     const struct rg_field *f = NULL;
-    while ((f = rg_policy_find_field(head, &match->field, f)) != NULL)
-        if (!match->is_exact || rg_str_eq(rg_field_value(f), match->value))
+    while ((f = rg_policy_find_field(head, &match->field, f)) != NULL) {
+        struct rg_str value = rg_field_value(f);
+        if (match->pattern ? rg_regex_matches(match->pattern, value)
+                           : !match->is_exact || rg_str_eq(value, match->value))
             return true;
+    }
     return false;
+}
+
+/* Of a parameter, whose text is encoded. */
+static bool value_matches(const struct match *match, struct rg_str value)
+{
+    char room[RG_QUERY_VALUE_MAX];
+    struct rg_str plain;
+    if (!match->pattern)
+        return !match->is_exact || rg_query_is(value, match->value);
+    return rg_query_decode(value, room, &plain) && rg_regex_matches(match->pattern, plain);
 }
 
 static bool parameter_matches(const struct match *match, struct rg_str query)
@@ -291,7 +313,7 @@ static bool parameter_matches(const struct match *match, struct rg_str query)
     struct rg_query_pair pair;
     struct rg_str at = rg_query_start(query);
     while (rg_query_next(&at, &pair))
-        if (rg_query_is(pair.name, match->name) && (!match->is_exact || rg_query_is(pair.value, match->value)))
+        if (rg_query_is(pair.name, match->name) && value_matches(match, pair.value))
             return true;
     return false;
 }

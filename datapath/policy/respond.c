@@ -84,7 +84,10 @@ static int make_lines(struct self *s, const struct params *p, struct rg_policy_m
         int rc = rg_policy_line_make(m, RG_POLICY_OF_RESPONSE, path, headers[i].name, headers[i].value, line);
         if (rc < 0)
             return rc;
-        if (line->id == RG_FIELD_CONTENT_TYPE && s->body.len > 0)
+        bool is_type = line->id == RG_FIELD_CONTENT_TYPE && s->body.len > 0;
+        if (is_type && line->value_len == 0)
+            return rg_policy_refuse(m, path, "says nothing of the body: wanted its Content-Type, or leave it out");
+        if (is_type)
             s->type = rg_field_value(line); /* the writer gives it a line */
         else
             s->n_lines++;

@@ -194,6 +194,18 @@ def test_limits_of_an_api_and_of_an_operation(gateway):
         assert [ask(c, f"/shop/{p}").status for p in "aabbb"] == [200, 429, 200, 429, 429]
 
 
+def test_clients_behind_a_trusted_proxy_are_told_apart(programs, gateway):
+    gateway.reconfigure({"trusted_proxies": ["127.0.0.1"]})
+    gateway.admin("POST", "/reload")
+    deploy(gateway, [policy("advanced-ratelimit", quotas=[{"limits": [{"limit": 1, "duration": "24h"}]}],
+                            keyExtraction=[{"type": "ip"}])])
+    with Client(gateway.address) as c:
+        def from_(*clients):
+            return [ask(c, "/shop/a", f"X-Forwarded-For: {x}").status for x in clients]
+        # The last element is what the proxy has seen; what is before it anybody may have written.
+        assert from_("192.0.2.1", "192.0.2.2", "192.0.2.9, 192.0.2.1", "192.0.2.1,192.0.2.3") == [200, 200, 429, 200]
+
+
 # ---- HTTP/2 ----
 
 def test_http2_clients_see_the_same(gateway):

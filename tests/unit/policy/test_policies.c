@@ -119,6 +119,41 @@ static void rewrites(void **state)
     PLAY(rows, 0, 0);
 }
 
+/* Whether a header or a parameter matches: expressions are searched for, unless they are anchored. */
+static void expressions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *value;
+        bool matches;
+    } table[] = {
+        {"ol", "gold", true},         {"^ol", "gold", false},           {"ol$", "gold", false},
+        {"^gold$", "gold", true},     {"gold|silver", "silvery", true}, {"^(gold|silver)$", "silvery", false},
+        {"(?i)^GOLD$", "gold", true}, {"a[|]b", "xa|by", true},         {"5\\\\$", "5$!", true},
+        {"^g$", "x", false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        for (int in_query = 0; in_query < 2; in_query++) {
+            struct play p;
+            char params[256], head[128];
+            bool has_bar = strchr(table[i].value, '|') != NULL;
+            play_init(&p);
+            snprintf(params, sizeof params,
+                     "{'methodRewrite':'PUT','match':{'%s':[{'name':'tier','type':'Regex','value':'%s'}]}}",
+                     in_query ? "queryParams" : "headers", table[i].pattern);
+            play_with(&p, "request-rewrite", params, "");
+            snprintf(head, sizeof head, "GET /?tier=%s HTTP/1.1\nHost: h\nTier: %s\n",
+                     !in_query ? ""
+                     : has_bar ? "xa%7cby"
+                               : table[i].value,
+                     in_query ? "" : table[i].value);
+            if ((strncmp(play_request(&p, head), "PUT ", 4) == 0) != table[i].matches)
+                fail_msg("%s in %s: wanted %d", table[i].pattern, table[i].value, table[i].matches);
+            play_fini(&p);
+        }
+    }
+}
+
 /* The API's context is /api, and the route matched as far as /api/v1. */
 static void paths(void **state)
 {
@@ -165,6 +200,11 @@ static void cross_origin(void **state)
         {"cors", SOME, GET "Origin: https://evil/.b.example:8443\n",
          "GET /a/b?x=1&y=2\nHost: h\nOrigin: https://evil/.b.example:8443\n", OK_HEAD,
          "200\nServer: s\nVary: Origin\n"},
+        {"cors", "{'allowedOrigins':['^https://(a|b)\\\\.example$']}", GET "Origin: https://b.example\n",
+         "GET /a/b?x=1&y=2\nHost: h\nOrigin: https://b.example\n", OK_HEAD,
+         "200\nServer: s\nVary: Origin\nAccess-Control-Allow-Origin: https://b.example\n"},
+        {"cors", "{'allowedOrigins':['https://(a|b)\\\\.example']}", GET "Origin: https://b.example.evil\n",
+         "GET /a/b?x=1&y=2\nHost: h\nOrigin: https://b.example.evil\n", OK_HEAD, "200\nServer: s\nVary: Origin\n"},
         {"cors", SOME, PREFLIGHT("https://a.example", "PUT", "Access-Control-Request-Headers: x-a, Content-Type\n"),
          "204 \nAccess-Control-Max-Age: 60\nVary: Origin, Access-Control-Request-Method, "
          "Access-Control-Request-Headers\n"
@@ -339,6 +379,7 @@ int main(void)
         cmocka_unit_test(cross_origin), cmocka_unit_test(api_keys),
         cmocka_unit_test(passwords),    cmocka_unit_test(rate_limit),
         cmocka_unit_test(quotas),       cmocka_unit_test(by_route_and_window),
+        cmocka_unit_test(expressions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
