@@ -221,7 +221,7 @@ static bool write_request(struct rg_link *l)
     snprintf(target, sizeof(target), "%s" TARGET, l->remote->path);
     name_instance(instance);
     snprintf(fields, sizeof(fields),
-             "api-key: %s\r\nX-Ringgate-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n", l->remote->token,
+             "api-key: %s\r\nGateway-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n", l->remote->token,
              instance);
     int len = rg_ws_write_request(l->request, REQUEST_MAX, l->remote->host, target, l->key, fields);
     OPENSSL_cleanse(fields, sizeof(fields));

@@ -277,7 +277,7 @@ void rg_platform_connect(struct rg_platform *p, struct rg_http_call *call, const
     a->platform = p;
     a->call = call;
     a->api_key = rg_http_named_field(req, "api-key");
-    a->instance = rg_http_named_field(req, "x-ringgate-instance");
+    a->instance = rg_http_named_field(req, "gateway-instance");
     a->peer = req->client;
     a->job.run = connect_run;
     a->job.done = connect_done;

@@ -60,6 +60,9 @@ def test_deploy(site):
     assert site.body() == b"one"
     assert site.body("/other") == b"ok"
     assert statuses(site.platform.history("hello", d)) == ["DEPLOYING", "DEPLOYED"]
+    named = f":{site.gateway.process.pid}"  # the instance that answered, by its own name
+    assert site.platform.history("hello", d)[-1]["instance"].endswith(named)
+    assert [a["instance"].endswith(named) for a in site.platform.deployment("hello", d)["acks"]] == [True]
 
 
 def test_undeploy(site):

@@ -11,7 +11,7 @@ CONNECT = "/api/internal/v1/ws/gateways/connect"
 class FakeGateway:
     def __init__(self, platform, token, instance=None):
         self.client = Client(("127.0.0.1", platform.port), env.scaled(10))
-        fields = websocket.HANDSHAKE + [f"api-key: {token}"] + ([f"x-ringgate-instance: {instance}"] if instance else [])
+        fields = websocket.HANDSHAKE + [f"api-key: {token}"] + ([f"gateway-instance: {instance}"] if instance else [])
         self.client.send("\r\n".join([f"GET {CONNECT} HTTP/1.1", "Host: platform", *fields, "", ""]).encode())
         head = self.client._until(b"\r\n\r\n")
         self.status = int(head.split(b" ")[1])
