@@ -1,6 +1,7 @@
 /* Organizations and their projects: who owns what. A token sees its own organization only; the administrator's of the
  * default organization makes others. Thread: the store's. */
 #include "control/platform/handlers.h"
+#include "control/platform/lookups.h"
 #include "control/platform/schemas.h"
 #include "control/platform/templates.h"
 
@@ -32,13 +33,6 @@ int rg_organization_furnish(struct rg_store *store, const char *organization_uui
     return store->db.error;
 }
 
-/* The administrator of the default organization alone. */
-static bool may_see_all(struct rg_call *call)
-{
-    return rg_db_number(call->db, 0, "SELECT count(*) FROM organizations WHERE uuid = ?1 AND handle = 'default'",
-                        RG_WITH(rg_text(call->organization))) > 0;
-}
-
 void rg_post_organization(struct rg_call *call)
 {
     const struct rg_organization_input *in = call->input;
@@ -47,7 +41,7 @@ void rg_post_organization(struct rg_call *call)
     const char *handle = rg_call_handle(call, in->id, in->display_name, 1, 40, false);
     if (!handle)
         return;
-    if (!may_see_all(call)) {
+    if (!rg_sees_all_organizations(call)) {
         rg_refuse(call, 403, "FORBIDDEN", "Only the administrator of the default organization makes others.");
         return;
     }
@@ -70,21 +64,21 @@ void rg_post_organization(struct rg_call *call)
 
 void rg_list_organizations(struct rg_call *call)
 {
-    const struct rg_value values[] = {rg_text(call->organization), rg_int(may_see_all(call))};
+    const struct rg_value values[] = {rg_text(call->organization), rg_int(rg_sees_all_organizations(call))};
     rg_answer_list(call, "SELECT count(*) FROM organizations WHERE uuid = ?1 OR ?2",
                    ORGANIZATION "WHERE uuid = ?1 OR ?2 ORDER BY handle LIMIT ?3 OFFSET ?4", values, 2, organization);
 }
 
 void rg_get_organization(struct rg_call *call)
 {
+    char uuid[RG_UUID_LEN + 1];
     struct rg_rows rows;
-    rg_db_query(call->db, &rows, ORGANIZATION "WHERE handle = ?1 AND (uuid = ?2 OR ?3)",
-                RG_WITH(rg_text(call->args[0]), rg_text(call->organization), rg_int(may_see_all(call))));
-    if (rg_rows_next(&rows))
-        rg_answer_json(call, 200, organization(call, &rows));
-    else
-        rg_refuse(call, 404, "ORGANIZATION_NOT_FOUND", "There is no organization \"%s\".", call->args[0]);
+    if (!rg_find_organization(call, call->args[0], uuid))
+        return;
+    rg_db_query(call->db, &rows, ORGANIZATION "WHERE uuid = ?1", RG_WITH(rg_text(uuid)));
+    json_t *found = rg_rows_next(&rows) ? organization(call, &rows) : NULL;
     rg_rows_end(&rows);
+    rg_answer_json(call, 200, found);
 }
 
 /* ---- Projects ---- */

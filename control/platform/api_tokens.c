@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "control/platform/handlers.h"
+#include "control/platform/lookups.h"
 #include "control/platform/schemas.h"
 
 static json_t *token(struct rg_call *call, const struct rg_rows *rows)
@@ -17,7 +18,7 @@ static json_t *token(struct rg_call *call, const struct rg_rows *rows)
 void rg_post_token(struct rg_call *call)
 {
     const struct rg_token_input *in = call->input;
-    char uuid[RG_UUID_LEN + 1], text[RG_TOKEN_LEN + 1], hash[RG_SHA256_LEN + 1];
+    char uuid[RG_UUID_LEN + 1], text[RG_TOKEN_LEN + 1], hash[RG_SHA256_LEN + 1], organization[RG_UUID_LEN + 1];
     int64_t expires_ns = 0;
     if (in->name.len > RG_CALL_HANDLE_MAX) {
         rg_refuse_field(call, "name", "got %zu bytes, wanted at most %d", in->name.len, RG_CALL_HANDLE_MAX);
@@ -27,6 +28,9 @@ void rg_post_token(struct rg_call *call)
         rg_refuse_field(call, "expiresAt", "wanted a time of RFC 3339, like 2027-01-01T00:00:00Z");
         return;
     }
+    snprintf(organization, sizeof(organization), "%s", call->organization);
+    if (in->organization.len && !rg_find_organization(call, rg_call_text(call, in->organization), organization))
+        return;
     rg_uuid_make(uuid, call->now_ms);
     rg_token_make(text);
     rg_sha256_hex(hash, rg_str_of(text));
@@ -35,8 +39,8 @@ void rg_post_token(struct rg_call *call)
     if (rg_db_exec(call->db,
                    "INSERT INTO access_tokens (uuid, organization_uuid, name, role, token_hash, expires_at_ms,"
                    " created_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                   RG_WITH(rg_text(uuid), rg_text(call->organization), rg_text(name), rg_text(role), rg_text(hash),
-                           expires, rg_text(call->actor.name), rg_text(call->now))) < 0) {
+                   RG_WITH(rg_text(uuid), rg_text(organization), rg_text(name), rg_text(role), rg_text(hash), expires,
+                           rg_text(call->actor.name), rg_text(call->now))) < 0) {
         rg_refuse_conflict(call, "TOKEN_EXISTS", "a token", name);
     } else {
         rg_audit(call, "CREATE", "token", uuid);

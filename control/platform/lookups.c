@@ -4,6 +4,26 @@
 
 #include "control/platform/definitions.h"
 
+bool rg_sees_all_organizations(struct rg_call *call)
+{
+    return rg_db_number(call->db, 0, "SELECT count(*) FROM organizations WHERE uuid = ?1 AND handle = 'default'",
+                        RG_WITH(rg_text(call->organization))) > 0;
+}
+
+bool rg_find_organization(struct rg_call *call, const char *handle, char uuid[RG_UUID_LEN + 1])
+{
+    struct rg_rows rows;
+    rg_db_query(call->db, &rows, "SELECT uuid FROM organizations WHERE handle = ?1 AND (uuid = ?2 OR ?3)",
+                RG_WITH(rg_text(handle), rg_text(call->organization), rg_int(rg_sees_all_organizations(call))));
+    bool found = rg_rows_next(&rows);
+    if (found)
+        snprintf(uuid, RG_UUID_LEN + 1, "%s", rg_rows_text(&rows, 0));
+    else
+        rg_refuse(call, 404, "ORGANIZATION_NOT_FOUND", "There is no organization \"%s\".", handle);
+    rg_rows_end(&rows);
+    return found;
+}
+
 bool rg_find_gateway(struct rg_call *call, const char *handle, char uuid[RG_UUID_LEN + 1])
 {
     struct rg_rows rows;

@@ -6,6 +6,10 @@
 #include "control/platform/call.h"
 #include "control/platform/transitions.h"
 
+/* The administrator of the default organization sees the others, too. */
+bool rg_sees_all_organizations(struct rg_call *call);
+bool rg_find_organization(struct rg_call *call, const char *handle, char uuid[RG_UUID_LEN + 1]);
+
 /* By its handle (of the caller's organization, and not deleted). false: refused. */
 bool rg_find_gateway(struct rg_call *call, const char *handle, char uuid[RG_UUID_LEN + 1]);
 

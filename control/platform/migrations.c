@@ -116,6 +116,9 @@ static const char *const steps[] = {
     " organization_uuid TEXT NOT NULL, performed_by TEXT NOT NULL, performed_at TEXT NOT NULL, peer TEXT,"
     " request_id TEXT);"
     "CREATE INDEX audit_time ON audit (organization_uuid, performed_at);",
+
+    /* 2 */
+    "CREATE INDEX audit_age ON audit (performed_at);",
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -64,6 +64,8 @@ const struct rg_param rg_token_rows[] = {
      .words = rg_role_words,
      .initial = "\"operator\"",
      .help = "reader: looks; operator: changes; admin: tokens and organizations too."},
+    TEXT(rg_token_input, "organizationId", organization,
+         "Whose it is: the caller's own when left out; another's is for the default organization's administrator."),
     TEXT(rg_token_input, "expiresAt", expires_at, "When it ends to hold, RFC 3339; never when left out."),
     SHOWN(rg_token_input, "id", "Its identity, to revoke it by."),
     SHOWN(rg_token_input, "token", "The token; shown once, in the answer that makes it."),

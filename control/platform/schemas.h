@@ -18,7 +18,7 @@ struct rg_project_input {
     struct rg_str id, display_name, description, unread;
 };
 struct rg_token_input {
-    struct rg_str name, expires_at, unread;
+    struct rg_str name, expires_at, organization, unread;
     int32_t role;
 };
 struct rg_gateway_input {

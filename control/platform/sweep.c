@@ -1,6 +1,6 @@
 /*
  * The sweeper: what no gateway has acknowledged in time. And what is left of gateways that were deleted and never came
- * back. Run when something waits, not by the clock alone. Thread: the store's.
+ * back, and of an audit that is a year old. Run when something waits, not by the clock alone. Thread: the store's.
  */
 #include <stdio.h>
 
@@ -9,6 +9,8 @@
 #define BATCH 100
 #define TOMBSTONE_MS \
     ((int64_t)7 * 24 * 3600 * 1000) /* a gateway may be away that long, and still hear what to undeploy */
+
+#define AUDIT_MS ((int64_t)365 * 24 * 3600 * 1000)
 
 struct due {
     struct rg_place place;
@@ -68,6 +70,16 @@ static void bury_gateways(struct rg_store *store, int64_t now_ms, struct rg_effe
     }
 }
 
+/* Texts of the same form: their order is that of time, to the second. */
+static void forget_audit(struct rg_store *store, int64_t now_ms)
+{
+    char before[RG_INSTANT_TEXT_MAX];
+    rg_store_time(before, now_ms - AUDIT_MS);
+    rg_db_exec(&store->db,
+               "DELETE FROM audit WHERE rowid IN (SELECT rowid FROM audit WHERE performed_at < ?1 LIMIT ?2)",
+               RG_WITH(rg_text(before), rg_int(BATCH)));
+}
+
 static uint64_t next_ms(struct rg_store *store, int64_t now_ms)
 {
     int64_t oldest = rg_db_number(&store->db, -1,
@@ -91,6 +103,7 @@ int rg_store_sweep(struct rg_store *store, struct rg_effects *effects, uint64_t 
     for (size_t i = 0; i < n; i++)
         time_out(store, &due[i], effects);
     bury_gateways(store, now_ms, effects);
+    forget_audit(store, now_ms);
     *ret_next_ms = next_ms(store, now_ms);
     return rg_db_commit(&store->db);
 }

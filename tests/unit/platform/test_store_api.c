@@ -115,15 +115,62 @@ static void test_gateway_tokens(void **state)
 static void test_organizations_are_apart(void **state)
 {
     struct fixture *f = *state;
-    free(make_gateway(f, "edge-1"));
+    const char *admin = f->token;
+    char *mine = make_gateway(f, "edge-1");
     make_api(f, "hello");
+    char *d = deploy(f, "hello", "edge-1");
     assert_int_equal(call(f, "POST", API "/organizations", "{\"displayName\":\"Other People\"}"), 201);
     assert_string_equal(got(f, "id"), "other-people");
     assert_int_equal(call(f, "GET", API "/organizations", NULL), 200);
     assert_int_equal(json_array_size(json_object_get(f->body, "list")), 2);
+    call(f, "POST", API "/tokens", "{\"name\":\"x\",\"organizationId\":\"nobody\"}");
+    assert_refused(f, 404, "ORGANIZATION_NOT_FOUND");
+    assert_int_equal(
+        call(f, "POST", API "/tokens", "{\"name\":\"boss\",\"role\":\"admin\",\"organizationId\":\"other-people\"}"),
+        201);
+    char *boss = strdup(got(f, "token"));
+
+    f->token = boss; /* nothing of it can be seen or touched */
+    static const char *const hidden[] = {"/gateways/edge-1", "/rest-apis/hello", "/organizations/default"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(callf(f, "GET", NULL, API "%s", hidden[i]), 404);
+    assert_int_equal(callf(f, "GET", NULL, API "/rest-apis/hello/deployments/%s", d), 404);
+    assert_int_equal(callf(f, "POST", NULL, API "/rest-apis/hello/deployments/%s/undeploy", d), 404);
+    assert_int_equal(call(f, "DELETE", API "/gateways/edge-1", NULL), 404);
+    assert_int_equal(call(f, "POST", API "/organizations", "{\"displayName\":\"More\"}"), 403);
+    assert_int_equal(call(f, "POST", API "/tokens", "{\"name\":\"y\",\"organizationId\":\"default\"}"), 404);
+    assert_int_equal(call(f, "GET", API "/organizations", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 1);
+    char *theirs = make_gateway(f, "edge-1"); /* names are theirs, too */
+    make_api(f, "hello");
+    f->api_key = theirs;
+    assert_int_equal(call(f, "GET", INTERNAL "/deployments", NULL), 200);
+    assert_string_equal(body_bytes(f), "{\"deployments\":[]}");
+    f->token = admin;
+    assert_string_equal(status_of(f, "hello", d), "DEPLOYING");
+    free(d);
+    free(boss);
+    free(mine);
+    free(theirs);
+}
+
+static void test_projects(void **state)
+{
+    struct fixture *f = *state;
+    make_api(f, "hello");
     assert_int_equal(call(f, "GET", API "/projects/default", NULL), 200);
     assert_int_equal(call(f, "DELETE", API "/projects/default", NULL), 409);
     assert_int_equal(call(f, "POST", API "/projects", "{\"displayName\":\"Shop\"}"), 201);
+    assert_int_equal(call(f, "POST", API "/rest-apis",
+                          "{\"displayName\":\"Cart\",\"context\":\"/cart\",\"version\":\"v1.0\",\"projectId\":\"shop\","
+                          "\"upstream\":{\"main\":{\"url\":\"http://a\"}},\"operations\":[]}"),
+                     201);
+    call(f, "DELETE", API "/projects/shop", NULL);
+    assert_refused(f, 409, "PROJECT_IN_USE");
+    assert_int_equal(call(f, "GET", API "/rest-apis?projectId=shop", NULL), 200);
+    assert_string_equal(got(f, "list.0.id"), "cart");
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 1);
+    assert_int_equal(call(f, "DELETE", API "/rest-apis/cart", NULL), 204);
     assert_int_equal(call(f, "DELETE", API "/projects/shop", NULL), 204);
 }
 
@@ -350,6 +397,13 @@ static void test_status_and_audit(void **state)
     assert_string_equal(got(f, "list.0.action"), "DEPLOY");
     assert_string_equal(got(f, "list.0.peer"), "192.0.2.7");
     assert_int_equal(json_array_size(json_object_get(f->body, "list")), 4);
+    uint64_t next;
+    f->now_ms += (int64_t)366 * 24 * 3600 * 1000;
+    assert_int_equal(call(f, "POST", API "/projects", "{\"displayName\":\"Late\"}"), 201);
+    assert_int_equal(rg_store_sweep(f->store, &f->effects, &next), 0);
+    assert_int_equal(call(f, "GET", API "/audit", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 1);
+    assert_string_equal(got(f, "list.0.resourceType"), "project");
 }
 
 /* What cannot be stored because it is not asked by anybody who may leaves no trace. */
@@ -420,6 +474,7 @@ int main(void)
         WITH_STORE(test_tokens),
         WITH_STORE(test_gateway_tokens),
         WITH_STORE(test_organizations_are_apart),
+        WITH_STORE(test_projects),
         WITH_STORE(test_paths),
         WITH_STORE(test_bad_bodies),
         WITH_STORE(test_huge_body),
