@@ -35,33 +35,35 @@ static const struct rg_targets_item *less_loaded(const struct rg_worker *w, cons
     return load(w, b, a) < load(w, a, b) ? b : a;
 }
 
-static bool is_usable(const struct rg_worker *w, const struct rg_targets_item *item, const struct rg_endpoint * not )
+static bool is_usable(const struct rg_worker *w, const struct rg_targets_item *item,
+                      const struct rg_endpoint *other_than)
 {
-    return item->endpoint != not &&!rg_endpoint_is_down(item->endpoint, w->now_ms);
+    struct rg_endpoint *e = item->endpoint;
+    return e != other_than && rg_endpoint_state(e) == RG_ENDPOINT_RESOLVED && !rg_endpoint_is_down(e, w->now_ms);
 }
 
 /* Few can be used: the first from a place drawn at random. NULL: none. */
 static RG_COLD const struct rg_targets_item *look_at_all(struct rg_worker *w, const struct rg_targets *t,
-                                                         const struct rg_endpoint * not )
+                                                         const struct rg_endpoint *other_than)
 {
     size_t from = (size_t)(draw(w, t) - t->items);
     for (size_t i = 0; i < t->n; i++) {
         const struct rg_targets_item *item = &t->items[(from + i) % t->n];
-        if (is_usable(w, item, not ))
+        if (is_usable(w, item, other_than))
             return item;
     }
     return NULL;
 }
 
 static const struct rg_targets_item *pick(struct rg_worker *w, const struct rg_targets *t,
-                                          const struct rg_endpoint * not )
+                                          const struct rg_endpoint *other_than)
 {
     for (unsigned i = 0; i < DRAWS; i++) {
         const struct rg_targets_item *item = draw(w, t);
-        if (is_usable(w, item, not ))
+        if (is_usable(w, item, other_than))
             return item;
     }
-    return look_at_all(w, t, not );
+    return look_at_all(w, t, other_than);
 }
 
 /* One whose time to be tried has come is tried: that was told to nobody else. */
@@ -70,16 +72,28 @@ static bool is_trial(const struct rg_targets_item *item)
     return __atomic_load_n(&item->endpoint->down_until_ms, __ATOMIC_RELAXED) != 0;
 }
 
-/* not: NULL, or one that is not wanted. NULL: there is none that can be used. */
-static struct rg_endpoint *choose(struct rg_worker *w, const struct rg_targets *t, const struct rg_endpoint * not )
+/* other_than: NULL, or one that is not wanted. NULL: there is none that can be used. */
+static struct rg_endpoint *choose(struct rg_worker *w, const struct rg_targets *t, const struct rg_endpoint *other_than)
 {
-    const struct rg_targets_item *a = pick(w, t, not );
+    const struct rg_targets_item *a = pick(w, t, other_than);
     if (!a || is_trial(a))
         return a ? a->endpoint : NULL;
     const struct rg_targets_item *b = draw(w, t);
-    if (b == a || !is_usable(w, b, not ))
+    if (b == a || !is_usable(w, b, other_than))
         return a->endpoint;
     return is_trial(b) ? b->endpoint : less_loaded(w, a, b)->endpoint;
+}
+
+/* Connects to all have failed: that may be over. One without an address is the last resort. */
+static RG_COLD struct rg_endpoint *choose_nonetheless(struct rg_worker *w, const struct rg_targets *t)
+{
+    size_t from = (size_t)(draw(w, t) - t->items);
+    for (size_t i = 0; i < t->n; i++) {
+        struct rg_endpoint *e = t->items[(from + i) % t->n].endpoint;
+        if (rg_endpoint_state(e) == RG_ENDPOINT_RESOLVED)
+            return e;
+    }
+    return t->items[from].endpoint;
 }
 
 static void go_to(struct rg_exchange *x, struct rg_upstream *u)
@@ -94,8 +108,8 @@ bool rg_targets_lead(struct rg_worker *w, struct rg_exchange *x, const struct rg
     if (t->n == 0)
         return false;
     struct rg_endpoint *e = t->n == 1 ? t->items[0].endpoint : choose(w, t, NULL);
-    if (!e) /* connects to all have failed: that may be over */
-        e = draw(w, t)->endpoint;
+    if (!e)
+        e = choose_nonetheless(w, t);
     struct rg_upstream *u = rg_upstream_to(w, e);
     if (!u)
         return false;
