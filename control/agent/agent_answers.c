@@ -38,7 +38,7 @@ static json_t *synced_json(const struct rg_agent *a)
 static const char *state_of(const struct rg_entry *e)
 {
     if (!e->is_known)
-        return e->failure[0] ? "failed" : "unknown";
+        return e->failure ? "failed" : "unknown";
     if (!e->live.deployed)
         return "undeployed";
     return e->live.unit ? "deployed" : "not served";

@@ -48,16 +48,16 @@ struct rg_entry {
     struct rg_version live;
     bool is_acked; /* the control plane was told of `live`, as far as we know */
     uint64_t acked_ms;
-    bool is_unsaved;                    /* `live` is not on the disk, and not on its way there */
-    uint64_t ticket;                    /* of the batch that brings `live` to the disk; 0: none */
-    bool is_listed;                     /* by the sync that runs */
-    int64_t newest_ns;                  /* of all orders there were, done or not; INT64_MIN: none */
-    char newest_id[RG_ID_MAX + 1];      /* deployment of that */
-    struct rg_order *order;             /* the newest, as long as it is not published; NULL */
-    unsigned n_orders;                  /* that are not done */
-    char failure[RG_AGENT_FAILURE_MAX]; /* of the newest order; "": it did not fail */
-    bool is_gone;                       /* the control plane has deleted it; it goes with its last order */
-    struct rg_unit *rebuilt;            /* while a snapshot is made: compiled anew against a provider that changes */
+    bool is_unsaved;               /* `live` is not on the disk, and not on its way there */
+    uint64_t ticket;               /* of the batch that brings `live` to the disk; 0: none */
+    bool is_listed;                /* by the sync that runs */
+    int64_t newest_ns;             /* of all orders there were, done or not; INT64_MIN: none */
+    char newest_id[RG_ID_MAX + 1]; /* deployment of that */
+    struct rg_order *order;        /* the newest, as long as it is not published; NULL */
+    unsigned n_orders;             /* that are not done */
+    char *failure;                 /* of the newest order; NULL: it did not fail */
+    bool is_gone;                  /* the control plane has deleted it; it goes with its last order */
+    struct rg_unit *rebuilt;       /* while a snapshot is made: compiled anew against a provider that changes */
     bool is_rebuilt;
     struct rg_key_set *keys; /* made when first asked for */
     json_t *key_list;        /* [{"name", "sha256", "expiresAt"}]; NULL: none */
@@ -151,6 +151,7 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind,
                               const char *id);                /* made if need be; NULL: no memory */
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e); /* has no orders; the file is the caller's matter */
 void rg_version_fini(struct rg_version *v);
+void rg_entry_set_failure(struct rg_entry *e, const char *text); /* NULL: none; without memory it is not shown */
 /* What the next snapshot will have of it, as far as is known now; NULL: nothing. */
 const struct rg_version *rg_entry_next_version(const struct rg_entry *e);
 const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_kind kind, struct rg_str handle);

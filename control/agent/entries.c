@@ -70,6 +70,12 @@ void rg_version_fini(struct rg_version *v)
     *v = (struct rg_version){0};
 }
 
+void rg_entry_set_failure(struct rg_entry *e, const char *text)
+{
+    free(e->failure);
+    e->failure = text ? strdup(text) : NULL;
+}
+
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
 {
     struct rg_entry **at = &a->buckets[bucket_of(a, e->id)];
@@ -81,6 +87,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
     rg_version_fini(&e->live);
     rg_key_set_unref(e->keys);
     json_decref(e->key_list);
+    free(e->failure);
     free(e);
 }
 

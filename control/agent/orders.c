@@ -87,7 +87,7 @@ static void ack_success(struct rg_order *o)
     struct rg_ack ack = ack_of(o->entry->kind, o->entry->id, &o->version, o->deploy);
     note_acked(o->entry, &o->version, send_ack(a, &ack));
     if (is_newest(o))
-        o->entry->failure[0] = '\0';
+        rg_entry_set_failure(o->entry, NULL);
     rg_agent_count(a, o->deploy ? RG_CM_DEPLOYED : RG_CM_UNDEPLOYED);
     rg_histogram_record(a->took, (rg_now_ms() - o->began_ms) * 1000);
     rg_info("control: %s kind=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
@@ -103,7 +103,7 @@ static void ack_failure(struct rg_order *o)
     ack.error_message = o->failure;
     send_ack(a, &ack);
     if (is_newest(o))
-        memcpy(o->entry->failure, o->failure, sizeof(o->failure));
+        rg_entry_set_failure(o->entry, o->failure);
     rg_agent_count(a, RG_CM_DEPLOYMENTS_FAILED);
     rg_warn("control: failed action=%s kind=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
             o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, o->entry->id,

@@ -71,17 +71,17 @@ static int load_secrets(void *owner, const char *name, struct rg_str bytes, char
 static void revive(struct rg_agent *a, struct rg_entry *e)
 {
     struct rg_problems problems;
+    char why[RG_AGENT_FAILURE_MAX];
     rg_problems_init(&problems);
     int r = rg_artifact_decode(e->live.text, e->live.text_len, &e->live.artifact, &problems);
-    rg_problems_line(&problems, e->failure, sizeof(e->failure));
+    rg_problems_line(&problems, why, sizeof(why));
     rg_problems_fini(&problems);
     if (r == 0)
-        r = rg_agent_compile(a, e, e->live.artifact, &e->live.unit, e->failure, sizeof(e->failure));
+        r = rg_agent_compile(a, e, e->live.artifact, &e->live.unit, why, sizeof(why));
     if (r < 0)
         rg_error("state: an artifact can't be served any more kind=%s artifact=%s deployment=%s reason=\"%s\"",
-                 rg_kind_info(e->kind)->name, e->id, e->live.deployment_id, e->failure);
-    else
-        e->failure[0] = '\0';
+                 rg_kind_info(e->kind)->name, e->id, e->live.deployment_id, why);
+    rg_entry_set_failure(e, r < 0 ? why : NULL);
     if (e->kind == RG_KIND_REST_API) {
         rg_artifact_destroy(e->live.artifact);
         e->live.artifact = NULL;

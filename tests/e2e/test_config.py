@@ -137,6 +137,25 @@ def test_what_is_no_configuration(file, text):
     assert r.returncode == 2 and r.stderr.strip(), r
 
 
+@pytest.mark.parametrize("token,says", [(None, "No such file"), ("", "is empty"), ("two words", "white space"), ("x" * 5000, "longer")],
+                         ids=["missing", "empty", "spaces", "long"])
+def test_a_token_that_is_none(file, tmp_path, token, says):
+    path = tmp_path / "token"
+    if token is not None:
+        path.write_text(token)
+    text = file(f"replica: {{address: '127.0.0.1:1'}}\ncontrol: {{url: 'wss://p.example', token_file: {path}}}\n")
+    r = run("-t", "-c", text)
+    assert r.returncode == 2 and f"{text}:2:" in r.stderr and f"control.token_file: got {path}, which" in r.stderr and says in r.stderr
+
+
+def test_what_of_a_control_plane_should_not_be(file, tmp_path):
+    (tmp_path / "token").write_text("a-token\n")
+    for url, more, says in (("ws://p.example", "", "in the clear"), ("wss://p.example", ", insecure_skip_verify: true", "insecure_skip_verify"),
+                            ("ws://127.0.0.1", "", ""), ("https://p.example", "", "")):
+        r = run("-t", "-c", file(f"replica: {{address: '127.0.0.1:1'}}\ncontrol: {{url: '{url}', token_file: {tmp_path}/token{more}}}\n"))
+        assert r.returncode == 0 and ("warning" in r.stderr) is bool(says) and says in r.stderr, r
+
+
 def test_not_supported_is_not_unknown(file):
     r = run("-t", "-c", file("listeners: [{address: '[::]:443', tls: {certificates: [], min_version: 1.1}}]\n"
                              "replica: {address: '127.0.0.1:1'}\n"))
