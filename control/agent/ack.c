@@ -2,23 +2,6 @@
 
 #include "control/common/utf8.h"
 
-/* A copy that JSON can hold, of at most `max` bytes. */
-static size_t clean(const char *from, char *to, size_t max)
-{
-    size_t left = strlen(from), used = 0;
-    while (left > 0) {
-        size_t len = rg_utf8_sequence(from, left);
-        size_t taken = len > 0 ? len : 1;
-        if (used + taken > max)
-            break;
-        memcpy(to + used, len > 0 ? from : "?", taken);
-        used += taken;
-        from += taken;
-        left -= taken;
-    }
-    return used;
-}
-
 char *rg_ack_write(const struct rg_ack *ack)
 {
     json_t *root = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "type", "deployment.ack", "payload",
@@ -30,7 +13,7 @@ char *rg_ack_write(const struct rg_ack *ack)
         json_object_set_new(payload, "errorCode", json_string(ack->error_code));
     if (ack->error_code && ack->error_message) {
         char message[RG_ACK_MESSAGE_MAX];
-        size_t len = clean(ack->error_message, message, sizeof(message));
+        size_t len = rg_utf8_copy(message, sizeof(message), rg_str_of(ack->error_message));
         json_object_set_new(payload, "errorMessage", json_stringn(message, len));
     }
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;

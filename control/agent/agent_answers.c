@@ -2,11 +2,14 @@
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
+#include "control/common/utf8.h"
 
 static json_t *or_null(const char *text)
 {
-    json_t *value = text && text[0] ? json_string(text) : NULL;
-    return value ? value : json_null();
+    char clean[RG_AGENT_FAILURE_MAX]; /* a reason may have been cut in the middle of a character */
+    if (!text || !text[0])
+        return json_null();
+    return json_stringn(clean, rg_utf8_copy(clean, sizeof(clean), rg_str_of(text)));
 }
 
 static json_t *link_json(const struct rg_agent *a)

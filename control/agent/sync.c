@@ -42,9 +42,11 @@ static bool read_item(const json_t *item, struct rg_event *ret)
     return deployed || rg_str_eq_nocase(rg_str_of(state), RG_STR("UNDEPLOYED"));
 }
 
+/* What could not be served at the start, or any more, is none: it is brought anew, or fails aloud. */
 static bool is_same(const struct rg_entry *e, const struct rg_event *item)
 {
-    return e->is_known && e->live.deployed == (item->type == RG_EVENT_DEPLOYED) &&
+    bool served = !e->live.deployed || e->live.unit || e->n_orders > 0;
+    return e->is_known && served && e->live.deployed == (item->type == RG_EVENT_DEPLOYED) &&
            e->live.performed_ns == item->performed_ns && strcmp(e->live.deployment_id, item->deployment_id) == 0;
 }
 

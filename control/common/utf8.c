@@ -27,3 +27,17 @@ bool rg_utf8_is_valid(struct rg_str text)
     }
     return true;
 }
+
+size_t rg_utf8_copy(char *to, size_t max, struct rg_str from)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < from.len;) {
+        size_t len = rg_utf8_sequence(from.ptr + i, from.len - i), taken = len > 0 ? len : 1;
+        if (taken > max - used)
+            break;
+        memcpy(to + used, len > 0 ? from.ptr + i : "?", taken);
+        used += taken;
+        i += taken;
+    }
+    return used;
+}

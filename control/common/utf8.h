@@ -9,4 +9,7 @@ size_t rg_utf8_sequence(const char *text, size_t len);
 
 bool rg_utf8_is_valid(struct rg_str text);
 
+/* Copies at most `max` bytes, between two characters, with "?" in the place of what is none. Returns how many. */
+size_t rg_utf8_copy(char *to, size_t max, struct rg_str from);
+
 #endif

@@ -199,6 +199,23 @@ def test_damaged_files_are_set_aside(cp, gateway, service, tmp_path):
     assert body(gateway, "/a/x") == "one/x"
 
 
+def test_what_cannot_be_served_at_a_start_is_brought_anew(cp, gateway, service, tmp_path):
+    cp.secrets["s"] = "value"
+    policy = "  policies: [{name: set-headers, version: v1, params: {request: {headers: [{name: x-s, value: '{{ secret \"s\" }}'}]}}}]\n"
+    d = cp.deploy(service.api("a", "/a", "one", policies=policy))
+    cp.wait_live(d)
+    env.wait_until(lambda: (tmp_path / "state" / "secrets.json").exists(), 5, "the secret to be saved")
+    gateway.stop()
+    (tmp_path / "state" / "secrets.json").unlink()
+    cp.stop()
+    cp.acks.clear()
+    restart(gateway)
+    assert artifact(gateway, d)["state"] == "not served" and "secret" in artifact(gateway, d)["failure"]
+    cp.start()
+    cp.wait_live(d)
+    assert body(gateway, "/a/x") == "one/x"
+
+
 def test_killed_between_event_and_acknowledgement(cp, gateway, service):
     held = threading.Event()
     cp.fault("/apis/a", lambda h: held.wait(env.scaled(20)) and None)
