@@ -5,42 +5,12 @@ import signal
 import pytest
 
 from lib import env
-from lib.client import get
 from lib.load import Loader
-from lib.platform import respond
+from lib.site import Site
 
 pytestmark = pytest.mark.skipif(not env.PLATFORM, reason="PLATFORM_BIN does not name a program")
 
 QUICK = {"deployments": {"timeout": {"duration": "600ms", "interval": "100ms"}}}
-
-
-class Site:
-    """A platform, a gateway that it controls, and the replica that gets what no route takes."""
-
-    def __init__(self, programs, config=None, workers=2):
-        self.programs = programs
-        self.replica = programs.raw_origin()
-        self.platform = programs.platform(config)
-        self.token = self.platform.create_gateway()
-        self.gateway = programs.connected_gateway(self.platform, self.token, replica=self.replica.address, workers=workers)
-        self.wait_connected()
-
-    def wait_connected(self, n=1):
-        env.wait_until(lambda: self.platform.metrics().get("ringgate_platform_gateways_connected") == n, 10,
-                       f"{n} gateways to be connected")
-
-    def body(self, path="/hello/x", gateway=None):
-        return get((gateway or self.gateway).address, path).body
-
-    def create(self, name="hello", text="one", **more):
-        self.platform.create_api(name, self.replica_url, policies=[respond(text)], **more)
-
-    def update(self, name="hello", text="two", **more):
-        self.platform.update_api(name, self.replica_url, policies=[respond(text)], **more)
-
-    @property
-    def replica_url(self):
-        return f"http://{self.replica.address}"
 
 
 @pytest.fixture
