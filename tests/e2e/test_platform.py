@@ -122,6 +122,7 @@ def test_failed_ack_tells_the_reason(edge):
 def test_any_instance_that_fails_fails_the_deployment(edge, first):
     """Three instances, one fails: FAILED, whichever word comes first."""
     with FakeGateway(edge, edge.edge_token, "two") as two, FakeGateway(edge, edge.edge_token, "three") as three:
+        assert {"two", "three"} < set(edge.api("GET", "/gateways/edge")["instances"])
         deployment = edge.deploy("hello")
         words = ["success", "success", "failed"] if first == "success" else ["failed", "success", "success"]
         for gateway, word in zip((edge.edge, two, three), words):
