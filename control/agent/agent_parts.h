@@ -97,6 +97,7 @@ struct rg_agent_sync {
     struct rg_alarm again;
     unsigned failures;
     uint64_t began_ms;
+    bool is_compared; /* since the last connect: what was wanted while we were away is known */
     unsigned fetched, unchanged, removed;
 };
 

@@ -203,11 +203,13 @@ static const char *wanted_deployment(const struct rg_entry *e)
 }
 
 /* An undeployment of something else than what is there is not carried out: the control plane must know first. That of
- * a deployment that failed is: it is the latest that the control plane wanted, and now it wants nothing. */
-static bool is_mismatch(const struct rg_entry *e, const struct rg_event *event)
+ * a deployment that failed is: it is the latest that the control plane wanted, and now it wants nothing. So is one of a
+ * deployment that we may not have heard of because we were away. */
+static bool is_mismatch(const struct rg_agent *a, const struct rg_entry *e, const struct rg_event *event)
 {
     const char *wanted = wanted_deployment(e);
-    return wanted && strcmp(wanted, event->deployment_id) != 0 && strcmp(e->newest_id, event->deployment_id) != 0;
+    return wanted && a->sync.is_compared && strcmp(wanted, event->deployment_id) != 0 &&
+           strcmp(e->newest_id, event->deployment_id) != 0;
 }
 
 static void take_undeployment(struct rg_agent *a, struct rg_entry *e, const struct rg_event *event)
@@ -215,7 +217,7 @@ static void take_undeployment(struct rg_agent *a, struct rg_entry *e, const stru
     char message[RG_ID_MAX + 160];
     if (!e || (!e->is_known && !e->order)) {
         answer(a, event, NULL, NULL); /* it is not there: that is what is wanted */
-    } else if (is_mismatch(e, event)) {
+    } else if (is_mismatch(a, e, event)) {
         rg_agent_count(a, RG_CM_DEPLOYMENTS_MISMATCHED);
         snprintf(message, sizeof(message), "another deployment of this artifact is live or on its way: %s",
                  wanted_deployment(e));

@@ -50,9 +50,9 @@ static bool is_same(const struct rg_entry *e, const struct rg_event *item)
            e->live.performed_ns == item->performed_ns && strcmp(e->live.deployment_id, item->deployment_id) == 0;
 }
 
-static bool is_recent(const struct rg_version *v)
+static bool is_recent(int64_t performed_ns)
 {
-    return v->performed_ns / 1000000 > rg_wall_ms() - RECENT_MS;
+    return performed_ns / 1000000 > rg_wall_ms() - RECENT_MS;
 }
 
 /* What an event brought since the list was made is newer than the list. An order that failed is tried once more. */
@@ -69,14 +69,17 @@ static void compare(struct rg_agent *a, const struct rg_event *item)
         e->is_listed = true;
     if (e && is_same(e, item)) {
         a->sync.unchanged++;
-        if (!e->is_acked && e->n_orders == 0 && is_recent(&e->live))
+        if (!e->is_acked && e->n_orders == 0 && is_recent(e->live.performed_ns))
             rg_agent_ack_live(a, e);
         return;
     }
     if (e && is_overtaken(e, item))
         return;
-    if (!deployed && (!e || !e->is_known))
-        return; /* it is not there: as it should be */
+    if (!deployed && (!e || (!e->is_known && !e->order))) {
+        if (is_recent(item->performed_ns))
+            rg_agent_take_event(a, item); /* it is not there, and the control plane may wait to hear so */
+        return;
+    }
     if (!rg_kind_info(item->kind)->supported) {
         rg_agent_take_event(a, item); /* refuses it, by name */
         return;
@@ -217,6 +220,7 @@ static void list_came(void *owner, const struct rg_fetch_answer *answer)
     for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next)
         RG_CONTAINER(at, struct rg_entry, link)->is_listed = false;
     bool compared = is_list && compare_all(a, list);
+    a->sync.is_compared = compared;
     json_decref(root);
     if (compared)
         ask_for_unlisted(a);
@@ -251,5 +255,6 @@ void rg_agent_stop_sync(struct rg_agent *a)
 {
     rg_fetch_cancel(a->sync.fetch);
     a->sync.fetch = NULL;
+    a->sync.is_compared = false;
     rg_loop_clear_alarm(a->loop, &a->sync.again);
 }
