@@ -1,0 +1,168 @@
+"""
+Gateway and platform are killed at random moments while APIs are deployed, undeployed and restored. What was answered is
+there afterwards, the status converges to what is served, and the database is whole.
+
+RINGGATE_TEST_KILLS: how often (15). RINGGATE_TEST_SEED: of the moments; printed when the test fails.
+"""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import random
+import shutil
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from lib import env
+from lib.platform import Refused
+from lib.site import Site
+
+pytestmark = pytest.mark.skipif(not env.PLATFORM, reason="PLATFORM_BIN does not name a program")
+
+KILLS = int(os.environ.get("RINGGATE_TEST_KILLS", "15"))
+SEED = int(os.environ.get("RINGGATE_TEST_SEED", "1"))
+APIS = 6
+
+# Everything is kept, and nothing fails for its age: what does not converge is found.
+CONFIG = {"deployments": {"kept": 1000, "timeout": {"duration": "30m"}}}
+
+
+class Api:
+    """One API and whoever deploys it, one operation after the other. A deployment's name is what it answers."""
+
+    def __init__(self, site, name, rng):
+        self.site, self.name, self.rng = site, name, rng
+        self.version = 0
+        self.answered = {}  # deployments that the platform has said yes to: id, name
+        self.last = None    # the last operation that was answered: (deployment, what is wanted)
+        self.unsure = False  # one that was not answered came after it
+        site.create(name, "none")
+
+    def deploy(self):
+        self.version += 1
+        text = f"{self.name}-{self.version}"
+        self.site.update(self.name, text)
+        deployment = self.site.platform.deploy(self.name, revision=text)
+        self.answered[deployment] = text
+        return deployment, "DEPLOYED"
+
+    def undeploy(self):
+        if not self.last:
+            return None
+        self.site.platform.undeploy(self.name, self.last[0])
+        return self.last[0], "UNDEPLOYED"
+
+    def restore(self):
+        if not self.answered:
+            return None
+        deployment = self.rng.choice(list(self.answered))
+        self.site.platform.restore(self.name, deployment)
+        return deployment, "DEPLOYED"
+
+    def step(self):
+        """false: the platform is away."""
+        act = self.rng.choices([self.deploy, self.undeploy, self.restore], [6, 2, 2])[0]
+        try:
+            done = act()
+        except Refused as e:
+            assert e.status == 409, e  # restored what is live, or undeployed what is not
+            return True
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            self.unsure = True
+            return False
+        if done:
+            self.last, self.unsure = done, False
+        return True
+
+    def current(self):
+        """The one deployment that no other has replaced; None: none."""
+        rows = self.site.platform.api("GET", f"/rest-apis/{self.name}/deployments?limit=100")["list"]
+        rows = [d for d in rows if d["status"] != "ARCHIVED"]
+        assert len(rows) <= 1, rows
+        return rows[0] if rows else None
+
+    def settled(self):
+        d = self.current()
+        return d is None or d["status"] not in ("DEPLOYING", "UNDEPLOYING")
+
+    def check(self):
+        d = self.current()
+        wanted = b"ok"
+        if d:
+            assert d["status"] in ("DEPLOYED", "UNDEPLOYED") and d["status"] == d["statusDesired"], d
+            wanted = d["name"].encode() if d["status"] == "DEPLOYED" else b"ok"
+        assert self.site.body(f"/{self.name}/x") == wanted, d
+        if self.last and not self.unsure:
+            assert d and (d["deploymentId"], d["status"]) == self.last, (d, self.last)
+        for deployment, text in self.answered.items():
+            assert self.site.platform.deployment(self.name, deployment)["name"] == text
+
+
+class Workload:
+    """Deploys in threads until it is stopped."""
+
+    def __init__(self, apis):
+        self.stopping = threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+        self.done = [self.pool.submit(self._run, apis[i::2]) for i in range(2)]
+
+    def _run(self, apis):
+        while not self.stopping.is_set():
+            for api in apis:
+                if not api.step():
+                    time.sleep(0.01)
+
+    def stop(self):
+        self.stopping.set()
+        for d in self.done:
+            d.result()
+        self.pool.shutdown()
+
+
+def check_database(site, directory):
+    """Of a copy, as the kill has left it: nobody repairs it first."""
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(site.platform.data, directory, ignore=shutil.ignore_patterns("lock"))
+    with sqlite3.connect(os.path.join(directory, "ringgate.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert not db.execute("PRAGMA foreign_key_check").fetchall()
+
+
+def kill(site, victims, rng, directory):
+    """In their order, with a moment between; started again in another."""
+    for victim in victims:
+        victim.kill()
+        time.sleep(rng.random() * 0.02)
+    if site.platform in victims:
+        check_database(site, directory)
+    for victim in rng.sample(victims, len(victims)):
+        victim.start()
+
+
+def test_killed_at_random_moments(programs, tmp_path):
+    rng = random.Random(SEED)
+    site = Site(programs, CONFIG)
+    apis = [Api(site, f"api-{i}", random.Random(rng.random())) for i in range(APIS)]
+    for round_ in range(KILLS):
+        victims = rng.choice([[site.gateway], [site.platform], [site.gateway, site.platform]])
+        workload = Workload(apis)
+        try:
+            time.sleep(rng.random() * 0.15 * env.SLOW)
+            kill(site, victims, rng, tmp_path / "copy")
+            time.sleep(rng.random() * 0.05 * env.SLOW)
+        finally:
+            workload.stop()
+        what = f"round {round_} of seed {SEED}, killed {[v.name for v in victims]}"
+        env.wait_until(lambda: all(a.settled() for a in apis), 20, f"all deployments to settle after {what}", 0.03)
+        try:
+            for a in apis:
+                a.check()
+        except AssertionError as e:
+            raise AssertionError(f"{what}: {e}") from e
+    assert sum(len(a.answered) for a in apis) > KILLS, "too little was deployed to tell anything"
+    site.platform.stop()
+    check_database(site, tmp_path / "copy")
