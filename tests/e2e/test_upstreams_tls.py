@@ -1,6 +1,6 @@
 """https to the upstreams of routes: whom the gateway believes, what it shows, and servers that break TLS."""
 
-import os
+import signal
 import socket
 import ssl
 import threading
@@ -298,6 +298,7 @@ def test_it_ends_while_the_handshake_is_under_way(programs, routed, certificates
         env.wait_until(lambda: len(server.open) == 2, 5, "another connect")
         gateway.deploy()
         assert get(gateway.address, "/a").status == 200  # the replica's
-        os.kill(gateway.process.pid, 15)
-        os.kill(gateway.process.pid, 15)
+        gateway.process.signal(signal.SIGTERM)
+        env.wait_until(lambda: "draining" in gateway.log(), 5, "the drain")  # two at once would be one
+        gateway.process.signal(signal.SIGTERM)
         gateway.process.wait()
