@@ -20,10 +20,25 @@ union counter {
 };
 _Static_assert(sizeof(union counter) == 16, "a counter is changed by one instruction");
 
+#define LINE 64u /* of the cache */
+
 struct rg_limit_table {
     uint64_t mask; /* of the bucket's number */
     union counter *counters;
+    void *memory; /* they are in there, at the start of a line */
 };
+
+/* Of a large table the kernel gives a page when it is first written to. */
+static bool map_counters(struct rg_limit_table *t)
+{
+    size_t bytes = (size_t)(t->mask + 1) * BUCKET * sizeof(union counter);
+    t->memory = calloc(1, bytes + LINE);
+    if (!t->memory)
+        return false;
+    uintptr_t at = (uintptr_t)t->memory;
+    t->counters = (void *)((char *)t->memory + (LINE - at % LINE) % LINE);
+    return true;
+}
 
 struct rg_limit_table *rg_limit_table_create(unsigned counters)
 {
@@ -34,21 +49,17 @@ struct rg_limit_table *rg_limit_table_create(unsigned counters)
     if (!t)
         return NULL;
     t->mask = buckets - 1;
-    size_t bytes = (size_t)buckets * BUCKET * sizeof(union counter);
-    t->counters = aligned_alloc(64, bytes);
-    if (!t->counters) {
-        free(t);
-        return NULL;
-    }
-    memset(t->counters, 0, bytes);
-    return t;
+    if (map_counters(t))
+        return t;
+    free(t);
+    return NULL;
 }
 
 void rg_limit_table_destroy(struct rg_limit_table *table)
 {
     if (!table)
         return;
-    free(table->counters);
+    free(table->memory);
     free(table);
 }
 
