@@ -9,7 +9,10 @@
 #include "control/common/utf8.h"
 #include "control/platform/answer.h"
 #include "control/platform/routes.h"
+#include "control/platform/schemas.h"
 #include "datapath/base/log.h"
+
+#define SMALL_BODY_MAX ((size_t)128 * 1024) /* a secret of 64 KiB with escapes */
 
 /* ---- Which route ---- */
 
@@ -212,6 +215,18 @@ static bool is_json(struct rg_str content_type)
     return content_type.len == json.len || strchr("; \t", content_type.ptr[json.len]) != NULL;
 }
 
+/* Definitions and manifests are large; all else is some lines, and is shown in lists. */
+static bool is_small_enough(struct rg_call *call)
+{
+    const struct rg_route *route = call->route;
+    bool large = route->scope == RG_SCOPE_GATEWAY || route->body_size == sizeof(struct rg_artifact_input);
+    size_t max = large ? RG_API_BODY_MAX : SMALL_BODY_MAX;
+    if (call->request->body.len > max)
+        rg_refuse(call, 413, "CONTENT_TOO_LARGE", "The body has %zu bytes; %zu are the most.", call->request->body.len,
+                  max);
+    return call->request->body.len <= max;
+}
+
 static bool decode_body(struct rg_call *call)
 {
     const struct rg_route *route = call->route;
@@ -247,13 +262,9 @@ static bool decode_body(struct rg_call *call)
 static void handle(struct rg_call *call)
 {
     struct rg_str raw_args[RG_CALL_ARGS] = {{"", 0}, {"", 0}, {"", 0}};
-    if (call->request->body.len > RG_API_BODY_MAX) {
-        rg_refuse(call, 413, "CONTENT_TOO_LARGE", "The body has %zu bytes; %u are the most.", call->request->body.len,
-                  RG_API_BODY_MAX);
-        return;
-    }
     call->route = find_route(call, raw_args);
-    if (!call->route || !decode_args(call, raw_args) || !authenticate(call) || !decode_body(call))
+    if (!call->route || !decode_args(call, raw_args) || !authenticate(call) || !is_small_enough(call) ||
+        !decode_body(call))
         return;
     call->type = call->route->type;
     call->route->handle(call);

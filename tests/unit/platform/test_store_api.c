@@ -268,8 +268,17 @@ static void test_huge_body(void **state)
     assert_non_null(body);
     memset(body, ' ', n);
     body[n] = '\0';
+    call(f, "POST", API "/rest-apis", body);
+    assert_refused(f, 413, "CONTENT_TOO_LARGE");
+    body[n - 2] = '\0';
+    call(f, "POST", API "/rest-apis", body);
+    assert_refused(f, 400, "BAD_REQUEST"); /* nothing but blanks, but not too much of them */
+    body[128 * 1024 + 1] = '\0';
     call(f, "POST", API "/gateways", body);
     assert_refused(f, 413, "CONTENT_TOO_LARGE");
+    f->token = NULL;
+    call(f, "POST", API "/gateways", body); /* strangers learn nothing but that */
+    assert_refused(f, 401, "UNAUTHORIZED");
     free(body);
 }
 
