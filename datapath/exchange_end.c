@@ -44,7 +44,6 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     rg_buf_unref(x->head);
     rg_buf_unref(x->request_buf);
     rg_buf_unref(x->names_buf);
-    rg_buf_unref(x->policy_buf);
     if (RG_UNLIKELY(x->snapshot != NULL))
         rg_exchange_leave_route(w, x);
     rg_pool_put(&w->exchanges, x);

@@ -90,6 +90,8 @@ void rg_exchange_leave_route(struct rg_worker *w, struct rg_exchange *x)
     x->route = NULL;
     x->targets = NULL;
     x->policed = false;
+    rg_buf_unref(x->policy_buf);
+    x->policy_buf = NULL;
     x->log_route = x->log_unit = RG_STR_NONE;
 }
 
