@@ -11,10 +11,8 @@
 #include "control/common/json.h"
 #include "datapath/base/log.h"
 
-#define LIST_MAX      (32u << 20) /* 10,000 deployments are 3 MB */
-#define AGAIN_MS      5000
-#define AGAIN_MOST_MS 300000
-#define RECENT_MS     3600000 /* older ones wait for no acknowledgement any more */
+#define LIST_MAX  (32u << 20) /* 10,000 deployments are 3 MB */
+#define RECENT_MS 3600000     /* older ones wait for no acknowledgement any more */
 
 /* ---- One of the list ---- */
 
@@ -98,7 +96,7 @@ static void compare(struct rg_agent *a, const struct rg_event *item)
 
 static void again_later(struct rg_agent *a, const char *why)
 {
-    uint64_t ms = rg_retry_delay(a->sync.failures++, AGAIN_MS, AGAIN_MOST_MS);
+    uint64_t ms = rg_retry_delay(a->sync.failures++, a->settings.reconnect_initial_ms, a->settings.reconnect_max_ms);
     rg_agent_count(a, RG_CM_SYNC_FAILURES);
     rg_warn("control: can't compare deployments, trying again reason=\"%s\" next_try_ms=%llu", why,
             (unsigned long long)ms);

@@ -5,8 +5,6 @@ import random
 import tarfile
 import threading
 
-import pytest
-
 from lib import env
 from lib.control_plane import zipped
 from lib.deployments import artifact, body, control, published, start
@@ -175,34 +173,34 @@ def test_two_artifacts_that_want_the_same_requests(cp, gateway, service):
     assert body(gateway, "/same/x") == "first/x"
 
 
-@pytest.mark.parametrize("content,says", [
-    (b"not a zip", "archive"),
-    (zipped([]), "archive"),
-    (zipped([("a.yaml", "x: 1"), ("b.yaml", "x: 2")]), "archive"),
-    (zipped([("../../etc/passwd.yaml", "x: 1")]), "archive"),
-    (zipped([("a.yaml", "x" * (200 << 20))]), "archive"),
-    (zipped([("a.yaml", "a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)))]),
-     "keys and values"),
-    (zipped([("a.yaml", PROXY)]), "wanted RestApi"),
-    (zipped([("a.yaml", b"\xff\xfe\x00\xd8")]), "line 1"),
-], ids=["garbage", "empty", "two", "traversal", "bomb", "anchors", "other-kind", "binary"])
-def test_archives_that_are_none(cp, gateway, service, content, says):
-    bad = cp.deploy(content, "bad")
-    assert says in cp.wait_failed(bad)["errorMessage"]
-    good = cp.deploy(service.api("good", "/good", "good"), "bad")
-    cp.wait_live(good)
+BAD_ARCHIVES = {
+    "garbage": (b"not a zip", "archive"),
+    "empty": (zipped([]), "archive"),
+    "two": (zipped([("a.yaml", "x: 1"), ("b.yaml", "x: 2")]), "archive"),
+    "traversal": (zipped([("../../etc/passwd.yaml", "x: 1")]), "archive"),
+    "bomb": (zipped([("a.yaml", "x" * (200 << 20))]), "archive"),
+    "aliases": (zipped([("a.yaml", "a0: &a0 [1, 1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n"
+                                                               for i in range(1, 12)))]), "keys and values"),
+    "other-kind": (zipped([("a.yaml", PROXY)]), "wanted RestApi"),
+    "binary": (zipped([("a.yaml", b"\xff\xfe\x00\xd8")]), "line 1"),
+}
+
+
+def test_archives_that_are_none(cp, gateway, service):
+    for name, (content, says) in BAD_ARCHIVES.items():
+        assert says in cp.wait_failed(cp.deploy(content, "bad"))["errorMessage"], name
+    cp.wait_live(cp.deploy(service.api("good", "/good", "good"), "bad"))
 
 
 def test_fetches_are_tried_again(cp, gateway, service):
     cp.fault("/apis/a", (503, {"message": "later"}), (500, {}))
-    d = cp.deploy(service.api("a", "/a", "one"), "a")
-    cp.wait_live(d)
-    assert len(cp.asked("/apis/a")) == 3
     cp.fault("/apis/b", *[(500, {"code": 500, "message": "Internal", "description": "out of order"})] * 3)
-    assert "out of order" in cp.wait_failed(cp.deploy(service.api("b", "/b", "two"), "b"))["errorMessage"]
     cp.fault("/apis/c", (404, {"code": 404, "message": "Not Found", "description": "No active deployment"}))
-    assert "No active deployment" in cp.wait_failed(cp.deploy(service.api("c", "/c", "three"), "c"))["errorMessage"]
-    assert len(cp.asked("/apis/c")) == 1
+    again, broken, gone = (cp.deploy(service.api(n, f"/{n}", n), n) for n in "abc")
+    assert "No active deployment" in cp.wait_failed(gone)["errorMessage"]
+    assert "out of order" in cp.wait_failed(broken)["errorMessage"]
+    cp.wait_live(again)
+    assert [len(cp.asked(f"/apis/{n}")) for n in "abc"] == [3, 3, 1]
 
 
 def test_secrets(cp, gateway, service):

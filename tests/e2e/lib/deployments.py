@@ -32,7 +32,7 @@ def service(programs):
 def start(programs, cp, tmp_path, name="gateway", wait=True, **more):
     """A gateway with two workers in front of a replica that answers "replica"."""
     origin = programs.raw_origin(lambda _, request: reply(b"replica"))
-    g = programs.gateway(origin.address, workers=2, name=name, config=cp.configuration(tmp_path, **more))
+    g = programs.gateway(origin.address, workers=2, name=name, config={**cp.configuration(tmp_path, **more), "timeouts": {"drain_idle": "0s"}})
     if wait:
         cp.wait_connected()
         cp.wait_synced()
