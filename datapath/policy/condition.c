@@ -373,7 +373,7 @@ static struct value binary(const struct instruction *in, const struct value *a, 
 
 static enum kind run(const struct rg_condition *c, struct span span, const struct source *s)
 {
-    struct value stack[RG_CEL_STACK_MAX + 1];
+    struct value stack[RG_CEL_STACK_MAX + 1] = {{0}};
     unsigned n = 0;
     for (unsigned pc = span.from; pc < span.to; pc++) {
         const struct instruction *in = &c->code[pc];

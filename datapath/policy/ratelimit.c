@@ -140,6 +140,7 @@ static uint64_t seconds(uint64_t us)
 /* 32 bits each for the limit, what remains of it and the seconds until it is whole; and a bit that it is there. */
 static void keep(union rg_policy_state *state, const struct outcome *o)
 {
+    RG_ASSERT(o->limit); /* there is at least one */
     uint64_t reset = seconds(o->result.reset_us);
     state->n[0] = o->limit->burst << 32 | (o->result.remaining & UINT32_MAX);
     state->n[1] = (reset < UINT32_MAX ? reset : UINT32_MAX) << 1 | 1;
