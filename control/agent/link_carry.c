@@ -220,9 +220,8 @@ static bool write_request(struct rg_link *l)
     rg_ws_new_key(l->key);
     snprintf(target, sizeof(target), "%s" TARGET, l->remote->path);
     name_instance(instance);
-    snprintf(fields, sizeof(fields),
-             "api-key: %s\r\nGateway-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n", l->remote->token,
-             instance);
+    snprintf(fields, sizeof(fields), "api-key: %s\r\nGateway-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n",
+             l->remote->token, instance);
     int len = rg_ws_write_request(l->request, REQUEST_MAX, l->remote->host, target, l->key, fields);
     OPENSSL_cleanse(fields, sizeof(fields));
     l->request_len = len < 0 ? 0 : (size_t)len;

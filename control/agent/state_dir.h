@@ -52,7 +52,8 @@ struct rg_state_dir {
 
 #define RG_STATE_DIR_WHY_MAX 512
 
-/* Makes the directory if need be and locks it, for which it waits 2 s at most. Negative errno, with `why`: place, reason and remedy. */
+/* Makes the directory if need be and locks it, for which it waits 2 s at most. Negative errno, with `why`: place,
+ * reason and remedy. */
 int rg_state_dir_open(struct rg_state_dir *dir, const char *path, char why[RG_STATE_DIR_WHY_MAX]);
 
 /* Calls `each` for every whole file that ends in `suffix`; sets damaged ones aside and logs them. What `each` returns

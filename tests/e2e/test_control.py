@@ -7,7 +7,7 @@ import threading
 
 from lib import env
 from lib.control_plane import zipped
-from lib.deployments import artifact, body, control, published, start
+from lib.deployments import artifact, body, control, published
 
 pytest_plugins = ["lib.deployments"]
 
