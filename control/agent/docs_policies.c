@@ -54,9 +54,10 @@ static const char conditions[] =
     "\n"
     "A header that is not there is an error, and so is the response while there is only a request: `false && error` is "
     "false,\n"
-    "`true || error` is true, and a condition that comes out as an error is not true. A condition that speaks of the "
-    "request\n"
-    "alone is worked out once, before the policy would run, and holds for the response as well. Bodies and metadata "
+    "`true || error` is true, and a condition that comes out as an error is not true. Policies that let in or refuse\n"
+    "(api-key-auth, basic-auth, the rate limits) run even so: leaving a header out must not open a door. A condition\n"
+    "that speaks of the request alone is worked out once, before the policy would run, and holds for the response as "
+    "well. Bodies and metadata "
     "can't be\n"
     "asked. `executionCondition` has at most 4096 bytes.\n";
 

@@ -291,6 +291,7 @@ const struct rg_policy_kind rg_policy_advanced_ratelimit = {
     .params = params_table,
     .params_size = sizeof(struct params),
     .size = sizeof(struct rg_ratelimit),
+    .guards = true,
     .prepare = prepare,
     .request = request,
     .response = response,

@@ -131,6 +131,7 @@ const struct rg_policy_kind rg_policy_api_key_auth = {
     .params = params_table,
     .params_size = sizeof(struct params),
     .size = sizeof(struct self),
+    .guards = true,
     .prepare = prepare,
     .request = request,
     .drop = drop,

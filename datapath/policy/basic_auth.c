@@ -129,6 +129,7 @@ const struct rg_policy_kind rg_policy_basic_auth = {
     .params = params_table,
     .params_size = sizeof(struct params),
     .size = sizeof(struct self),
+    .guards = true,
     .prepare = prepare,
     .request = request,
 };

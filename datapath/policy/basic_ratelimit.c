@@ -91,6 +91,7 @@ const struct rg_policy_kind rg_policy_basic_ratelimit = {
     .params = params_table,
     .params_size = sizeof(struct params),
     .size = sizeof(struct rg_ratelimit),
+    .guards = true,
     .prepare = prepare,
     .request = request,
     .response = response,

@@ -105,7 +105,8 @@ static bool is_wanted(struct rg_policy_run *run, unsigned i, const struct rg_pol
         return true;
     }
     uint64_t saved = 0;
-    bool wanted = rg_condition_holds_for_request(c, q, &saved);
+    enum rg_condition_verdict verdict = rg_condition_judge_request(c, q, &saved);
+    bool wanted = verdict == RG_CONDITION_YES || (verdict == RG_CONDITION_ERROR && e->policy->kind->guards);
     if (e->saved != NO_STATE) { /* what it says of the response is asked then */
         run->states[e->saved].n[0] = saved;
         run->due |= UINT64_C(1) << i;

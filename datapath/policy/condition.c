@@ -16,7 +16,7 @@
 #define ATOMS_MAX 32 /* two bits each in what is saved */
 
 /* What an operation leaves on the stack. A verdict is one of the first three. */
-enum kind { IS_FALSE, IS_TRUE, IS_ERROR, IS_INT, IS_TEXT };
+enum kind { IS_FALSE = RG_CONDITION_NO, IS_TRUE = RG_CONDITION_YES, IS_ERROR = RG_CONDITION_ERROR, IS_INT, IS_TEXT };
 
 struct value {
     enum kind kind;
@@ -393,7 +393,8 @@ static enum kind run(const struct rg_condition *c, struct span span, const struc
     return stack[0].kind;
 }
 
-bool rg_condition_holds_for_request(const struct rg_condition *c, const struct rg_policy_request *q, uint64_t *saved)
+enum rg_condition_verdict rg_condition_judge_request(const struct rg_condition *c, const struct rg_policy_request *q,
+                                                     uint64_t *saved)
 {
     struct source s = {.request = &q->head,
                        .method = q->method,
@@ -404,7 +405,7 @@ bool rg_condition_holds_for_request(const struct rg_condition *c, const struct r
     for (unsigned i = 0; i < c->n_atoms; i++)
         bits |= (uint64_t)run(c, c->atoms[i], &s) << (2 * i);
     *saved = bits;
-    return run(c, c->request, &s) == IS_TRUE;
+    return (enum rg_condition_verdict)run(c, c->request, &s);
 }
 
 bool rg_condition_holds_for_response(const struct rg_condition *c, const struct rg_policy_response *r, uint64_t saved)

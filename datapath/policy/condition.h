@@ -12,7 +12,8 @@
  *                 request.Headers["name"].size()
  *
  * What is not there (a header, a response in the request phase) is an error, as in CEL: `false && error` is false,
- * `true || error` is true, and a condition that comes out as an error does not hold.
+ * `true || error` is true. A condition that comes out as an error does not hold, but for a policy that guards: leaving
+ * out a header must not open a door.
  *
  * Lifetime: in the arena of its policy. Thread: see policy.h.
  */
@@ -33,7 +34,9 @@ int rg_condition_compile(struct rg_condition **ret, struct rg_str text, struct r
 bool rg_condition_is_for_response(const struct rg_condition *c);
 
 /* *saved: what the response phase needs to know of the request. */
-bool rg_condition_holds_for_request(const struct rg_condition *c, const struct rg_policy_request *q, uint64_t *saved);
+enum rg_condition_verdict { RG_CONDITION_NO, RG_CONDITION_YES, RG_CONDITION_ERROR };
+enum rg_condition_verdict rg_condition_judge_request(const struct rg_condition *c, const struct rg_policy_request *q,
+                                                     uint64_t *saved);
 bool rg_condition_holds_for_response(const struct rg_condition *c, const struct rg_policy_response *r, uint64_t saved);
 
 #endif

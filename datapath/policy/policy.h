@@ -60,6 +60,7 @@ struct rg_policy_kind {
     const struct rg_param *params; /* of `params_size` bytes, decoded by control/common/params.h */
     size_t params_size;
     size_t size; /* of what `prepare` fills in, zeroed */
+    bool guards; /* lets in or refuses: it also runs where its condition can't be told */
     /* Checks what a table can't and compiles. Copies what it keeps: the parameters are gone afterwards. -EINVAL after
      * rg_policy_refuse, or -ENOMEM. */
     int (*prepare)(void *self, const void *params, struct rg_policy_making *m);

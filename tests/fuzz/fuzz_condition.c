@@ -35,11 +35,11 @@ static void run(const struct rg_condition *c)
                                   .head = rg_policy_head_of(fields, req.n_fields, 64)};
     struct rg_policy_response r = {.status = res.status, .head = rg_policy_head_of(response_fields, res.n_fields, 64)};
     uint64_t saved, again;
-    bool holds = rg_condition_holds_for_request(c, &q, &saved);
-    CHECK(rg_condition_holds_for_request(c, &q, &again) == holds && again == saved);
+    enum rg_condition_verdict verdict = rg_condition_judge_request(c, &q, &saved);
+    CHECK(rg_condition_judge_request(c, &q, &again) == verdict && again == saved);
     if (!rg_condition_is_for_response(c))
         return;
-    holds = rg_condition_holds_for_response(c, &r, saved);
+    bool holds = rg_condition_holds_for_response(c, &r, saved);
     CHECK(rg_condition_holds_for_response(c, &r, saved) == holds);
 }
 

@@ -69,6 +69,24 @@ static void conditions(void **state)
     play_fini(&p);
 }
 
+/* Leaving out the header that a condition asks for must not get anybody past a policy that guards. */
+static void condition_that_cannot_be_told(void **state)
+{
+    static const char *const internal = "request.Headers[\"x-inside\"][0] != \"1\"";
+    struct play p;
+    (void)state;
+    play_init(&p);
+    play_with(&p, "set-headers", "{'request': {'headers': [{'name': 'x-set', 'value': '1'}]}}", internal);
+    play_with(&p, "basic-auth", "{'username': 'u', 'password': 'p'}", internal);
+    play_request(&p, "GET / HTTP/1.1\nHost: a\n\n");
+    assert_int_equal(p.verdict, RG_POLICY_ANSWER);
+    assert_non_null(strstr(p.out, "401"));
+    play_request(&p, "GET / HTTP/1.1\nHost: a\nx-inside: 1\n\n");
+    assert_int_equal(p.verdict, RG_POLICY_NEXT);
+    assert_null(strstr(p.out, "x-set"));
+    play_fini(&p);
+}
+
 /* A condition sees what the policies before it have made of the request. */
 static void condition_after_edit(void **state)
 {
@@ -162,6 +180,7 @@ int main(void)
         cmocka_unit_test(order),
         cmocka_unit_test(answer_in_the_middle),
         cmocka_unit_test(conditions),
+        cmocka_unit_test(condition_that_cannot_be_told),
         cmocka_unit_test(condition_after_edit),
         cmocka_unit_test(tightest_limit_is_told),
         cmocka_unit_test(shared),
