@@ -149,13 +149,16 @@ static bool authenticate_user(struct rg_call *call)
         rg_sha256_hex(hash, call->request->bearer);
         rg_db_query(
             call->db, &rows,
-            "SELECT organization_uuid, name, role FROM access_tokens WHERE token_hash = ?1 AND revoked_at IS NULL"
+            "SELECT organization_uuid, name, role, uuid, expires_at_ms FROM access_tokens WHERE token_hash = ?1 AND"
+            " revoked_at IS NULL"
             " AND (expires_at_ms IS NULL OR expires_at_ms > ?2)",
             RG_WITH(rg_text(hash), rg_int(call->now_ms)));
         if (rg_rows_next(&rows)) {
             known = true;
             allowed = role_suffices(rg_rows_text(&rows, 2), call->route->scope);
             take_actor(call, &rows);
+            snprintf(call->answer->token, sizeof(call->answer->token), "%s", rg_rows_text(&rows, 3));
+            call->answer->expires_ms = rg_rows_is_null(&rows, 4) ? 0 : rg_rows_int(&rows, 4);
         }
         rg_rows_end(&rows);
     }

@@ -43,6 +43,8 @@ struct rg_api_answer {
     const char *authenticate;           /* WWW-Authenticate of 401; NULL: none */
     bool stream;                        /* GET /events: go on as Server-Sent Events of `organization` */
     char organization[RG_UUID_LEN + 1]; /* of whoever asked; "" for gateways and strangers */
+    char token[RG_UUID_LEN + 1];        /* the id of theirs; the same */
+    int64_t expires_ms;                 /* of that token, as the store counts time; 0: never */
 };
 
 /*

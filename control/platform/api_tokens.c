@@ -73,6 +73,7 @@ void rg_delete_token(struct rg_call *call)
                   call->args[0]);
         return;
     }
+    rg_effects_add(call->effects, RG_EFFECT_CLOSE_TOKEN, call->args[0], "The token was revoked.");
     rg_audit(call, "REVOKE", "token", call->args[0]);
     rg_answer_nothing(call);
 }

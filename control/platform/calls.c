@@ -77,7 +77,7 @@ static void done(struct rg_store_job *job)
     } else {
         rg_platform_apply(c->platform, &c->effects);
         if (c->answer.stream)
-            rg_platform_stream(c->platform, c->http, c->answer.organization);
+            rg_platform_stream(c->platform, c->http, &c->answer);
         else
             rg_platform_reply(c->http, &c->answer);
     }

@@ -14,7 +14,7 @@
 
 enum rg_effect_kind {
     RG_EFFECT_SEND,          /* text as one frame to every connection of the gateway `target` */
-    RG_EFFECT_CLOSE_TOKEN,   /* close the connections that came with the token `target` */
+    RG_EFFECT_CLOSE_TOKEN,   /* close the connections and streams that came with the token `target` */
     RG_EFFECT_CLOSE_GATEWAY, /* close the connections of the gateway `target` */
     RG_EFFECT_NOTICE,        /* text is JSON for the Server-Sent Events of the organization `target` */
     RG_EFFECT_WAKE_SWEEPER   /* something now waits for an acknowledgement */

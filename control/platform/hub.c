@@ -76,12 +76,12 @@ bool rg_hub_admits(struct rg_hub *hub, struct rg_str peer, uint64_t now_ms)
 
 static size_t *count_of(struct rg_hub *hub, const struct rg_hub_member *member)
 {
-    return member->token[0] ? &hub->connections : &hub->streams;
+    return member->stream ? &hub->streams : &hub->connections;
 }
 
 bool rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member)
 {
-    size_t limit = member->token[0] ? hub->limits.connections : hub->limits.streams;
+    size_t limit = member->stream ? hub->limits.streams : hub->limits.connections;
     rg_list_init(&member->link);
     if (*count_of(hub, member) >= limit)
         return false;
@@ -102,10 +102,9 @@ void rg_hub_remove(struct rg_hub *hub, struct rg_hub_member *member)
 
 static bool is_meant(const struct rg_hub_member *m, const struct rg_effect *e)
 {
-    bool stream = m->token[0] == '\0';
     if (e->kind == RG_EFFECT_CLOSE_TOKEN)
         return strcmp(m->token, e->target) == 0;
-    return stream == (e->kind == RG_EFFECT_NOTICE) && strcmp(m->key, e->target) == 0;
+    return m->stream == (e->kind == RG_EFFECT_NOTICE) && strcmp(m->key, e->target) == 0;
 }
 
 /* A member may leave while it is spoken to; those that do not are moved to a list aside, and back. */

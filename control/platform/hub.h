@@ -7,6 +7,7 @@
 #ifndef RG_PLATFORM_HUB_H
 #define RG_PLATFORM_HUB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/platform/effects.h"
@@ -15,7 +16,8 @@
 
 struct rg_hub_member {
     char key[RG_UUID_LEN + 1];   /* gateway, or organization of an event stream */
-    char token[RG_UUID_LEN + 1]; /* "": an event stream */
+    char token[RG_UUID_LEN + 1]; /* that it came with */
+    bool stream;                 /* of events; else a connection of a gateway */
     /* One whole message. May remove the member (a queue that is full closes its connection). */
     void (*send)(struct rg_hub_member *member, struct rg_str text);
     /* Asks for the end; the member is removed then or later. */

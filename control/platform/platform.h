@@ -58,7 +58,7 @@ void rg_platform_refuse(struct rg_http_call *call, unsigned status, const char *
 
 /* ---- streams.c: Server-Sent Events ---- */
 
-void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const char *organization);
+void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const struct rg_api_answer *who);
 void rg_platform_init_streams(struct rg_platform *p);
 void rg_platform_end_streams(struct rg_platform *p);
 

@@ -1,5 +1,6 @@
 /* Server-Sent Events (WHATWG HTML 9.2): what happens in an organization, as it happens. See platform.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/platform/platform.h"
 
@@ -10,6 +11,7 @@ struct stream {
     struct rg_http_call *call;
     struct rg_platform *platform;
     struct rg_list link; /* platform->streams */
+    int64_t expires_ms;  /* of the token that it came with; 0: never */
 };
 
 static void end(struct stream *s)
@@ -26,11 +28,17 @@ static void gone(struct rg_http_call *call, void *owner)
     end(owner);
 }
 
+/* What a token lets in lasts no longer than the token. */
+static bool has_expired(const struct stream *s)
+{
+    return s->expires_ms > 0 && s->expires_ms <= rg_wall_ms();
+}
+
 /* One event of one line: JSON has no line ends. After it the stream may be gone. */
 static void tell(struct rg_hub_member *member, struct rg_str text)
 {
     struct stream *s = RG_CONTAINER(member, struct stream, member);
-    if (!rg_http_stream_write(s->call, RG_STR("data: ")) || !rg_http_stream_write(s->call, text) ||
+    if (has_expired(s) || !rg_http_stream_write(s->call, RG_STR("data: ")) || !rg_http_stream_write(s->call, text) ||
         !rg_http_stream_write(s->call, RG_STR("\n\n")))
         end(s);
 }
@@ -41,7 +49,7 @@ static void close_stream(struct rg_hub_member *member, const char *reason)
     end(RG_CONTAINER(member, struct stream, member));
 }
 
-void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const char *organization)
+void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const struct rg_api_answer *who)
 {
     static const struct rg_http_header headers[] = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
     struct stream *s = rg_http_call_is_gone(call) || p->draining ? NULL : calloc(1, sizeof(*s));
@@ -54,7 +62,10 @@ void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const 
     s->member.send = tell;
     s->member.close = close_stream;
     rg_list_init(&s->member.link);
-    snprintf(s->member.key, sizeof(s->member.key), "%s", organization);
+    s->member.stream = true;
+    memcpy(s->member.key, who->organization, sizeof(s->member.key));
+    memcpy(s->member.token, who->token, sizeof(s->member.token));
+    s->expires_ms = who->expires_ms;
     if (!rg_hub_add(p->hub, &s->member)) {
         rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Too many streams of events are open.");
         free(s);
@@ -77,7 +88,7 @@ static void pings_due(struct rg_alarm *a)
     for (struct rg_list *l = p->streams.next, *next; l != &p->streams; l = next) {
         struct stream *s = RG_CONTAINER(l, struct stream, link);
         next = l->next;
-        if (!rg_http_stream_write(s->call, RG_STR(":\n\n")))
+        if (has_expired(s) || !rg_http_stream_write(s->call, RG_STR(":\n\n")))
             end(s);
     }
     if (!rg_list_empty(&p->streams))

@@ -1,5 +1,6 @@
 """The platform's program: its API over the wire, gateways that connect, what it does with bad input, restarts and an end."""
 
+import datetime
 import json
 import os
 import signal
@@ -90,6 +91,28 @@ def test_events_are_streamed(edge):
         edge.deploy("hello")  # something to write: an end in one direction alone is none
         return edge.metrics().get("ringgate_platform_event_streams") == 0
     env.wait_until(seen, 5, "the stream's end to be seen", 0.1)
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+def test_a_stream_of_events_ends_with_its_token(edge, end):
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=env.scaled(1))
+    more = {"expiresAt": soon.strftime("%Y-%m-%dT%H:%M:%S.%fZ")} if end == "expired" else {}
+    made = edge.api("POST", "/tokens", {"name": "watcher", "role": "reader", **more})
+    c = socket.create_connection(("127.0.0.1", edge.port))
+    c.settimeout(env.scaled(10))
+    c.sendall(f"GET {API}/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {made['token']}\r\n\r\n".encode())
+    text = b""
+    while b": connected" not in text:
+        text += c.recv(4096)
+    if end == "revoked":
+        edge.api("DELETE", f"/tokens/{made['id']}")
+    else:
+        env.wait_until(lambda: edge.ask("GET", f"{API}/status", token=made["token"])[0] == 401, 5, "the token to expire")
+    deployment = edge.deploy("hello")
+    while more := c.recv(4096):
+        text += more
+    assert deployment.encode() not in text
+    c.close()
 
 
 # ---- gateways ----

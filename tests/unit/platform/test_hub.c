@@ -40,6 +40,7 @@ static bool add(struct rg_hub *hub, struct member *m, const char *key, const cha
     *m = (struct member){.hub = hub, .member = {.send = take, .close = end}};
     snprintf(m->member.key, sizeof(m->member.key), "%s", key);
     snprintf(m->member.token, sizeof(m->member.token), "%s", token);
+    m->member.stream = strncmp(token, "user", 4) == 0; /* as operators' tokens are called here */
     return rg_hub_add(hub, &m->member);
 }
 
@@ -59,7 +60,7 @@ static void test_fan_out(void **state)
     struct member a, b, other, stream;
     assert_int_equal(rg_hub_create(&hub, NULL), 0);
     assert_true(add(hub, &a, "gateway-1", "token-1") && add(hub, &b, "gateway-1", "token-2") &&
-                add(hub, &other, "gateway-2", "token-3") && add(hub, &stream, "organization", ""));
+                add(hub, &other, "gateway-2", "token-3") && add(hub, &stream, "organization", "user-1"));
     assert_int_equal(rg_hub_connections(hub), 3);
     assert_int_equal(rg_hub_streams(hub), 1);
     send_to(hub, RG_EFFECT_SEND, "gateway-1", "one");
@@ -82,6 +83,11 @@ static void test_fan_out(void **state)
     send_to(hub, RG_EFFECT_CLOSE_GATEWAY, "gateway-2", "The gateway was deleted.");
     assert_string_equal(other.last, "The gateway was deleted.");
     assert_int_equal(rg_hub_connections(hub), 0);
+    send_to(hub, RG_EFFECT_CLOSE_TOKEN, "user-2", "The token was revoked.");
+    assert_int_equal(stream.closed, 0);
+    send_to(hub, RG_EFFECT_CLOSE_TOKEN, "user-1", "The token was revoked.");
+    assert_int_equal(stream.closed, 1);
+    assert_int_equal(rg_hub_streams(hub), 0);
     rg_hub_remove(hub, &stream.member);
     rg_hub_remove(hub, &stream.member);
     rg_hub_destroy(hub);
@@ -116,7 +122,7 @@ static void test_limits(void **state)
     assert_int_equal(rg_hub_create(&hub, &limits), 0);
     assert_true(add(hub, &m[0], "g", "t") && add(hub, &m[1], "g", "t"));
     assert_false(add(hub, &m[2], "g", "t"));
-    assert_true(add(hub, &m[3], "o", ""));
+    assert_true(add(hub, &m[3], "o", "user-1"));
     rg_hub_remove(hub, &m[2].member); /* was not taken in */
     for (unsigned i = 0; i < 100; i++)
         admitted += rg_hub_admits(hub, RG_STR("192.0.2.1"), 5000);
