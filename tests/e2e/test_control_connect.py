@@ -54,6 +54,34 @@ def test_an_acknowledgement_that_was_lost_is_repeated(cp, gateway, service):
     assert len(cp.asked("/apis/a")) == 1  # nothing was fetched again
 
 
+def test_an_undeployment_of_what_was_missed(cp, gateway, service):
+    """Pushed before the gateway knows what it missed: it believes it, rather than finding that another deployment is live."""
+    d = cp.deploy(service.api("a", "/a", "one"), "a")
+    cp.wait_live(d)
+    compare = threading.Event()
+    cp.fault("/deployments", lambda _: compare.wait(env.scaled(20)) and None)
+    missed = cp.deploy(service.api("a", "/a", "two"), "a", push=False)
+    asked = len(cp.asked("/deployments"))
+    cp.drop_all()
+    env.wait_until(lambda: len(cp.asked("/deployments")) > asked, 10, "the gateway to begin to compare")
+    gone = cp.undeploy(missed)
+    cp.wait_live(gone)
+    compare.set()
+    assert body(gateway, "/a/x") == "replica"
+
+
+def test_what_is_gone_and_never_was_there(cp, gateway):
+    """Deployed and taken back while the gateway was away: the control plane waits to hear that it is gone."""
+    cp.stop()
+    gone = cp.undeploy(cp.deploy("", "a", push=False), push=False)
+    old = cp.undeploy(cp.deploy("", "b", push=False), push=False)
+    old.performed_at = "2020-01-01T00:00:00Z"  # nobody waits for that any more
+    cp.start()
+    cp.wait_live(gone)
+    cp.wait_synced()
+    assert not cp.acks_of(old)
+
+
 def test_a_sync_that_fails_is_tried_again(cp, programs, service, tmp_path):
     d = cp.deploy(service.api("a", "/a", "one"), push=False)
     cp.fault("/deployments", *[(500, {})] * 3)

@@ -78,19 +78,29 @@ class Api:
             self.last, self.unsure = done, False
         return True
 
-    def current(self):
+    def rows(self):
+        """All its deployments, by id."""
+        rows, total = {}, 1
+        while len(rows) < total:
+            page = self.site.platform.api("GET", f"/rest-apis/{self.name}/deployments?limit=100&offset={len(rows)}")
+            rows.update({d["deploymentId"]: d for d in page["list"]})
+            total = page["pagination"]["total"]
+        return rows
+
+    @staticmethod
+    def current(rows):
         """The one deployment that no other has replaced; None: none."""
-        rows = self.site.platform.api("GET", f"/rest-apis/{self.name}/deployments?limit=100")["list"]
-        rows = [d for d in rows if d["status"] != "ARCHIVED"]
+        rows = [d for d in rows.values() if d["status"] != "ARCHIVED"]
         assert len(rows) <= 1, rows
         return rows[0] if rows else None
 
     def settled(self):
-        d = self.current()
-        return d is None or d["status"] not in ("DEPLOYING", "UNDEPLOYING")
+        path = f"/rest-apis/{self.name}/deployments?status="
+        return not any(self.site.platform.api("GET", path + status)["count"] for status in ("DEPLOYING", "UNDEPLOYING"))
 
     def check(self):
-        d = self.current()
+        rows = self.rows()
+        d = self.current(rows)
         wanted = b"ok"
         if d:
             assert d["status"] in ("DEPLOYED", "UNDEPLOYED") and d["status"] == d["statusDesired"], d
@@ -98,8 +108,7 @@ class Api:
         assert self.site.body(f"/{self.name}/x") == wanted, d
         if self.last and not self.unsure:
             assert d and (d["deploymentId"], d["status"]) == self.last, (d, self.last)
-        for deployment, text in self.answered.items():
-            assert self.site.platform.deployment(self.name, deployment)["name"] == text
+        assert {i: rows[i]["name"] for i in self.answered if i in rows} == self.answered, "an answered deployment is lost"
 
 
 class Workload:
