@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         Machine.serial += 1
         self.platform, self.gateway = self.site.platform, self.site.gateway
-        self.paused = False
+        self.state = "runs"  # of the gateway: runs, paused or dead
         self.version = 0
         self.apis = {n: Model(f"{n}-{Machine.serial}") for n in NAMES}
         for api in self.apis.values():
@@ -114,44 +114,44 @@ class Machine(RuleBasedStateMachine):
         except Refused as e:
             assert e.code == "DEPLOYMENT_RESTORE_CONFLICT" and (api.current, api.wanted) == (deployment, "DEPLOYED"), e
 
+    @rule(name=st.sampled_from(NAMES))
+    def deploy_and_think_better_of_it(self, name):
+        self.deploy_good(name)
+        self.undeploy(name)
+
     # ---- what happens to programs ----
 
-    @precondition(lambda self: not self.paused)
+    @precondition(lambda self: self.state == "runs")
     @rule()
     def pause_gateway(self):
         self.gateway.process.signal(signal.SIGSTOP)
-        self.paused = True
+        self.state = "paused"
 
-    @precondition(lambda self: self.paused)
+    @precondition(lambda self: self.state != "dead")
     @rule()
-    def resume_gateway(self):
-        self.gateway.process.signal(signal.SIGCONT)
-        self.paused = False
+    def kill_gateway(self):
+        self.gateway.kill()
+        self.state = "dead"
 
-    @precondition(lambda self: self.paused)
+    @precondition(lambda self: self.state != "runs")
+    @rule()
+    def gateway_is_back(self):
+        if self.state == "paused":
+            self.gateway.process.signal(signal.SIGCONT)
+        else:
+            self.gateway.start()
+        self.state = "runs"
+
+    @precondition(lambda self: self.state != "runs")
     @rule()
     def time_runs_out(self):
-        """What a paused gateway has not acknowledged fails, for that reason."""
+        """What a gateway that is not there has not acknowledged fails, for that reason."""
         for api in self.apis.values():
             env.wait_until(lambda api=api: self.status(api) not in ("DEPLOYING", "UNDEPLOYING"), 10, f"{api.name} to time out")
 
     @rule()
-    def kill_gateway(self):
-        self.gateway.kill()
-        self.gateway.start()
-        self.paused = False
-
-    @rule()
     def kill_platform(self):
         self.platform.kill()
-        self.platform.start()
-
-    @rule()
-    def kill_both(self):
-        self.platform.kill()
-        self.gateway.kill()
-        self.gateway.start()
-        self.paused = False
         self.platform.start()
 
     # ---- what holds after each step ----
@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_status_says_what_is_served(self):
-        if self.paused:
+        if self.state != "runs":
             return
         for api in self.apis.values():
             if api.current is None:
@@ -192,8 +192,8 @@ class Machine(RuleBasedStateMachine):
                 assert (status == "ARCHIVED") is (deployment != api.current), (api.name, deployment, status)
 
     def teardown(self):
-        if self.paused:
-            self.gateway.process.signal(signal.SIGCONT)
+        if self.state != "runs":
+            self.gateway_is_back()
         for api in self.apis.values():
             self.platform.api("DELETE", f"/rest-apis/{api.name}")
         for api in self.apis.values():
