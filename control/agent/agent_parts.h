@@ -28,39 +28,42 @@
 #define RG_AGENT_DOUBT_MS    60000 /* an acknowledgement that old was heard, or the connection would have ended before */
 #define RG_AGENT_FAILURE_MAX (RG_ACK_MESSAGE_MAX + 1)
 
-struct rg_version { /* of an artifact: one deployment, as it came */
+struct rg_version {       /* of an artifact: one deployment, as it came */
+    struct rg_unit *unit; /* deployed, and it has routes to serve */
+    bool deployed;
+    int64_t performed_ns;
     char deployment_id[RG_ID_MAX + 1];
     char performed_at[RG_INSTANT_TEXT_MAX];
-    int64_t performed_ns;
-    bool deployed;
     char *text; /* YAML, until it is on the disk; NULL otherwise */
     size_t text_len;
     struct rg_artifact *artifact; /* deployed; NULL where nothing else is compiled against it */
-    struct rg_unit *unit;         /* deployed, and it has routes to serve */
 };
 
 struct rg_entry {
+    /* What each snapshot asks of every artifact, side by side: of 10,000, little is in a cache. */
+    struct rg_list link;     /* all entries, in the order in which they came */
+    struct rg_order *order;  /* the newest, as long as it is not published; NULL */
+    struct rg_unit *rebuilt; /* while a snapshot is made: compiled anew against a provider that changes */
+    bool is_rebuilt;
+    bool is_known; /* `live` has something: it was published, or is on the disk */
+    struct rg_version live;
+
     char id[RG_ID_MAX + 1];
     enum rg_kind kind;
     struct rg_entry *next_in_bucket;
-    struct rg_list link; /* all entries, in the order in which they came */
-    bool is_known;       /* `live` has something: it was published, or is on the disk */
-    struct rg_version live;
     bool is_acked; /* the control plane was told of `live`, as far as we know */
     uint64_t acked_ms;
     bool is_unsaved;               /* `live` is not on the disk, and not on its way there */
     uint64_t ticket;               /* of the batch that brings `live` to the disk; 0: none */
+    struct rg_list writing;        /* the agent's, while it has a ticket */
     bool is_listed;                /* by the sync that runs */
     int64_t newest_ns;             /* of all orders there were, done or not; INT64_MIN: none */
     char newest_id[RG_ID_MAX + 1]; /* deployment of that */
-    struct rg_order *order;        /* the newest, as long as it is not published; NULL */
     unsigned n_orders;             /* that are not done */
     char *failure;                 /* of the newest order; NULL: it did not fail */
     bool is_gone;                  /* the control plane has deleted it; it goes with its last order */
-    struct rg_unit *rebuilt;       /* while a snapshot is made: compiled anew against a provider that changes */
-    bool is_rebuilt;
-    struct rg_key_set *keys; /* made when first asked for */
-    json_t *key_list;        /* [{"name", "sha256", "expiresAt"}]; NULL: none */
+    struct rg_key_set *keys;       /* made when first asked for */
+    json_t *key_list;              /* [{"name", "sha256", "expiresAt"}]; NULL: none */
 };
 
 struct rg_order {
@@ -134,9 +137,11 @@ struct rg_agent {
     bool is_switching;   /* a worker has not switched to it yet */
     bool is_late;        /* ... and has been told of */
     bool is_changed;     /* an artifact went: a snapshot is due without an order */
+    bool has_rebuilt;    /* there are entries with is_rebuilt */
     struct rg_alarm publish_due;
 
     struct rg_state_dir state;
+    struct rg_list writing; /* entries on their way to the disk */
     struct rg_alarm save_due;
     uint64_t save_ticket; /* of the last batch with keys or secrets */
     bool keys_unsaved, secrets_unsaved;

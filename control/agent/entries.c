@@ -57,6 +57,7 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char 
     struct rg_entry **bucket = &a->buckets[bucket_of(a, id)];
     e->next_in_bucket = *bucket;
     *bucket = e;
+    rg_list_init(&e->writing);
     rg_list_append(&a->entries, &e->link);
     a->n_entries++;
     return e;
@@ -83,6 +84,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
         at = &(*at)->next_in_bucket;
     *at = e->next_in_bucket;
     rg_list_remove(&e->link);
+    rg_list_remove(&e->writing);
     a->n_entries--;
     rg_version_fini(&e->live);
     rg_key_set_unref(e->keys);

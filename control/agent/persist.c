@@ -167,6 +167,8 @@ static void add_unsaved(struct rg_agent *a, struct rg_state_batch *batch, struct
     }
     e->is_unsaved = false;
     e->ticket = a->state.tickets + 1;
+    rg_list_remove(&e->writing);
+    rg_list_append(&a->writing, &e->writing);
 }
 
 void rg_persist_switched(struct rg_agent *a)
@@ -250,11 +252,13 @@ void rg_persist_secrets(struct rg_agent *a)
 
 static void note_written(struct rg_agent *a, const struct rg_state_batch *batch)
 {
-    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
-        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+    for (struct rg_list *at = a->writing.next, *next; at != &a->writing; at = next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, writing);
+        next = at->next;
         if (e->ticket != batch->ticket)
             continue;
         e->ticket = 0;
+        rg_list_remove(&e->writing);
         if (batch->error != 0) {
             e->is_unsaved = true;
         } else if (!e->is_unsaved) { /* and nothing newer has come meanwhile */
@@ -302,5 +306,6 @@ void rg_persist_finish(struct rg_agent *a)
 void rg_persist_init(struct rg_agent *a)
 {
     a->save_due.due = save_due;
+    rg_list_init(&a->writing);
     a->state.fd = a->state.lock_fd = a->state.done_event.fd = -1;
 }

@@ -20,6 +20,9 @@ static void drop_rebuilt(struct rg_entry *e)
 
 static void drop_all_rebuilt(struct rg_agent *a)
 {
+    if (!a->has_rebuilt)
+        return;
+    a->has_rebuilt = false;
     for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next)
         drop_rebuilt(RG_CONTAINER(at, struct rg_entry, link));
 }
@@ -38,7 +41,7 @@ static int rebuild_one(struct rg_agent *a, struct rg_order *o, struct rg_entry *
     char why[RG_AGENT_FAILURE_MAX];
     drop_rebuilt(e);
     int r = rg_agent_compile(a, e, artifact, &e->rebuilt, why, sizeof(why));
-    e->is_rebuilt = true;
+    e->is_rebuilt = a->has_rebuilt = true;
     if (r == 0)
         return 0;
     if (!o->deploy) { /* what it needs goes: so do its routes, until that is back */
@@ -90,21 +93,35 @@ static struct rg_unit *next_unit(const struct rg_entry *e)
     return e->is_rebuilt ? e->rebuilt : v->unit;
 }
 
+static size_t add_unit(const struct rg_entry *e, struct rg_unit **units)
+{
+    struct rg_unit *unit = next_unit(e);
+    if (!unit)
+        return 0;
+    if (e->live.unit && unit != e->live.unit)
+        rg_unit_succeed(unit, e->live.unit);
+    *units = unit;
+    return 1;
+}
+
+static bool goes_live(const struct rg_order *o)
+{
+    return o->state == RG_ORDER_READY && o->entry->order == o;
+}
+
 /* What is live first: of two that want the same requests, the one that comes later is in the wrong. */
 static size_t collect(const struct rg_agent *a, struct rg_unit **units)
 {
     size_t n = 0;
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
-            const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
-            bool is_new = e->order && e->order->state == RG_ORDER_READY;
-            struct rg_unit *unit = is_new == (pass == 1) ? next_unit(e) : NULL;
-            if (!unit)
-                continue;
-            if (e->live.unit && unit != e->live.unit)
-                rg_unit_succeed(unit, e->live.unit);
-            units[n++] = unit;
-        }
+    for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
+        const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        if (!e->order || !goes_live(e->order))
+            n += add_unit(e, units + n);
+    }
+    for (const struct rg_list *at = a->orders.next; at != &a->orders; at = at->next) {
+        const struct rg_order *o = RG_CONTAINER(at, struct rg_order, link);
+        if (goes_live(o))
+            n += add_unit(o->entry, units + n);
     }
     return n;
 }
@@ -170,14 +187,18 @@ static void go_live(struct rg_agent *a, struct rg_order *o)
     rg_order_news(o, RG_NEWS_PUBLISHED);
 }
 
-static void take_over_rebuilt(struct rg_entry *e)
+static void take_over_rebuilt(struct rg_agent *a)
 {
-    if (!e->is_rebuilt)
-        return;
-    rg_unit_unref(e->live.unit);
-    e->live.unit = e->rebuilt;
-    e->rebuilt = NULL;
-    e->is_rebuilt = false;
+    for (struct rg_list *at = a->entries.next; a->has_rebuilt && at != &a->entries; at = at->next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        if (!e->is_rebuilt)
+            continue;
+        rg_unit_unref(e->live.unit);
+        e->live.unit = e->rebuilt;
+        e->rebuilt = NULL;
+        e->is_rebuilt = false;
+    }
+    a->has_rebuilt = false;
 }
 
 static void take_over(struct rg_agent *a)
@@ -189,8 +210,7 @@ static void take_over(struct rg_agent *a)
         if (o->state == RG_ORDER_READY)
             go_live(a, o);
     }
-    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next)
-        take_over_rebuilt(RG_CONTAINER(at, struct rg_entry, link));
+    take_over_rebuilt(a);
 }
 
 static bool is_due(const struct rg_agent *a)

@@ -77,6 +77,7 @@ static void add_route(struct rg_snapshot *s, const struct rg_route *route)
     s->entries[s->n_entries] = (struct rg_route_entry){.route = route,
                                                        .list = node * 2 + m->rest,
                                                        .order = s->n_entries,
+                                                       .hash = rg_route_hash(m->method) ^ m->headers_hash,
                                                        .method_id = m->method_id,
                                                        .n_headers = (uint8_t)m->n_headers,
                                                        .any_method = m->method.len == 0};
@@ -124,7 +125,7 @@ static bool same_headers(const struct rg_route_match *a, const struct rg_route_m
 
 static bool match_the_same(const struct rg_route_entry *a, const struct rg_route_entry *b)
 {
-    return a->list == b->list && rg_str_eq(a->route->match->method, b->route->match->method) &&
+    return a->list == b->list && a->hash == b->hash && rg_str_eq(a->route->match->method, b->route->match->method) &&
            same_headers(a->route->match, b->route->match);
 }
 
@@ -132,8 +133,7 @@ static bool match_the_same(const struct rg_route_entry *a, const struct rg_route
 static bool find_conflict(const struct rg_snapshot *s, uint32_t *seen, struct rg_route_conflict *conflict)
 {
     for (uint32_t e = 0; e < s->n_entries; e++) {
-        const struct rg_route_match *m = s->entries[e].route->match;
-        uint32_t i = rg_route_mix(s->entries[e].list, rg_route_hash(m->method) ^ m->headers_hash) & s->mask;
+        uint32_t i = rg_route_mix(s->entries[e].list, s->entries[e].hash) & s->mask;
         while (seen[i] && !match_the_same(&s->entries[seen[i] - 1], &s->entries[e]))
             i = (i + 1) & s->mask;
         if (!seen[i]) {
@@ -158,8 +158,7 @@ static void measure(struct rg_unit *const *units, size_t n, size_t *nodes, size_
     *entries = 0;
     for (size_t i = 0; i < n; i++) {
         *entries += units[i]->n_routes;
-        for (size_t r = 0; r < units[i]->n_routes; r++)
-            *nodes += units[i]->routes[r].match->n_segments + 1;
+        *nodes += units[i]->n_nodes;
     }
 }
 

@@ -43,6 +43,7 @@ struct rg_route_slot {
 struct rg_route_entry {
     const struct rg_route *route;
     uint32_t list, order; /* while it is built */
+    uint32_t hash;        /* of what it matches besides its place, while it is built */
     uint8_t method_id;
     uint8_t n_headers;
     bool any_method;

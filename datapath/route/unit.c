@@ -174,6 +174,7 @@ static int copy_routes(struct rg_unit *u, const struct rg_unit_spec *spec, struc
         if (r < 0)
             return r;
         u->n_routes++;
+        u->n_nodes += u->routes[i].match->n_segments + 1;
     }
     return 0;
 }

@@ -70,11 +70,12 @@ struct rg_unit_counts { /* outlive the unit: its successor goes on with them */
 
 struct rg_unit {
     uint32_t refs;
+    struct rg_route *routes;
+    size_t n_routes;
+    size_t n_nodes; /* of an index, that its routes need at most */
     struct rg_str kind, handle, version;
     struct rg_unit_upstream *upstreams;
     size_t n_upstreams;
-    struct rg_route *routes;
-    size_t n_routes;
     struct rg_unit_counts *counts;
     struct rg_arena arena; /* of everything but the counts, the chains and the ways of upstreams */
 };
