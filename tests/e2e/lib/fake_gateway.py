@@ -8,6 +8,15 @@ from .client import Client
 CONNECT = "/api/internal/v1/ws/gateways/connect"
 
 
+def acknowledgement(event, status="success", **changes):
+    payload = {"deploymentId": event["payload"]["deploymentId"], "artifactId": event["payload"]["apiId"],
+               "resourceType": "api", "action": "undeploy" if event["type"].endswith("undeployed") else "deploy",
+               "status": status, "performedAt": event["payload"]["performedAt"]}
+    if status == "failed":
+        payload["errorCode"] = "GATEWAY_PROCESSING_ERROR"
+    return {"type": "deployment.ack", "payload": {**payload, **changes}}
+
+
 class FakeGateway:
     def __init__(self, platform, token, instance=None):
         self.client = Client(("127.0.0.1", platform.port), env.scaled(10))
@@ -23,7 +32,7 @@ class FakeGateway:
             opcode, payload = websocket.read_frame(self.client)
             if opcode != websocket.PING:
                 return opcode, payload
-            self.client.send(websocket.frame(10, payload))
+            self.client.send(websocket.frame(websocket.PONG, payload))
 
     def message(self):
         opcode, payload = self.frame()
@@ -48,12 +57,7 @@ class FakeGateway:
         self.client.send(websocket.frame(websocket.TEXT, text.encode() if isinstance(text, str) else text))
 
     def ack(self, event, status="success", **changes):
-        payload = {"deploymentId": event["payload"]["deploymentId"], "artifactId": event["payload"]["apiId"],
-                   "resourceType": "api", "action": "undeploy" if event["type"].endswith("undeployed") else "deploy",
-                   "status": status, "performedAt": event["payload"]["performedAt"]}
-        if status == "failed":
-            payload["errorCode"] = "GATEWAY_PROCESSING_ERROR"
-        self.send({"type": "deployment.ack", "payload": {**payload, **changes}})
+        self.send(acknowledgement(event, status, **changes))
 
     def close(self):
         self.client.close()

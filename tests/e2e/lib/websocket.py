@@ -9,7 +9,7 @@ from .raw_origin import Answer, Gone, reply
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = ["Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}",
              "Sec-WebSocket-Protocol: chat"]
-CLOSE, PING, TEXT, BINARY = 8, 9, 1, 2
+CLOSE, PING, PONG, TEXT, BINARY = 8, 9, 10, 1, 2
 GOING_AWAY = (1001).to_bytes(2, "big")
 
 
