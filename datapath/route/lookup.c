@@ -11,6 +11,7 @@ struct search {
     const char *end;             /* of the path */
     const struct rg_route *best; /* so far, of those that leave a rest */
     unsigned best_depth;         /* one more than its segments; 0: none */
+    bool skipped;                /* slashes behind slashes */
 };
 
 /* ---- One route ---- */
@@ -86,6 +87,16 @@ static void note_rest(struct search *f, const struct rg_route_node *node, unsign
     }
 }
 
+/* Several slashes in a row separate as one does: many upstreams read them so, and a route that guards /a must not be
+ * passed by with //a. The upstream gets them as they came. Returns the last of them. */
+static RG_COLD const char *skip_slashes_slow(struct search *f, const char *p)
+{
+    while (p + 1 < f->end && p[1] == '/')
+        p++;
+    f->skipped = true;
+    return p;
+}
+
 /* p: at the slash before the next segment, or at the end. Returns a route that takes all of the path. */
 static const struct rg_route *descend(struct search *f, uint32_t id, const char *p, unsigned depth)
 {
@@ -94,6 +105,8 @@ static const struct rg_route *descend(struct search *f, uint32_t id, const char 
     if (p == f->end) {
         found = match_list(f, &node->full);
     } else if (node->has_children || node->param) {
+        if (RG_UNLIKELY(p + 1 < f->end && p[1] == '/'))
+            p = skip_slashes_slow(f, p);
         const char *from = ++p;
         uint32_t hash = RG_ROUTE_HASH_INIT;
         for (; p < f->end && *p != '/'; p++)
@@ -110,11 +123,22 @@ static const struct rg_route *descend(struct search *f, uint32_t id, const char 
     return found;
 }
 
+/* The context is cut off by its length: a path that spells it with more slashes is not below it. */
+static RG_COLD bool has_context_slow(const struct rg_route *route, struct rg_str path)
+{
+    size_t n = route->context_bytes + (size_t)1;
+    return !memmem(path.ptr, n < path.len ? n : path.len, "//", 2);
+}
+
 static const struct rg_route *search_path(const struct rg_snapshot *s, const struct rg_route_query *q, uint32_t root)
 {
     struct search f = {.s = s, .q = q, .end = q->path.ptr + q->path.len};
     const struct rg_route *found = descend(&f, root, q->path.ptr, 0);
-    return found ? found : f.best;
+    if (!found)
+        found = f.best;
+    if (RG_UNLIKELY(f.skipped) && found && found->context_bytes > 0 && !has_context_slow(found, q->path))
+        return NULL;
+    return found;
 }
 
 /* ---- The host ---- */
@@ -163,8 +187,10 @@ size_t rg_route_prefix_bytes(const struct rg_route *route, struct rg_str path)
     size_t n = 0;
     if (!route->match->rest)
         return path.len;
-    for (size_t segments = 0; n < path.len; n++)
-        if (path.ptr[n] == '/' && segments++ == route->match->n_segments)
+    for (size_t segments = 0; n < path.len; n++) {
+        bool separates = path.ptr[n] == '/' && (n == 0 || path.ptr[n - 1] != '/');
+        if (separates && segments++ == route->match->n_segments)
             break;
+    }
     return n;
 }

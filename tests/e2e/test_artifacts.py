@@ -83,6 +83,21 @@ def test_paths_methods_and_headers(world):
     assert world.where("GET /it/v1.1/items/7") == "replica GET /it/v1.1/items/7"
 
 
+def test_slashes_in_a_row_lead_past_no_policy(world):
+    key = {"name": "api-key-auth", "version": "v1", "params": {"key": "x-api-key", "in": "header"}}
+    rewrite = {"name": "request-rewrite", "version": "v1",
+               "params": {"pathRewrite": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}}}
+    world.deploy("RestApi", "it", api({"url": world.url("main", "/base")}, [
+        {"method": "GET", "path": "/admin/*", "policies": [key]}, {"method": "GET", "path": "/old/*", "policies": [rewrite]},
+        {"method": "*", "path": "/*"}]))
+    for path in ("/admin/x", "//admin/x", "/x/..//admin/x", "/admin//x", "///admin"):
+        assert world.where(f"GET /it/v1.0{path}") == 401, path
+    assert world.where("GET /it/v1.0//open") == "main GET /base//open"  # the upstream gets them as they came
+    assert world.where("GET /it/v1.0//old//x") == "main GET /base/new//x"
+    for path in ("//it/v1.0/x", "/it//v1.0/x"):
+        assert world.where(f"GET {path}") == f"replica GET {path}"
+
+
 def test_hosts_and_sandbox(world):
     spec = api({"url": world.url("main")}, [{"method": "GET", "path": "/a"}],
                vhosts={"main": "API.example.com; *.shop.example.com", "sandbox": "sandbox.example.com"})

@@ -103,6 +103,25 @@ static void paths_exact_before_template_before_longest_prefix(void **state)
     CHECK(lines, rows);
 }
 
+/* Upstreams that read several slashes as one must not be reached past the route that guards a path. */
+static void slashes_in_a_row_separate_as_one(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"GET - ^/",   "GET - /admin/*", "GET - =/a/b",
+                                        "GET - =/c/", "GET - /i/{x}",   NULL};
+    static const struct row rows[] = {
+        {"GET - //admin/x", "GET - /admin/*"},
+        {"GET - ///admin//", "GET - /admin/*"},
+        {"GET - /a//b", "GET - =/a/b"},
+        {"GET - /a//b//", "GET - ^/"},
+        {"GET - /c//", "GET - =/c/"},
+        {"GET - //", "GET - ^/"},
+        {"GET - /i//", "GET - ^/"},
+        {"GET - /i//7", "GET - /i/{x}"},
+    };
+    CHECK(lines, rows);
+}
+
 static void the_prefix_with_the_most_segments_wins(void **state)
 {
     (void)state;
@@ -291,6 +310,7 @@ int main(void)
         cmocka_unit_test(hosts_exact_before_wildcard_before_any),
         cmocka_unit_test(a_host_takes_only_what_its_routes_match),
         cmocka_unit_test(paths_exact_before_template_before_longest_prefix),
+        cmocka_unit_test(slashes_in_a_row_separate_as_one),
         cmocka_unit_test(the_prefix_with_the_most_segments_wins),
         cmocka_unit_test(methods_named_before_any),
         cmocka_unit_test(options_only_where_declared),

@@ -202,11 +202,22 @@ static int compare(const struct naive *a, const struct naive *b, const struct na
     return order ? order : header_count(a) - header_count(b);
 }
 
+/* Of a request: slashes behind slashes. A slash at the end stays. */
+static void drop_empty_parts(struct naive *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->n_parts; i++)
+        if (q->parts[i][0] != '\0' || i + 1 == q->n_parts)
+            q->parts[n++] = q->parts[i];
+    q->n_parts = n;
+}
+
 static const char *best_of(const char lines[][128], size_t n, const char *request)
 {
     struct naive q, r, best = {0};
     const char *found = NULL;
     split(&q, request);
+    drop_empty_parts(&q);
     for (size_t i = 0; i < n; i++) {
         split(&r, lines[i]);
         if (!matches(&r, &q) || (found && compare(&r, &best, &q) <= 0))
