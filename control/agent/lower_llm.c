@@ -8,9 +8,9 @@
  */
 #include "control/agent/lower_parts.h"
 
-static const struct rg_str methods[] = {{"GET", 3},   {"POST", 4},   {"PUT", 3},
-                                        {"PATCH", 5}, {"DELETE", 6}, {"OPTIONS", 7}};
-#define N_METHODS (sizeof(methods) / sizeof(*methods))
+static const struct rg_str methods[] = {{"GET", 3},    {"POST", 4},    {"PUT", 3}, {"PATCH", 5},
+                                        {"DELETE", 6}, {"OPTIONS", 7}, {"HEAD", 4}};
+#define N_METHODS (sizeof(methods) / sizeof(*methods)) /* the last only where a list names it: GET serves HEAD */
 #define N_LAYERS  2
 
 /* A policy with one of the places where it applies. */
@@ -43,6 +43,7 @@ struct llm {
     uint32_t upstream;
     const struct rg_lower_policy *not_found; /* what a denied path answers */
     struct rg_patterns patterns;
+    bool names_head; /* one of the lists of methods */
 };
 
 /* ---- Reading ---- */
@@ -53,13 +54,15 @@ static bool read_pattern(struct rg_lower *l, struct rg_str pattern, const char *
     return rg_lower_operation_path(l, pattern, false, path, &how);
 }
 
-static bool check_methods(struct rg_lower *l, const struct rg_param_list *list, bool star, const char *path)
+static bool check_methods(struct llm *m, const struct rg_param_list *list, bool star, const char *path)
 {
     const struct rg_str *items = list->items;
     struct rg_str ignored;
     bool good = true;
-    for (size_t i = 0; i < list->n; i++)
-        good &= rg_lower_method(l, items[i], star, rg_lower_text(l, "%s[%zu]", path, i), &ignored);
+    for (size_t i = 0; i < list->n; i++) {
+        good &= rg_lower_method(m->l, items[i], star, rg_lower_text(m->l, "%s[%zu]", path, i), &ignored);
+        m->names_head |= rg_str_eq(items[i], RG_STR("HEAD"));
+    }
     return good;
 }
 
@@ -88,7 +91,7 @@ static void add_scope(struct llm *m, struct layer *layer, const struct rg_spec_s
     const struct rg_lower_policy *policy =
         rg_lower_policy(l, layer->source, &one, path, rg_lower_text(l, "%s.params", scope_path));
     bool good = read_pattern(l, scope->path, at);
-    good &= check_methods(l, &scope->methods, true, rg_lower_text(l, "%s.methods", scope_path));
+    good &= check_methods(m, &scope->methods, true, rg_lower_text(l, "%s.methods", scope_path));
     if (!good || !policy)
         return;
     add_pattern(m, scope->path, at);
@@ -131,7 +134,7 @@ static void add_exceptions(struct llm *m)
         const char *path = rg_lower_text(m->l, "%s.accessControl.exceptions[%zu]", m->provider_source->path, i);
         const char *at = rg_lower_text(m->l, "%s.path", path);
         bool good = read_pattern(m->l, e[i].path, at);
-        good &= check_methods(m->l, &e[i].methods, false, rg_lower_text(m->l, "%s.methods", path));
+        good &= check_methods(m, &e[i].methods, false, rg_lower_text(m->l, "%s.methods", path));
         if (good)
             add_pattern(m, e[i].path, at);
     }
@@ -139,11 +142,14 @@ static void add_exceptions(struct llm *m)
 
 /* ---- What applies to a pattern and a method ---- */
 
+/* What holds for GET holds for HEAD. */
 static bool has_method(const struct rg_param_list *list, struct rg_str method)
 {
     const struct rg_str *items = list->items;
+    bool is_head = rg_str_eq(method, RG_STR("HEAD"));
     for (size_t i = 0; i < list->n; i++)
-        if (rg_str_eq(items[i], method) || rg_str_eq(items[i], RG_STR("*")))
+        if (rg_str_eq(items[i], method) || rg_str_eq(items[i], RG_STR("*")) ||
+            (is_head && rg_str_eq(items[i], RG_STR("GET"))))
             return true;
     return false;
 }
@@ -240,7 +246,7 @@ static void add_routes(struct llm *m)
         return;
     }
     for (size_t i = 0; i < m->patterns.n; i++)
-        for (size_t j = 0; j < N_METHODS; j++)
+        for (size_t j = 0; j < N_METHODS - !m->names_head; j++)
             add_route(m, m->patterns.items[i], methods[j]);
     add_catch_all(m);
 }

@@ -187,6 +187,23 @@ def test_the_way_a_proxy_takes(world):
     assert world.where("POST /talk/chat/completions") == "other POST /chat/completions"
 
 
+def test_head_can_be_named_in_access_control(world):
+    def provider(mode, methods):
+        return {"displayName": "P", "version": "v1.0", "context": "/p", "template": "openai", "upstream": {"url": world.url("main")},
+                "accessControl": {"mode": mode, "exceptions": [{"path": "/files/*", "methods": methods}]}}
+
+    def status(method, path):
+        with Client(world.gateway.address) as c:
+            return c.request(f"{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode(), method).status
+    d = world.deploy("LlmProvider", "main", provider("allow_all", ["HEAD"]))
+    assert (status("HEAD", "/p/files/1"), status("GET", "/p/files/1"), status("HEAD", "/p/other")) == (404, 200, 200)
+    for mode, methods, wanted in (("allow_all", ["GET"], (404, 404, 200)), ("deny_all", ["HEAD"], (200, 404, 404)),
+                                  ("deny_all", ["GET"], (200, 200, 404))):
+        newer = world.cp.deploy(definition("LlmProvider", "main", provider(mode, methods)), d.artifact, kind="LlmProvider")
+        world.cp.wait_live(newer)
+        assert (status("HEAD", "/p/files/1"), status("GET", "/p/files/1"), status("HEAD", "/p/other")) == wanted, (mode, methods)
+
+
 def test_a_proxy_meets_its_own_policies_and_then_its_provider_s(world):
     world.cp.secrets.update({"openai-key": "sk-1", "loop": "k-loop"})
     provider = {
