@@ -131,11 +131,25 @@ void rg_link_note_ping(struct rg_link *l)
 
 /* ---- Dialling ---- */
 
+/* What to do, for those who read the log; libcurl's words say what happened. */
+static const char *remedy(CURLcode result)
+{
+    switch (result) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "; name its authority in control.ca_file, or use the host that the certificate is for";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "; does control.url name a port of https?";
+    default:
+        return "";
+    }
+}
+
 static void dialled(struct rg_transfer *t, CURLcode result)
 {
     struct rg_link *l = RG_OWNER(t, struct rg_link, dial);
     if (result != CURLE_OK) {
-        snprintf(l->why, sizeof(l->why), "%s", t->error[0] ? t->error : curl_easy_strerror(result));
+        snprintf(l->why, sizeof(l->why), "%.300s%s", t->error[0] ? t->error : curl_easy_strerror(result),
+                 remedy(result));
         give_up(l);
         return;
     }
@@ -204,7 +218,8 @@ void rg_link_answered(struct rg_link *l, const struct rg_ws_answer *answer)
         snprintf(why, sizeof(why), "the control plane answered %u to the request for a WebSocket%s", status,
                  status == 401 || status == 403
                      ? ": the token in control.token_file is not known there, or not any more"
-                     : "");
+                 : status == 404 ? ": is there a control plane at control.url?"
+                                 : "");
     rg_link_break(l, why);
 }
 

@@ -124,6 +124,8 @@ void rg_remote_inspect(const struct rg_settings *s, struct rg_options_findings *
 void rg_remote_warn(const struct rg_control_settings *s, void (*warn)(void *owner, const char *text), void *owner)
 {
     struct rg_control_url url;
+    struct stat st;
+    char text[2 * RG_TOKEN_WHY_MAX];
     if (!s->url[0] || !rg_control_url_parse(rg_str_of(s->url), &url))
         return;
     if (!url.tls && !url.loopback)
@@ -131,6 +133,11 @@ void rg_remote_warn(const struct rg_control_settings *s, void (*warn)(void *owne
     if (url.tls && s->insecure_skip_verify)
         warn(owner, "control.insecure_skip_verify: who is on the way can take the control plane's place; name its "
                     "authority in control.ca_file instead");
+    if (s->token_file[0] && stat(s->token_file, &st) == 0 && (st.st_mode & S_IRWXO)) {
+        snprintf(text, sizeof(text), "control.token_file: all users may use %s, which holds a secret; chmod 600 %s",
+                 s->token_file, s->token_file);
+        warn(owner, text);
+    }
 }
 
 /* ---- Connections ---- */

@@ -22,6 +22,7 @@ struct rg_client_config {
     const char *token;       /* NULL: none is sent */
     const char *ca_file;     /* NULL: the system's authorities */
     bool insecure;           /* certificates are not verified */
+    bool is_admin;           /* a gateway's admin endpoint is asked, not the platform */
 };
 
 /* The views of the configuration must outlive the client. */

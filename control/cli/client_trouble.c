@@ -19,11 +19,13 @@ static struct trouble of_code(CURLcode code, const struct rg_client *client)
     case CURLE_COULDNT_CONNECT:
         return (struct trouble){-ECONNREFUSED, "can't be reached",
                                 client->config.unix_socket ? "is the gateway running, and may you use its socket?"
+                                : client->config.is_admin  ? "is the gateway running, and is that its admin.address?"
                                                            : "is it running there? --platform URL or "
                                                              "RINGGATE_PLATFORM names another address"};
     case CURLE_COULDNT_RESOLVE_HOST:
         return (struct trouble){-EHOSTUNREACH, "has a name that can't be resolved",
-                                "check the host in --platform URL or RINGGATE_PLATFORM"};
+                                client->config.is_admin ? "check the host in --admin ADDR"
+                                                        : "check the host in --platform URL or RINGGATE_PLATFORM"};
     case CURLE_OPERATION_TIMEDOUT:
         return (struct trouble){-ETIMEDOUT, "did not answer in time", "try again, or look at its log"};
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -57,9 +57,8 @@ const struct rg_cli_command rg_cli_commands[] = {
      "rgctl undeploy rest-api/hello-v1.0\n"},
     {"restore", REFERENCE " [DEPLOYMENT]", 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY | WAITING, false, rg_cli_restore,
      "make an earlier deployment live again, and wait for it",
-     "Without DEPLOYMENT, the one that was undeployed, or else the newest before the present one. A beginning of its "
-     "id "
-     "is enough.",
+     "Without DEPLOYMENT, the one that was undeployed, or else the newest before the present one; one that was never "
+     "live is passed over for one that was. A beginning of its id is enough.",
      "rgctl restore rest-api/hello-v1.0\n"
      "rgctl restore rest-api/hello-v1.0 0199c1d3-02b4\n"},
     {"gateway list", "", 0, 0, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_gateway_list,

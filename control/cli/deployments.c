@@ -281,6 +281,39 @@ static enum rg_cli_status move(struct rg_cli *cli, const struct subject *s, cons
     return status == RG_CLI_DONE && !cli->options.no_wait ? await(cli, &wait) : status;
 }
 
+static bool is_of(const json_t *d, const json_t *other)
+{
+    return strcmp(rg_cli_text(d, "gatewayId"), rg_cli_text(other, "gatewayId")) == 0;
+}
+
+static enum rg_cli_status look_back(struct rg_cli *cli, const struct subject *s, const json_t *d, bool *ret_was_live)
+{
+    json_t *events = json_array();
+    enum rg_cli_status status = append_history(cli, s, d, events);
+    *ret_was_live = false;
+    for (size_t i = 0; i < json_array_size(events); i++)
+        *ret_was_live |= strcmp(rg_cli_text(json_array_get(events, i), "toStatus"), "DEPLOYED") == 0;
+    json_decref(events);
+    return status;
+}
+
+/* What was asked for last may have failed, and would again: of the same gateway's, the newest that was ever live. */
+static enum rg_cli_status prefer_live(struct rg_cli *cli, const struct subject *s, const json_t **chosen)
+{
+    bool was_live;
+    const json_t *first = *chosen;
+    enum rg_cli_status status = look_back(cli, s, first, &was_live);
+    for (size_t i = 0; status == RG_CLI_DONE && !was_live && i < json_array_size(s->deployments); i++) {
+        const json_t *d = json_array_get(s->deployments, i);
+        if (d == first || !can_restore(d) || !is_of(d, first))
+            continue;
+        status = look_back(cli, s, d, &was_live);
+        if (was_live)
+            *chosen = d;
+    }
+    return status;
+}
+
 enum rg_cli_status rg_cli_undeploy(struct rg_cli *cli, const struct rg_cli_operands *operands)
 {
     struct subject s;
@@ -299,7 +332,11 @@ enum rg_cli_status rg_cli_restore(struct rg_cli *cli, const struct rg_cli_operan
     enum rg_cli_status status = take_operands(operands, true, &s) ? load(cli, &s) : RG_CLI_USAGE;
     if (status == RG_CLI_DONE) {
         const json_t *d = s.id ? find(&s, s.id) : choose(&s, can_restore, "has no earlier deployment there");
-        status = d ? move(cli, &s, d, "restore", "DEPLOYED") : RG_CLI_FAILED;
+        status = d ? RG_CLI_DONE : RG_CLI_FAILED;
+        if (d && !s.id)
+            status = prefer_live(cli, &s, &d);
+        if (status == RG_CLI_DONE)
+            status = move(cli, &s, d, "restore", "DEPLOYED");
     }
     json_decref(s.deployments);
     return status;

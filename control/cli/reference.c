@@ -12,7 +12,7 @@ static bool take_kind(const char *word, size_t len, bool deployable, struct rg_c
         const char *meant = rg_cli_kind_meant(kind);
         rg_cli_complain(
             "got an unknown kind \"%s\", wanted gateways, rest-apis, llm-provider-templates, llm-providers or "
-            "llm-proxies%s%s%s",
+            "llm-proxies, and a name behind it, as rest-api/NAME%s%s%s",
             kind, meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
         return false;
     }

@@ -119,7 +119,8 @@ static enum rg_cli_status of_gateway(struct rg_cli *cli)
     }
     bool is_unix = strncmp(address.text, "unix:", 5) == 0;
     snprintf(url, sizeof(url), "http://%s", is_unix ? "localhost" : address.text);
-    const struct rg_client_config config = {.url = url, .unix_socket = is_unix ? address.text + 5 : NULL};
+    const struct rg_client_config config = {
+        .url = url, .unix_socket = is_unix ? address.text + 5 : NULL, .is_admin = true};
     if (rg_client_init(&client, &config) < 0) {
         rg_cli_complain("%s", client.trouble);
         return RG_CLI_FAILED;

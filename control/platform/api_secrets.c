@@ -186,6 +186,8 @@ void rg_fetch_secret_value(struct rg_call *call)
     if (rg_rows_next(&rows))
         rg_answer_json(call, 200, json_pack("{s:o}", "value", value_of(call, &rows)));
     else
-        rg_refuse(call, 404, "SECRET_NOT_FOUND", "No deployment on this gateway names a secret \"%s\"", call->args[0]);
+        rg_refuse(call, 404, "SECRET_NOT_FOUND",
+                  "There is no secret \"%s\" that a deployment on this gateway names; rgctl secret set %s makes it",
+                  call->args[0], call->args[0]);
     rg_rows_end(&rows);
 }

@@ -105,13 +105,12 @@ static void check_database(struct load *l, const struct rg_platform_flags *flags
 
 static void check_heartbeat(struct load *l)
 {
-    char got[32], wanted[96];
+    char got[32], ping[32], wanted[96];
     if (l->settings.pong_ms > l->settings.ping_ms)
         return;
     rg_conf_format_duration(l->settings.pong_ms, got, sizeof(got));
-    rg_conf_format_duration(l->settings.ping_ms, wanted, sizeof(wanted));
-    snprintf(wanted + strlen(wanted), sizeof(wanted) - strlen(wanted),
-             " (websocket.ping_interval) or less is too soon: more than that");
+    rg_conf_format_duration(l->settings.ping_ms, ping, sizeof(ping));
+    snprintf(wanted, sizeof(wanted), "more than websocket.ping_interval, which is %s", ping);
     rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "websocket.pong_timeout"),
                        "websocket.pong_timeout", got, wanted, NULL);
 }

@@ -150,10 +150,14 @@ def test_a_token_that_is_none(file, tmp_path, token, says):
 
 def test_what_of_a_control_plane_should_not_be(file, tmp_path):
     (tmp_path / "token").write_text("a-token\n")
+    (tmp_path / "token").chmod(0o600)
     for url, more, says in (("ws://p.example", "", "in the clear"), ("wss://p.example", ", insecure_skip_verify: true", "insecure_skip_verify"),
                             ("ws://127.0.0.1", "", ""), ("https://p.example", "", "")):
         r = run("-t", "-c", file(f"replica: {{address: '127.0.0.1:1'}}\ncontrol: {{url: '{url}', token_file: {tmp_path}/token{more}}}\n"))
         assert r.returncode == 0 and ("warning" in r.stderr) is bool(says) and says in r.stderr, r
+    (tmp_path / "token").chmod(0o644)
+    r = run("-t", "-c", file(f"replica: {{address: '127.0.0.1:1'}}\ncontrol: {{url: 'wss://p.example', token_file: {tmp_path}/token}}\n"))
+    assert r.returncode == 0 and "warning" in r.stderr and f"chmod 600 {tmp_path}/token" in r.stderr, r
 
 
 def test_not_supported_is_not_unknown(file):

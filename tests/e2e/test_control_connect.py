@@ -152,7 +152,8 @@ def test_a_certificate_is_verified(programs, authority, tmp_path):
     cp = tls_plane(programs, authority, tmp_path)
     g = start(programs, cp, tmp_path, wait=False)
     env.wait_until(lambda: g.metrics().get("ringgate_control_connects_total", result="failed") >= 2, 10, "two tries")
-    assert "certificate" in control(g)["connection"]["reason"].lower() and cp.requests == []
+    reason = control(g)["connection"]["reason"]
+    assert "certificate" in reason.lower() and "control.ca_file" in reason and cp.requests == []
 
 
 def test_a_certificate_of_a_named_authority(programs, authority, service, tmp_path):

@@ -292,7 +292,8 @@ def test_certificate_of_the_file(programs, tmp_path):
 @pytest.mark.parametrize("text,wanted", [
     ("dta: /tmp\n", "did you mean data?"),
     ("deployments: {timeout: {mode: strictly}}\n", "strict"),
-    ("websocket: {ping_interval: 40s, pong_timeout: 10s}\n", "websocket.pong_timeout"),
+    ("websocket: {ping_interval: 40s, pong_timeout: 10s}\n",
+     "websocket.pong_timeout: got 10s, wanted more than websocket.ping_interval, which is 40s"),
     ("data: relative\n", "data"),
     ("listeners: [{address: '127.0.0.1:1'}, {address: '127.0.0.1:1'}]\n", "each address once"),
 ])
