@@ -166,8 +166,8 @@ static enum rg_cli_status carry_out(struct rg_cli *cli, struct rg_plan *plan)
 {
     enum rg_cli_status s = RG_CLI_DONE;
     for (unsigned first = 0, next; first < plan->n; first = next) {
-        unsigned rank = plan->items[first].document->kind->rank;
-        for (next = first; next < plan->n && plan->items[next].document->kind->rank == rank; next++)
+        unsigned rank = plan->items[first].rank;
+        for (next = first; next < plan->n && plan->items[next].rank == rank; next++)
             begin(cli, &plan->items[next]);
         for (unsigned i = first; i < next; i++)
             s = worse(s, end(cli, &plan->items[i]));

@@ -8,12 +8,14 @@
 #define RG_CLI_NAME_MAX 256u
 #define RG_CLI_SHORT_ID 13u /* of a deployment's id, where lines are short: the millisecond of its making */
 
+#define RG_CLI_RANK_LAST 3u
+
 struct rg_cli_kind {
     const char *name;       /* of a file: "RestApi" */
     const char *collection; /* of the API: "rest-apis" */
     const char *singular;   /* of a command: "rest-api" */
     bool deployable;
-    unsigned rank; /* what refers to another comes after it */
+    unsigned rank; /* what refers to another comes after it; at most RG_CLI_RANK_LAST */
     struct rg_output_column columns[RG_OUTPUT_COLUMNS_MAX];
     unsigned n_columns;
 };

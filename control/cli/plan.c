@@ -6,11 +6,20 @@
 
 #include "control/common/instant.h"
 
+/* What others refer to comes before them, and goes after them. */
+static unsigned rank_of(const struct rg_plan_item *item)
+{
+    for (unsigned i = 0; i < item->n_targets; i++)
+        if (item->targets[i].todo == RG_PLAN_UNDEPLOY && item->document->kind->rank < RG_CLI_RANK_LAST)
+            return 2 * RG_CLI_RANK_LAST - item->document->kind->rank;
+    return item->document->kind->rank;
+}
+
 static int by_rank(const void *a, const void *b)
 {
     const struct rg_plan_item *x = a, *y = b;
-    if (x->document->kind->rank != y->document->kind->rank)
-        return x->document->kind->rank < y->document->kind->rank ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
     return x->document < y->document ? -1 : 1; /* the order of the files */
 }
 
@@ -31,7 +40,6 @@ static bool make_items(const struct rg_documents *documents, struct rg_plan *pla
         item->body = rg_body_of(d);
         ok = item->body && ok;
     }
-    qsort(plan->items, plan->n, sizeof(*plan->items), by_rank);
     return ok;
 }
 
@@ -141,6 +149,9 @@ enum rg_cli_status rg_plan_make(struct rg_cli *cli, const struct rg_documents *d
         ok = choose_targets(cli, ret, &ret->items[i]) && ok;
     for (unsigned i = 0; ok && s == RG_CLI_DONE && i < ret->n; i++)
         s = look(cli, &ret->items[i]);
+    for (unsigned i = 0; i < ret->n; i++)
+        ret->items[i].rank = rank_of(&ret->items[i]);
+    qsort(ret->items, ret->n, sizeof(*ret->items), by_rank);
     return ok ? s : RG_CLI_USAGE;
 }
 

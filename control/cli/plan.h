@@ -39,6 +39,7 @@ struct rg_plan_item {
     bool failed; /* the thing itself could not be made or changed */
     struct rg_plan_target *targets;
     unsigned n_targets;
+    unsigned rank; /* the plan's order */
 };
 
 struct rg_plan {

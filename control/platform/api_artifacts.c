@@ -268,31 +268,12 @@ void rg_put_artifact(struct rg_call *call)
 
 /* ---- Delete ---- */
 
-/* Providers that proxies lead to, and templates of providers: their names are inside of sealed definitions. */
-static json_t *user_of(struct rg_call *call, const char *kind, const char *handle)
-{
-    struct rg_rows rows;
-    json_t *user = NULL;
-    rg_db_query(call->db, &rows,
-                "SELECT uuid, definition, handle FROM artifacts WHERE organization_uuid = ?1 AND"
-                " kind = ?2 ORDER BY handle",
-                RG_WITH(rg_text(call->organization), rg_text(kind)));
-    while (!user && rg_rows_next(&rows)) {
-        json_t *definition = rg_definition_open(call->store, rg_rows_view(&rows, 1), rg_rows_text(&rows, 0));
-        if (rg_definition_names(definition, handle))
-            user = json_string(rg_rows_text(&rows, 2));
-        json_decref(definition);
-    }
-    rg_rows_end(&rows);
-    return user;
-}
-
 static bool is_unused(struct rg_call *call)
 {
     const char *kind = call->type == RG_TYPE_LLM_PROVIDER ? "LlmProxy" : "LlmProvider";
     if (call->type != RG_TYPE_LLM_PROVIDER && call->type != RG_TYPE_TEMPLATE)
         return true;
-    json_t *user = user_of(call, kind, call->args[0]);
+    json_t *user = rg_find_user(call, kind, call->args[0], NULL);
     if (user)
         rg_refuse(call, 409, "ARTIFACT_IN_USE", "The %s \"%s\" uses it; change or delete that first.",
                   rg_type_noun(rg_type_of_kind(kind)), json_string_value(user));

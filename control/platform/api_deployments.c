@@ -199,11 +199,35 @@ static bool gateway_agrees(struct rg_call *call, const char *gateway)
     return false;
 }
 
+/* A proxy's routes are made of its provider's: they would go with it, and the proxy's status would say otherwise. */
+static bool is_needed(struct rg_call *call, const struct rg_place *place, const char *gateway)
+{
+    if (call->type != RG_TYPE_LLM_PROVIDER)
+        return false;
+    json_t *user = rg_find_user(call, "LlmProxy", call->args[0], place->gateway);
+    if (!user)
+        return false;
+    rg_refuse(call, 409, "ARTIFACT_IN_USE",
+              "The LLM proxy \"%s\" leads through it and is deployed on the gateway \"%s\"; undeploy that first.",
+              json_string_value(user), gateway);
+    json_decref(user);
+    return true;
+}
+
+static bool is_current_at(struct rg_call *call, const struct rg_place *place)
+{
+    struct rg_current current;
+    rg_current_load(call->store, place, &current);
+    return strcmp(current.deployment, call->args[1]) == 0;
+}
+
 static void operate(struct rg_call *call, enum rg_trigger trigger)
 {
     struct rg_place place;
     char gateway[RG_CALL_HANDLE_MAX + 1];
     if (!rg_find_deployment(call, &place, gateway) || !gateway_agrees(call, gateway))
+        return;
+    if (trigger == RG_TRIGGER_UNDEPLOY && is_current_at(call, &place) && is_needed(call, &place, gateway))
         return;
     switch (rg_operation_start(call->store, &place, call->args[1], trigger, &call->actor, call->effects)) {
     case RG_VERDICT_MOVE:

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "control/platform/definitions.h"
+#include "control/platform/documents.h"
 
 bool rg_sees_all_organizations(struct rg_call *call)
 {
@@ -102,4 +103,24 @@ bool rg_find_deployment(struct rg_call *call, struct rg_place *place, char gatew
     }
     rg_rows_end(&rows);
     return found;
+}
+
+json_t *rg_find_user(struct rg_call *call, const char *kind, const char *handle, const char *gateway)
+{
+    struct rg_rows rows;
+    json_t *user = NULL;
+    rg_db_query(call->db, &rows,
+                "SELECT uuid, definition, handle FROM artifacts a WHERE organization_uuid = ?1 AND kind = ?2 AND"
+                " (?3 = '' OR EXISTS (SELECT 1 FROM deployment_status s WHERE s.organization_uuid = ?1 AND"
+                " s.artifact_uuid = a.uuid AND s.gateway_uuid = ?3 AND s.status IN ('DEPLOYED', 'DEPLOYING')))"
+                " ORDER BY handle",
+                RG_WITH(rg_text(call->organization), rg_text(kind), rg_text(gateway ? gateway : "")));
+    while (!user && rg_rows_next(&rows)) {
+        json_t *definition = rg_definition_open(call->store, rg_rows_view(&rows, 1), rg_rows_text(&rows, 0));
+        if (rg_definition_names(definition, handle))
+            user = json_string(rg_rows_text(&rows, 2));
+        json_decref(definition);
+    }
+    rg_rows_end(&rows);
+    return user;
 }

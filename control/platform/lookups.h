@@ -27,4 +27,10 @@ void rg_found_artifact_fini(struct rg_found_artifact *artifact);
 /* args: artifact, deployment. Fills place but for what belongs to no deployment. */
 bool rg_find_deployment(struct rg_call *call, struct rg_place *place, char gateway[RG_CALL_HANDLE_MAX + 1]);
 
+/*
+ * The handle of an artifact of this kind that names a provider or template, a new string; NULL: there is none. Names
+ * are inside of sealed definitions. `gateway`: only of those that are, or are being, deployed there; NULL: of all.
+ */
+json_t *rg_find_user(struct rg_call *call, const char *kind, const char *handle, const char *gateway);
+
 #endif

@@ -125,6 +125,13 @@ spec:
     assert "unchanged" in site.rgctl("apply", "-f", "-", "--dry-run", text=text).stdout
     r = site.rgctl("delete", "llm-provider/acme", expect=FAILED)
     assert "409" in r.stderr
+    r = site.rgctl("undeploy", "llm-provider/acme", expect=FAILED)  # what the proxy serves would go with it
+    assert 'The LLM proxy "chat" leads through it' in r.stderr and "ARTIFACT_IN_USE" in r.stderr
+    assert site.status("/chat/inspect") == 200
+    gone = text.replace("id: acme}}", "id: acme}, deploymentState: undeployed}").replace("displayName: Acme", "displayName: Acme\n  deploymentState: undeployed")
+    done = site.rgctl("apply", "-f", "-", text=gone)
+    assert done.stdout.index("LlmProxy/chat is no longer served") < done.stdout.index("LlmProvider/acme is no longer served")
+    assert site.status("/chat/inspect") == site.status("/acme/inspect") == site.status("/elsewhere")
 
 
 def test_events_tokens_and_keys_of_the_real_platform(site):

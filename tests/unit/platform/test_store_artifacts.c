@@ -68,6 +68,16 @@ static void deploy_kind(struct fixture *f, const char *collection, const char *i
         fail_msg("%s", body_bytes(f));
 }
 
+/* The newest deployment. */
+static unsigned undeploy_kind(struct fixture *f, const char *collection, const char *id)
+{
+    callf(f, "GET", NULL, API "/%s/%s/deployments", collection, id);
+    char *deployment = strdup(got(f, "list.0.deploymentId"));
+    unsigned status = callf(f, "POST", NULL, API "/%s/%s/deployments/%s/undeploy", collection, id, deployment);
+    free(deployment);
+    return status;
+}
+
 /* ---- REST APIs ---- */
 
 static const char rich[] =
@@ -279,6 +289,11 @@ static void test_llm(void **state)
     assert_int_equal(call(f, "GET", INTERNAL "/deployments", NULL), 200);
     assert_string_equal(got(f, "deployments.0.kind"), "LlmProvider");
     assert_string_equal(got(f, "deployments.1.kind"), "LlmProxy");
+    assert_int_equal(undeploy_kind(f, "llm-providers", "openai-main"), 409);
+    assert_string_equal(got(f, "code"), "ARTIFACT_IN_USE");
+    assert_non_null(strstr(got(f, "message"), "\"chat\""));
+    assert_int_equal(undeploy_kind(f, "llm-proxies", "chat"), 200);
+    assert_int_equal(undeploy_kind(f, "llm-providers", "openai-main"), 200);
     free(uuid);
     free(shown);
     free(token);
