@@ -5,6 +5,7 @@
 #include "control/common/http_server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,12 +54,22 @@ static int accept_one(struct rg_http_server *s)
     return s->accept ? s->accept(s) : accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
+/* accept takes a descriptor first and looks afterwards whether anybody is there: EMFILE alone does not say so. */
+static bool somebody_waits(const struct rg_http_server *s)
+{
+    struct pollfd p = {.fd = s->listener.fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 /* false: no more for this turn. */
 static bool take_one(struct rg_http_server *s)
 {
     int fd = accept_one(s);
-    if (fd < 0 && errno == EMFILE && shed_idle(s))
-        return false; /* the next turn takes its place */
+    if (fd < 0 && errno == EMFILE) {
+        if (!somebody_waits(s) || shed_idle(s))
+            return false; /* the next turn takes its place */
+        errno = EMFILE;
+    }
     if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Short of descriptors or memory: the connection keeps waiting, and would wake the loop without end. */
         rg_loop_unwatch(s->loop, &s->listener);

@@ -640,6 +640,35 @@ static void strangers_are_turned_away(void **state)
     stop();
 }
 
+/* As with one descriptor left: the kernel says EMFILE before it sees that nobody waits. */
+static int accept_but_one(struct rg_http_server *s)
+{
+    if (s->n_connections == 0)
+        return accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    errno = EMFILE;
+    return -1;
+}
+
+static void who_came_last_is_not_shed_for_nobody(void **state)
+{
+    (void)state;
+    start(AF_INET, NULL);
+    server.accept = accept_but_one;
+    int first = dial();
+    turn_for(20);
+    say(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    hear(first);
+    assert_true(starts("HTTP/1.1 200"));
+    int second = dial(); /* the first is idle now, and gives way */
+    turn_for(20);
+    say(second, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    hear(second);
+    assert_true(starts("HTTP/1.1 200"));
+    close(first);
+    close(second);
+    stop();
+}
+
 static void the_end_is_orderly(void **state)
 {
     (void)state;
@@ -732,6 +761,7 @@ int main(void)
         cmocka_unit_test(a_websocket_that_does_not_answer_close_has_its_time),
         cmocka_unit_test(only_requests_for_it_become_one),
         cmocka_unit_test(strangers_are_turned_away),
+        cmocka_unit_test(who_came_last_is_not_shed_for_nobody),
         cmocka_unit_test(the_end_is_orderly),
         cmocka_unit_test(parameters_are_found),
         cmocka_unit_test(texts_are_decoded),
