@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from harness import site
+
 KIB, MIB = 1024, 1024 * 1024
 PROXIES = ("ringgate", "nginx", "haproxy", "others", "floor")  # others: Envoy, h2o, Caddy where they are installed
 SECURE = ("ringgate", "nginx", "haproxy")                      # whose configurations have TLS and HTTP/2
@@ -21,7 +23,8 @@ class Scenario:
     contenders: tuple = ALL         # `kind` or `kind+setting`: bench/harness/contenders.py has the settings
     replica: str = "tcp"            # or unix: how everybody reaches the origin
     rates: tuple = ()               # open loop, as shares of the best peer's peak: latencies are measured there
-    disturb: str | tuple = ()       # "freeze" stops a worker, a tuple is more options of the load: measured at rates[0],
+    disturb: str | tuple = ()       # "freeze" stops a worker, "deploys" deploys the route anew all the time, a tuple is
+                                    # more options of the load: measured at rates[0],
     quick: bool = False             # beside a calm run at the same rate
     least_seconds: float = 0        # of counted load, where what happens in it takes time
     floor_is_alike: bool = True     # whether the floor does no other work than the proxies; otherwise no ratio to it
@@ -75,6 +78,12 @@ SCENARIOS = (
              connections=64, streams=8),
     Scenario("h2-clear-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams", contenders=SECURE,
              connections=16, streams=32),
+    Scenario("routes", "1 KiB, 64 connections; ringgate also with one route to the origin, and with 10,000",
+             contenders=("ringgate", "ringgate+route", "ringgate+routes10000", "nginx", "haproxy", "direct"), rates=HALF),
+    Scenario("policies", "1 KiB, 64 connections, a route without and with five policies: fields set and removed, CORS, API "
+             "key, limit", contenders=("ringgate", "ringgate+route", "ringgate+policies"), load=site.FIELDS, rates=HALF),
+    Scenario("deploys", "1 KiB, 64 connections on a route that is deployed anew all the time", contenders=("ringgate+route",),
+             rates=HALF, disturb="deploys", least_seconds=1),
 )
 
 
@@ -89,7 +98,7 @@ class Target:
     at_least: bool = False          # otherwise at most
     phase: str = "peak"
     contender: str = "ringgate"
-    against: str = "best peer"      # the one against which it looks worst; a contender; "calm": itself, undisturbed;
+    against: str = "best peer"      # "the clock": a duration by itself, divided by nothing; or the one against which it looks worst; a contender; "calm": itself, undisturbed;
                                     # "scenario NAME": itself, there; "nothing"
 
 
@@ -143,4 +152,14 @@ TARGETS = (
     *protocol_targets("tls-handshake-resumed", "TLS 1.3, resumed handshakes", 1.2, "handshakes/s"),
     *protocol_targets("h2-16x32", "HTTP/2, 16 connections with 32 streams", 1.45),
     *protocol_targets("h2-64x8", "HTTP/2, 64 connections with 8 streams", 1.45),
+    Target("10,000 routes: requests/s of those with one", "routes", "rate", 0.97, at_least=True,
+           contender="ringgate+routes10000", against="ringgate+route"),
+    Target("five policies: requests/s of those without", "policies", "rate", 0.88, at_least=True,
+           contender="ringgate+policies", against="ringgate+route"),
+    Target("deploys under load: p99 of the calm run's", "deploys", "p99_us", 1.2, phase="disturbed",
+           contender="ringgate+route", against="calm"),
+    Target("deploys under load: POST to DEPLOYED, median in ms", "deploys", "deploy_ms", 20, phase="disturbed",
+           contender="ringgate+route", against="the clock"),
+    Target("deploys under load: POST to DEPLOYED, p99 in ms", "deploys", "deploy_p99_ms", 100, phase="disturbed",
+           contender="ringgate+route", against="the clock"),
 )

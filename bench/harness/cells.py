@@ -83,7 +83,7 @@ class Cells:
         self.port_before = None if contender is field.origin else contender.port
         try:
             row, hgrm = measure(self.options, self.programs, field, contender, order, self.generator_for(scenario),
-                                phase.disturbed and scenario.disturb == "freeze")
+                                scenario.disturb if phase.disturbed else "")
         except CellFailure as failure:
             return {"problem": str(failure)}
         row["unrest"] = unrest

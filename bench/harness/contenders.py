@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 
-from . import machine, tls
+from . import machine, site, tls
 from .programs import CellFailure, Failure, SYSTEM_PATH, find_binary, find_program, knows, version_of
 
 PEER_FOLDER = pathlib.Path(__file__).resolve().parent.parent / "peers"
@@ -47,7 +47,8 @@ KINDS = {
                      modes=MODES,
                      settings={"log": {"log": "{dir}/" + LOG_NAME}, "load": {"steering": "load"},
                                "hash": {"steering": "hash"}, "off": {"steering": "off"},
-                               "sockmap": {"sockmap": "\n  sockmap: auto"}}),
+                               "sockmap": {"sockmap": "\n  sockmap: auto"},
+                               **{name: {} for name in site.SETTINGS}}),
     "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},
                   settings=nginx_like_log(), modes=MODES),
     "haproxy": Kind("HAProxy", "haproxy.cfg", ("-db", "-f", "{conf}"), defaults={"log": "off"}, unix="unix@{}",
@@ -74,6 +75,12 @@ def mode_of(scenario):
 
 def kind_of(label):
     return label.split("+")[0].split("@")[0]
+
+
+def fields_of(scenario):
+    """Of the requests that the load sends, for those that the harness sends itself."""
+    lines = [value for name, value in zip(scenario.load, scenario.load[1:]) if name == "--header"]
+    return dict(line.split(": ", 1) for line in lines)
 
 
 def check_label(label):
@@ -116,6 +123,7 @@ class Contender:
     log_is_cut: bool = False
     pids: tuple = ()
     mode: str = "clear"
+    fields: dict = dataclasses.field(default_factory=dict)  # of every request
 
     @property
     def kind(self):
@@ -127,7 +135,7 @@ class Contender:
         connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=2, context=tls.client_context())
                       if self.mode == "tls" else http.client.HTTPConnection("127.0.0.1", self.port, timeout=2))
         try:
-            connection.request("GET", target)
+            connection.request("GET", target, headers=self.fields)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -198,6 +206,7 @@ class Field:
         self.options, self.programs, self.ports = options, programs, ports
         self.contenders = []
         self.absent = {}           # label -> why it does not take part
+        self.site = None           # what gives routes to those that have some
         self.response_bytes = None  # with it the floor shares its connections to the replica
 
     def begin(self, scenario, replica, folder):
@@ -218,6 +227,8 @@ class Field:
         for label in labels:
             contender = self.origin if label == "direct" else self.start_proxy(label)
             try:
+                if contender is not self.origin and site.setting_of(label):
+                    self.site.deploy(label, self.replica)
                 contender.wait_until_it_answers(target, expected)
                 self.contenders.append(contender)
             except CellFailure as failure:
@@ -235,7 +246,8 @@ class Field:
         port, admin = self.ports.take(), self.ports.take()
         program = self.programs.start(label, self.command_of(label, folder, port, admin))
         ours = kind_of(label) == "ringgate"
-        return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program), mode=self.mode)
+        return Contender(label, port, program, admin if ours else None, self.log_of(label, folder, program), mode=self.mode,
+                         fields=fields_of(self.scenario))
 
     def command_of(self, label, folder, port, admin):
         """Writes its configuration, too."""
@@ -247,6 +259,7 @@ class Field:
                   "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template, **self.certificate,
                   "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
                   "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
+        values["control"] = self.control_of(label)
         values.update(settings_of(label, kind, values))
         if kind.template:
             marks = (self.mode, "alpn") if self.scenario.streams and self.scenario.tls else (self.mode,)
@@ -255,6 +268,12 @@ class Field:
         if self.response_bytes and label == "floor" and floor_shares(self.options):
             command += ["--response-bytes", self.response_bytes]
         return command
+
+    def control_of(self, label):
+        if not site.setting_of(label) or not self.programs:
+            return ""
+        self.site = self.site or site.Site(self.options, self.programs, self.ports)
+        return self.site.control(label)
 
     def replica_for(self, kind):
         is_unix = self.replica.startswith("/")
@@ -274,6 +293,8 @@ class Field:
             if contender is not self.origin:
                 self.programs.stop(contender.program)
         self.programs.stop(self.origin.program)
+        if self.site:
+            self.programs.stop(self.site.program)
         self.contenders.clear()
 
 

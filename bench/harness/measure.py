@@ -10,6 +10,7 @@ import time
 from . import load, machine
 from .freeze import Freeze
 from .programs import CellFailure
+from .site import Deploying
 
 STEP = 0.05             # seconds between two looks
 EDGE = 0.05             # of the counted time, left out on both sides
@@ -67,6 +68,9 @@ class Disturbance:
                 self.began = time.monotonic()
             else:
                 self.end()
+
+    def figures(self):
+        return {"stopped_seconds": self.stopped_seconds}
 
     def end(self):
         self.freeze.end()
@@ -148,14 +152,21 @@ def check_alive(field, contender):
     contender.program.check(CellFailure)
 
 
-def measure(options, programs, field, contender, order, generator, disturb=False):
+def disturbance_of(kind, field, contender, order):
+    """None: nothing, or more options of the load."""
+    if kind == "freeze":
+        return Disturbance(contender, order)
+    return Deploying(field.site, contender.label, field.replica) if kind == "deploys" else None
+
+
+def measure(options, programs, field, contender, order, generator, disturb=""):
     direct = contender is field.origin
     check_alive(field, contender)
     samples = Samples({"proxy": contender.pids, "origin": () if direct else field.origin.pids, "load": ()})
     log, before = AccessLog(contender), contender.metrics()
     (programs.folder / "load.log").unlink(missing_ok=True)
     samples.take()
-    disturbance = Disturbance(contender, order) if disturb else None
+    disturbance = disturbance_of(disturb, field, contender, order)
     usage = os.times()
     program, status, end, memory = run_load(generator, programs, order, samples, disturbance)
     now = os.times()
@@ -166,7 +177,7 @@ def measure(options, programs, field, contender, order, generator, disturb=False
         raise CellFailure(f"{contender.label} answered no request; errors: {told.errors}")
     row = figures(told, samples, end)
     row.update(enters=enters(before, contender.metrics()), pss_kib=memory or machine.memory_kib(contender.pids),
-               log=log.count(), stopped_seconds=disturbance and disturbance.stopped_seconds)
+               log=log.count(), **(disturbance.figures() if disturbance else {}))
     return row, told.hgrm
 
 

@@ -73,7 +73,7 @@ def duration(scenario, options, labels):
 def order_for(scenario, options, contender, phase, reference, number=0):
     """Of one cell in round `number`: everybody has the same seed in a round, and another one in the next."""
     more = scenario.load
-    if phase.disturbed and scenario.disturb != "freeze":
+    if phase.disturbed and isinstance(scenario.disturb, tuple):
         more += scenario.disturb
     return Order(contender.port, scenario.path, scenario.connections, scenario.active or scenario.connections,
                  min(scenario.threads, scenario.connections), seconds_for(scenario, options), options.warmup,

@@ -9,7 +9,8 @@ from .tables import middle, number, ranged, table
 
 CSV_FIGURES = ("rate", "requests", "failed", "reconnects", "p50_us", "p90_us", "p99_us", "p999_us", "max_us", "cpu_us",
                "user_us", "system_us", "mib_s", "cpu_us_mib", "enters", "pss_kib", "proxy_cpus", "idle", "others",
-               "load_share", "load_cpu_us", "origin_cpu_us", "late", "begin_backlog", "end_backlog", "problem")
+               "load_share", "load_cpu_us", "origin_cpu_us", "late", "begin_backlog", "end_backlog",
+               "deploys", "deploy_ms", "deploy_p99_ms", "problem")
 
 
 def environment_text(results):
@@ -69,10 +70,10 @@ def generator_text(results):
 def disturbance_text(results):
     rows = [[one["scenario"], one["label"], number(one["calm_p99"]), number(one["disturbed_p99"]), number(one["ratio"], ".2f"),
              number(one["calm_p999"]), number(one["disturbed_p999"]), number(one["disturbed_max"]), number(one["stopped"], ".2f"),
-             one["failed"]]
+             number(one["deploys"]), number(one["deploy_ms"], ".1f"), number(one["deploy_p99_ms"], ".1f"), one["failed"]]
             for one in targets.disturbances(results["scenarios"])]
     return rows and table(["disturbed", "contender", "calm p99 us", "disturbed p99", "ratio", "calm p99.9", "disturbed p99.9",
-                           "disturbed max", "stopped s", "errors"], rows)
+                           "disturbed max", "stopped s", "deploys", "median ms", "p99 ms", "errors"], rows)
 
 
 def comparison_text(results):

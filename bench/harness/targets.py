@@ -43,6 +43,8 @@ def evaluate(target, scenarios):
     row = {"text": target.text, "scenario": target.scenario, "bound": target.bound, "at_least": target.at_least}
     if target.against == "nothing":
         return counted(target, mine, row)
+    if target.against == "the clock":
+        return timed(target, mine, row)
     found = []
     for label, there, contender, phase in others_of(target, scenario, scenarios):
         theirs = rows_of(there, contender, phase)
@@ -68,6 +70,15 @@ def counted(target, mine, row):
     reached = count >= target.bound if target.at_least else count <= target.bound
     return row | {"measured": count, "low": count, "high": count, "pairs": len(found), "of": len(mine), "against": "",
                   "marks": "", "verdict": REACHED if reached else MISSED}
+
+
+def timed(target, mine, row):
+    """A duration by itself: the median of the rounds that are trusted, and its interval."""
+    every = stats.values(mine, target.figure)
+    kept = stats.values([one for one in mine if not marks.is_doubtful(one, target.figure)], target.figure)
+    if not every:
+        return None
+    return row | judged(target, kept, every) | {"against": target.against, "marks": ""}
 
 
 def judged(target, kept, every, limited=False):
@@ -105,5 +116,7 @@ def disturbances(scenarios):
                                  for phase in ("calm", "disturbed") for name in ("p99", "p999", "max")},
                               "ratio": stats.ratio(rounds["disturbed"], rounds["calm"], "p99_us"),
                               "stopped": stats.median(rounds["disturbed"], "stopped_seconds"),
+                              **{name: stats.median(rounds["disturbed"], name)
+                                 for name in ("deploys", "deploy_ms", "deploy_p99_ms")},
                               "failed": stats.total(rounds["disturbed"], "failed")})
     return found

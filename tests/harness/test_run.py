@@ -99,6 +99,22 @@ def test_a_peer_that_can_not_start_does_not_end_the_run(harness, tmp_path):
     assert rounds["ringgate"]["peak"][0]["rate"] > 0 and "status 3" in rounds["haproxy"]["peak"][0]["problem"]
 
 
+@pytest.mark.skipif(not (BIN / "ringgate-platform").exists(), reason="ringgate-platform is not built")
+def test_routes_policies_and_deployments(harness):
+    """Gateways that a platform gives their routes; the policies let the load in, and deployments under it fail nothing."""
+    process = harness(*TINY, "--only", "ringgate", "--scenario", "policies,deploys")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    scenarios = json.loads((harness.report / "results.json").read_text())["scenarios"]
+    rounds = {one["name"]: one["rounds"] for one in scenarios}
+    assert set(rounds["policies"]) == {"ringgate", "ringgate+route", "ringgate+policies"}
+    assert all(phases["peak"][0]["requests"] > 0 and phases["peak"][0]["failed"] == 0 for phases in rounds["policies"].values())
+    under_load = rounds["deploys"]["ringgate+route"]["disturbed"][0]
+    assert under_load["failed"] == 0 and under_load["deploys"] > 0
+    assert 0 < under_load["deploy_ms"] <= under_load["deploy_p99_ms"]
+    assert not left_over(harness.scratch)
+
+
 @pytest.mark.skipif(not shutil.which("h2load"), reason="h2load is not installed")
 def test_h2load_finds_about_the_same_peak(harness):
     """Two generators, one origin: a harness that misreads one of them would be off by a factor."""

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 import scenarios as table
-from harness import cells, cli, contenders, options, plan, rest
+from harness import cells, cli, contenders, options, plan, rest, site
 from harness.load import RinggateLoad, Result, per_thread_limit
 from harness.programs import Failure
 
@@ -33,7 +33,7 @@ def test_targets_name_what_is_measured():
         assert target.phase in [phase.name for phase in plan.phases(scenario)], target
         if target.against.startswith("scenario "):
             assert target.against.split(" ", 1)[1] in every, target
-        elif target.against not in ("best peer", "calm", "nothing"):
+        elif target.against not in ("best peer", "calm", "nothing", "the clock"):
             assert target.against in scenario.contenders, target
 
 
@@ -165,3 +165,15 @@ def test_sockets_that_are_left(tmp_path):
                        "   3: 0100007F:07D0 0100007F:9C42 04 0\n"    # FIN_WAIT1
                        "   4: 0100007F:9C40 0100007F:07D0 01 0\n")   # the other side
     assert rest.sockets_of(2000, (listing, tmp_path / "missing")) == 2
+
+
+def test_routes_are_a_setting():
+    assert site.setting_of("ringgate+routes10000") == (10_000, ()) and site.setting_of("ringgate+log") is None
+    assert [one["name"] for one in site.setting_of("ringgate+policies")[1]] == [
+        "set-headers", "remove-headers", "cors", "api-key-auth", "basic-ratelimit"]
+
+
+def test_the_harness_asks_with_the_fields_of_the_load():
+    scenario = next(one for one in table.SCENARIOS if one.name == "policies")
+    assert contenders.fields_of(scenario) == {"X-Api-Key": site.KEY, "Origin": site.ORIGIN}
+    assert contenders.fields_of(table.SCENARIOS[0]) == {}

@@ -116,3 +116,14 @@ def test_comparison_with_a_revision(results, rate, cpu, expected):
     found = revision.compare(results, old)
     assert found["revision"] == "abc" and found["scenarios"][0]["verdict"] == expected
     assert found["scenarios"][0]["rate"] == pytest.approx(rate)
+
+
+def test_a_duration_by_itself():
+    rows = [row(1, deploy_ms=ms) for ms in (12.0, 10.0, 11.0, 13.0, 14.0)]
+    deploys = {"name": "keepalive-64", "rounds": {"ringgate": {"peak": rows}}}
+    found = evaluate([deploys], figure="deploy_ms", bound=20, against="the clock")
+    assert (found["measured"], found["verdict"]) == (12.0, "reached")
+    assert evaluate([deploys], figure="deploy_ms", bound=9, against="the clock")["verdict"] == "missed"
+    noisy = {"name": "keepalive-64", "rounds": {"ringgate": {"peak": [row(1, deploy_ms=12.0, others=0.5)] * 5}}}
+    assert evaluate([noisy], figure="deploy_ms", bound=20, against="the clock")["verdict"] == "undecided"
+    assert evaluate([deploys], figure="deploy_p99_ms", bound=20, against="the clock") is None
