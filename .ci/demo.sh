@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# ./dev run: a demo replica, a platform, and the gateway that is in front of the one and under the other. Sourced by ./dev; nothing of it outlives ./dev.
+# ./dev run: a demo replica, a platform, and the gateway that is in front of the one and under the other. Sourced by ./dev;
+# nothing of it outlives ./dev.
 
 RUN_PIDS=()
 RUN_DIR=
