@@ -21,7 +21,7 @@ class Scenario:
     load: tuple = ()                # more options of ringgate-load
     body: int = 0                   # bytes of a body, up or down: rates are then shown in bytes, too
     contenders: tuple = ALL         # `kind` or `kind+setting`: bench/harness/contenders.py has the settings
-    replica: str = "tcp"            # or unix: how everybody reaches the origin
+    replica: str = "tcp"            # or unix: how everybody reaches the origin; nginx: that is the origin, and speaks HTTP/2, too
     rates: tuple = ()               # open loop, as shares of the best peer's peak: latencies are measured there
     disturb: str | tuple = ()       # "freeze" stops a worker, "deploys" deploys the route anew all the time, a tuple is
                                     # more options of the load: measured at rates[0],
@@ -78,6 +78,8 @@ SCENARIOS = (
              connections=64, streams=8),
     Scenario("h2-clear-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams", contenders=SECURE,
              connections=16, streams=32),
+    Scenario("h2c-replica-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams, to the replica by HTTP/1 and by "
+             "HTTP/2 (h2c)", contenders=("ringgate", "ringgate+h2c"), connections=16, streams=32, replica="nginx"),
     Scenario("routes", "1 KiB, 64 connections; ringgate also with one route to the origin, and with 10,000",
              contenders=("ringgate", "ringgate+route", "ringgate+routes10000", "nginx", "haproxy", "direct"), rates=HALF),
     Scenario("policies", "1 KiB, 64 connections, a route without and with five policies: fields set and removed, CORS, API "
@@ -98,7 +100,8 @@ class Target:
     at_least: bool = False          # otherwise at most
     phase: str = "peak"
     contender: str = "ringgate"
-    against: str = "best peer"      # "the clock": a duration by itself, divided by nothing; or the one against which it looks worst; a contender; "calm": itself, undisturbed;
+    against: str = "best peer"      # the one against which it looks worst; a contender; "calm": itself, undisturbed;
+                                    # "the clock": a duration by itself, divided by nothing;
                                     # "scenario NAME": itself, there; "nothing"
 
 
@@ -152,6 +155,8 @@ TARGETS = (
     *protocol_targets("tls-handshake-resumed", "TLS 1.3, resumed handshakes", 1.2, "handshakes/s"),
     *protocol_targets("h2-16x32", "HTTP/2, 16 connections with 32 streams", 1.45),
     *protocol_targets("h2-64x8", "HTTP/2, 64 connections with 8 streams", 1.45),
+    Target("HTTP/2 to the replica: requests/s of those by HTTP/1", "h2c-replica-16x32", "rate", 1.0, at_least=True,
+           contender="ringgate+h2c", against="ringgate"),
     Target("10,000 routes: requests/s of those with one", "routes", "rate", 0.97, at_least=True,
            contender="ringgate+routes10000", against="ringgate+route"),
     Target("five policies: requests/s of those without", "policies", "rate", 0.88, at_least=True,

@@ -10,7 +10,7 @@ from .programs import Failure, PACKAGES, SYSTEM_PATH
 
 def programs_for(scenario):
     """Which the load and the harness need besides those of all scenarios."""
-    return [name for name, wanted in (("h2load", scenario.streams), ("openssl", scenario.tls),
+    return [name for name, wanted in (("h2load", scenario.streams), ("nginx", scenario.replica == "nginx"), ("openssl", scenario.tls),
                                       ("curl", contenders.mode_of(scenario) == "h2c")) if wanted]
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 from . import machine, site, tls
@@ -47,7 +48,7 @@ KINDS = {
                      modes=MODES,
                      settings={"log": {"log": "{dir}/" + LOG_NAME}, "load": {"steering": "load"},
                                "hash": {"steering": "hash"}, "off": {"steering": "off"},
-                               "sockmap": {"sockmap": "\n  sockmap: auto"},
+                               "sockmap": {"sockmap": "\n  sockmap: auto"}, "h2c": {"replica": "h2c://{h2c}"},
                                **{name: {} for name in site.SETTINGS}}),
     "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},
                   settings=nginx_like_log(), modes=MODES),
@@ -75,6 +76,11 @@ def mode_of(scenario):
 
 def kind_of(label):
     return label.split("+")[0].split("@")[0]
+
+
+def user():
+    """Of nginx's workers."""
+    return "root" if os.geteuid() == 0 else "nobody"
 
 
 def fields_of(scenario):
@@ -206,6 +212,7 @@ class Field:
         self.options, self.programs, self.ports = options, programs, ports
         self.contenders = []
         self.absent = {}           # label -> why it does not take part
+        self.h2c = "127.0.0.1:3"   # where the replica speaks HTTP/2, in scenarios in which it does
         self.site = None           # what gives routes to those that have some
         self.response_bytes = None  # with it the floor shares its connections to the replica
 
@@ -217,11 +224,12 @@ class Field:
     def start(self, scenario, labels):
         target = scenario.path if scenario.path.startswith("/bytes") else "/bytes/64"
         origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
-        command = [self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
-                   "--threads", self.options.origin_threads, "--quiet"]
-        self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
         self.begin(scenario, str(origin_path) if scenario.replica == "unix" else f"127.0.0.1:{origin_port}",
                    self.programs.folder)
+        command = self.nginx_as_replica(origin_port) if scenario.replica == "nginx" else [
+            self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
+            "--threads", self.options.origin_threads, "--quiet"]
+        self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
         expected = self.origin.wait_until_it_answers(target, None)
         self.response_bytes = self.origin.response_bytes(target) if scenario.active else None
         for label in labels:
@@ -234,6 +242,14 @@ class Field:
             except CellFailure as failure:
                 self.absent[label] = str(failure)
                 self.programs.stop(contender.program)
+
+    def nginx_as_replica(self, port):
+        folder, h2c = pathlib.Path(tempfile.mkdtemp(prefix="replica-", dir=self.programs.folder)), self.ports.take()
+        self.h2c = f"127.0.0.1:{h2c}"
+        text = fill("replica.conf", {"dir": folder, "port": port, "h2c": h2c, "threads": self.options.origin_threads,
+                                     "descriptors": self.options.descriptors, "body": "x" * 1024, "user": user()})
+        (folder / "replica.conf").write_text(text)
+        return [find_program("nginx"), "-e", folder / "error.log", "-c", folder / "replica.conf"]
 
     def binary(self, label):
         kind = kind_of(label)
@@ -256,9 +272,10 @@ class Field:
         values = {"dir": folder, "port": port, "admin": admin, "listen": f"127.0.0.1:{port}",
                   "replica": self.replica_for(kind), "workers": self.options.workers,
                   "bodies": "on" if self.scenario.body else "off", "tls": "on" if self.mode == "tls" else "off",
-                  "user": "root" if os.geteuid() == 0 else "nobody", "conf": folder / kind.template, **self.certificate,
+                  "user": user(), "h2c": self.h2c, "conf": folder / kind.template, **self.certificate,
                   "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
                   "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
+        values["health"] = "\n  health: {expect: 2xx}" if self.scenario.replica == "nginx" else ""
         values["control"] = self.control_of(label)
         values.update(settings_of(label, kind, values))
         if kind.template:
