@@ -264,6 +264,41 @@ def test_one_of_three_instances_lacks_a_variable(programs):
     assert [site.body(gateway=g) for g in (site.gateway, east, poor)] == [b"region north", b"region east", b"region west"]
 
 
+def test_instance_that_hangs_is_given_up(programs):
+    """It holds the deployment up until its connection is given up; when it wakes it catches up."""
+    site = Site(programs, {"websocket": {"ping_interval": env.ms(200), "pong_timeout": env.ms(600)}})
+    hung = site.another_gateway()
+    site.wait_connected(2)
+    site.create()
+    hung.process.signal(signal.SIGSTOP)
+    try:
+        d = site.platform.deploy("hello")
+        env.wait_until(lambda: site.platform.deployment("hello", d)["acks"], 10, "the other instance's acknowledgement")
+        site.platform.wait("hello", d, "DEPLOYED", 10)
+        assert site.body() == b"one"
+        assert site.platform.metrics().get("ringgate_platform_gateways_silent_total") >= 1
+    finally:
+        hung.process.signal(signal.SIGCONT)
+    env.wait_until(lambda: site.body(gateway=hung) == b"one", 10, "the instance that is back to serve it")
+    site.update()
+    site.live()
+    assert (site.body(), site.body(gateway=hung)) == (b"two", b"two")
+
+
+def test_lenient_platform_takes_silence_for_consent(programs):
+    """For a fleet whose gateways do not acknowledge yet."""
+    platform = programs.platform({"deployments": {"timeout": {"duration": "200ms", "interval": "50ms", "mode": "lenient"}}})
+    token = platform.create_gateway()
+    platform.create_api("hello", "http://127.0.0.1:9")
+    with FakeGateway(platform, token) as mute:
+        d = platform.deploy("hello")
+        mute.event("api.deployed")
+        platform.wait("hello", d, "DEPLOYED")
+        assert platform.history("hello", d)[-1]["event"] == "TIMEOUT"
+        platform.undeploy("hello", d)
+        platform.wait("hello", d, "UNDEPLOYED")
+
+
 # ---- keys, providers and proxies ----
 
 def status_with_key(site, key=None, path="/hello/x"):
