@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(not env.PLATFORM, reason="PLATFORM_BIN does not 
 KILLS = int(os.environ.get("RINGGATE_TEST_KILLS", "15"))
 SEED = int(os.environ.get("RINGGATE_TEST_SEED", "1"))
 APIS = 6
+REMEMBERED = 700  # of each API: what the platform keeps, less those that it did not get to answer
 
 # Everything is kept, and nothing fails for its age: what does not converge is found.
 CONFIG = {"deployments": {"kept": 1000, "timeout": {"duration": "30m"}}}
@@ -48,6 +49,8 @@ class Api:
         self.site.update(self.name, text)
         deployment = self.site.platform.deploy(self.name, revision=text)
         self.answered[deployment] = text
+        if len(self.answered) > REMEMBERED:
+            del self.answered[min(self.answered)]  # ids grow with time
         return deployment, "DEPLOYED"
 
     def undeploy(self):
