@@ -69,7 +69,7 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
     a->fetcher.failed = &a->metrics[RG_CM_FETCHES_FAILED];
     a->fetcher.retried = &a->metrics[RG_CM_FETCHES_RETRIED];
     a->fetcher.took = &init->metrics->histograms[RG_CH_FETCH];
-    rg_link_init(&a->up, a->loop, &a->remote, &a->transfers, init->settings);
+    rg_link_init(&a->up, a->loop, &a->remote, &a->transfers, &a->settings);
     a->up.handler = &link_handler;
     a->up.owner = a;
     a->up.connects = &a->metrics[RG_CM_CONTROL_CONNECTS];

@@ -18,8 +18,9 @@ static json_t *link_json(const struct rg_agent *a)
     const struct rg_link *l = &a->up;
     char url[sizeof(a->remote.base) + sizeof(a->remote.path)];
     snprintf(url, sizeof(url), "%s%s", a->remote.base, a->remote.path);
-    json_t *link = json_pack("{s:s, s:s, s:o, s:o}", "url", url, "state", rg_link_state_name(l->state), "gatewayId",
-                             or_null(l->gateway_id), "reason", or_null(l->state == RG_LINK_UP ? NULL : l->why));
+    json_t *link = json_pack("{s:s, s:s, s:o, s:o, s:o}", "url", url, "state", rg_link_state_name(l->state), "instance",
+                             or_null(l->instance), "gatewayId", or_null(l->gateway_id), "reason",
+                             or_null(l->state == RG_LINK_UP ? NULL : l->why));
     if (l->state == RG_LINK_UP)
         json_object_set_new(link, "connectedForMs", json_integer((json_int_t)(now - l->up_since_ms)));
     if (l->state == RG_LINK_PAUSING)

@@ -278,6 +278,7 @@ void rg_link_init(struct rg_link *l, struct rg_loop *loop, struct rg_remote *rem
         .most_ms = s->reconnect_max_ms,
         .greeting_ms = GREETING_MS,
         .silence_ms = SILENCE_MS,
+        .state_dir = s->state_dir,
         .dial.ended = dialled,
         .socket.fd = -1,
         .due.due = due,

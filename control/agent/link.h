@@ -21,6 +21,7 @@
 
 #define RG_LINK_INPUT_MAX 8192 /* head of the answer to the upgrade */
 #define RG_LINK_WHY_MAX   400
+#define RG_LINK_INSTANCE  64 /* bytes of a name that platforms keep */
 
 enum rg_link_state {
     RG_LINK_OFF,
@@ -63,6 +64,8 @@ struct rg_link {
     bool refused;           /* the last answer is one that no repetition will change */
     uint64_t pause_most_ms; /* what a Retry-After asks for; 0: nothing */
     uint64_t up_since_ms, last_ping_ms, next_try_ms;
+    const char *state_dir;                  /* the settings' */
+    char instance[RG_LINK_INSTANCE + 1];    /* our name, as last told; "": never */
     char gateway_id[RG_ID_MAX + 1];         /* as last told; "": never */
     char why[RG_LINK_WHY_MAX];              /* it is not up */
     uint64_t *connects, *failed, *refusals; /* counters */

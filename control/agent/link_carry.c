@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/agent/link.h"
 
 #define TARGET       "/api/internal/v1/ws/gateways/connect"
 #define READ_BYTES   16384
-#define INSTANCE_MAX 64 /* bytes of the name that the platform keeps */
 #define READS_A_TURN 16
 #define REQUEST_MAX  (RG_TOKEN_MAX + 2048)
 
@@ -199,29 +199,33 @@ static void socket_ready(struct rg_watch *watch, uint32_t events)
 
 /* ---- Begin and end ---- */
 
-/* By its name the platform tells instances apart, waits for each, and shows which one has failed. */
-static void name_instance(char name[INSTANCE_MAX + 1])
+/* By its name the platform tells instances apart, waits for each, and shows which one has failed. It outlives the
+ * process: the state directory is of one gateway alone, so which directory it is says which gateway. */
+static void name_instance(struct rg_link *l)
 {
-    char host[INSTANCE_MAX - 12] = "";
+    char host[sizeof(l->instance) - 34] = "";
+    struct stat dir = {0};
     if (gethostname(host, sizeof(host) - 1) < 0)
         host[0] = '\0';
     for (char *c = host; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
             *c = '-';
-    snprintf(name, INSTANCE_MAX + 1, "%s:%d", host[0] ? host : "gateway", (int)getpid());
+    stat(l->state_dir, &dir);
+    snprintf(l->instance, sizeof(l->instance), "%s:%jx-%jx", host[0] ? host : "gateway", (uintmax_t)dir.st_dev,
+             (uintmax_t)dir.st_ino);
 }
 
 static bool write_request(struct rg_link *l)
 {
-    char fields[RG_TOKEN_MAX + INSTANCE_MAX + 128], target[400], instance[INSTANCE_MAX + 1];
+    char fields[RG_TOKEN_MAX + sizeof(l->instance) + 128], target[400];
     l->request = malloc(REQUEST_MAX);
     if (!l->request)
         return false;
     rg_ws_new_key(l->key);
     snprintf(target, sizeof(target), "%s" TARGET, l->remote->path);
-    name_instance(instance);
+    name_instance(l);
     snprintf(fields, sizeof(fields), "api-key: %s\r\nGateway-Instance: %s\r\nUser-Agent: ringgate/" RG_VERSION "\r\n",
-             l->remote->token, instance);
+             l->remote->token, l->instance);
     int len = rg_ws_write_request(l->request, REQUEST_MAX, l->remote->host, target, l->key, fields);
     OPENSSL_cleanse(fields, sizeof(fields));
     l->request_len = len < 0 ? 0 : (size_t)len;

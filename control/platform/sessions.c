@@ -164,7 +164,8 @@ static bool find_place(struct rg_store *store, const struct rg_session *s, const
     return found;
 }
 
-/* One row for each instance and operation; a failure is never overwritten by a success. false: it was there already. */
+/* One row for each instance and operation; false: it was there already. A failure is overwritten by a success only of
+ * one that gave a name, and so is known to be the same. */
 static bool note_ack(struct rg_store *store, const struct rg_session *s, const struct rg_ack_message *ack,
                      const struct rg_current *current)
 {
@@ -174,9 +175,9 @@ static bool note_ack(struct rg_store *store, const struct rg_session *s, const s
     int changed =
         rg_db_exec(db,
                    "UPDATE deployment_acks SET times = times + 1 WHERE deployment_uuid = ?1 AND performed_at = ?2"
-                   " AND instance = ?3 AND (status = ?4 OR status = 'failed')",
+                   " AND instance = ?3 AND (status = ?4 OR (status = 'failed' AND instance = ?5))",
                    RG_WITH(rg_text(current->deployment), rg_text(current->performed_at), rg_text(s->instance),
-                           rg_text(ack->success ? "success" : "failed")));
+                           rg_text(ack->success ? "success" : "failed"), rg_text(s->connection)));
     if (changed != 0)
         return false;
     rg_db_exec(db,

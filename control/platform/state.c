@@ -8,7 +8,7 @@ enum guard {
     OTHER,          /* about another deployment */
     SAME,           /* about this deployment */
     ALL_ANSWERED,   /* no connected instance is missing */
-    LATE_DEPLOYED,  /* a success that comes after the time was up, of a deploy */
+    LATE_DEPLOYED,  /* a success that comes after the time was up, or makes up for a failure, of a deploy */
     LATE_UNDEPLOYED /* the same, of an undeploy */
 };
 
@@ -76,9 +76,9 @@ static bool holds(enum guard guard, const struct rg_circumstances *c)
     case ALL_ANSWERED:
         return !c->others_missing;
     case LATE_DEPLOYED:
-        return c->timed_out && c->desires_deployed && !c->others_missing;
+        return c->none_failed && c->desires_deployed && !c->others_missing;
     case LATE_UNDEPLOYED:
-        return c->timed_out && !c->desires_deployed && !c->others_missing;
+        return c->none_failed && !c->desires_deployed && !c->others_missing;
     }
     return false;
 }

@@ -46,7 +46,7 @@ enum rg_verdict {
 /* What a decision hangs on beside the status. */
 struct rg_circumstances {
     bool other_deployment; /* the trigger is about another deployment than the status */
-    bool timed_out;        /* FAILED because nothing came in time, and no instance has failed */
+    bool none_failed;      /* FAILED for the time alone, or all instances that had failed have succeeded since */
     bool desires_deployed; /* else undeployed */
     bool others_missing;   /* connected instances that have not acknowledged */
     bool lenient;

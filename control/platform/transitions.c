@@ -20,7 +20,6 @@ static void read_current(struct rg_store *store, const struct rg_rows *rows, str
     ret->desires_deployed = strcmp(rg_rows_text(rows, 2), "DEPLOYED") == 0;
     snprintf(ret->performed_at, sizeof(ret->performed_at), "%s", rg_rows_text(rows, 3));
     ret->performed_ms = rg_rows_int(rows, 4);
-    ret->timed_out = rg_str_eq(rg_rows_view(rows, 5), RG_STR(RG_REASON_TIMEOUT));
 }
 
 void rg_current_load(struct rg_store *store, const struct rg_place *place, struct rg_current *ret)
@@ -175,12 +174,22 @@ enum rg_verdict rg_operation_start(struct rg_store *store, const struct rg_place
 
 /* ---- End ---- */
 
+/* Asked only of what is FAILED: it reads what all instances have said. */
+static bool none_failed(struct rg_store *store, const struct rg_current *current)
+{
+    return current->status == RG_STATUS_FAILED &&
+           rg_db_number(&store->db, 0,
+                        "SELECT count(*) FROM deployment_acks WHERE deployment_uuid = ?1 AND performed_at = ?2 AND"
+                        " status = 'failed'",
+                        RG_WITH(rg_text(current->deployment), rg_text(current->performed_at))) == 0;
+}
+
 enum rg_verdict rg_operation_settle(struct rg_store *store, const struct rg_place *place,
                                     const struct rg_current *current, enum rg_trigger trigger,
                                     const struct rg_failure *failure, const struct rg_actor *actor,
                                     struct rg_effects *effects)
 {
-    struct rg_circumstances circumstances = {.timed_out = current->timed_out,
+    struct rg_circumstances circumstances = {.none_failed = none_failed(store, current),
                                              .desires_deployed = current->desires_deployed,
                                              .others_missing = others_missing(store, place, current),
                                              .lenient = store->config.timeout_mode == RG_TIMEOUT_LENIENT};

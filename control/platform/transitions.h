@@ -22,7 +22,6 @@ struct rg_place {
 struct rg_current {
     enum rg_status status; /* NONE: no row */
     bool desires_deployed;
-    bool timed_out;
     char deployment[RG_UUID_LEN + 1];
     char performed_at[RG_INSTANT_TEXT_MAX];
     int64_t performed_ms;

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from lib import env
+from lib.deployments import control
 from lib.load import Loader
 from lib.site import Site
 
@@ -30,9 +31,9 @@ def test_deploy(site):
     assert site.body() == b"one"
     assert site.body("/other") == b"ok"
     assert statuses(site.platform.history("hello", d)) == ["DEPLOYING", "DEPLOYED"]
-    named = f":{site.gateway.process.pid}"  # the instance that answered, by its own name
-    assert site.platform.history("hello", d)[-1]["instance"].endswith(named)
-    assert [a["instance"].endswith(named) for a in site.platform.deployment("hello", d)["acks"]] == [True]
+    named = control(site.gateway)["connection"]["instance"]  # the one that answered, by its own name
+    assert site.platform.history("hello", d)[-1]["instance"] == named
+    assert [a["instance"] for a in site.platform.deployment("hello", d)["acks"]] == [named]
 
 
 def test_undeploy(site):

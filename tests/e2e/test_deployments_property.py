@@ -203,7 +203,7 @@ class Machine(RuleBasedStateMachine):
 def test_any_sequence_converges(programs):
     Machine.site = Site(programs, CONFIG)
     settings = hypothesis.settings(
-        max_examples=EXAMPLES or 30, stateful_step_count=15, derandomize=not EXAMPLES, deadline=None, database=None,
+        max_examples=EXAMPLES or 20, stateful_step_count=15, derandomize=not EXAMPLES, deadline=None, database=None,
         phases=[hypothesis.Phase.generate], suppress_health_check=list(hypothesis.HealthCheck), print_blob=True)
     try:
         run_state_machine_as_test(Machine, settings=settings)

@@ -256,6 +256,43 @@ static void test_stale_acks(void **state)
     free(s.token);
 }
 
+/* One that failed and succeeds later, as after a restart, has made up for it; another's failure stands. */
+static void test_failure_that_is_made_up_for(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct rg_session one, two;
+    struct operation op;
+    set_up(f, &s);
+    char *d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &s.session, &op, false);
+    ack(f, &s.session, &op, true); /* it has no name, so it may be another */
+    assert_status(f, d, "FAILED");
+    free(d);
+    disconnect(f, &s.session);
+    connect_as(f, s.token, "node-a", &one);
+    connect_as(f, s.token, "node-b", &two);
+    d = deploy(f, "hello", "edge-1");
+    last_operation(f, &op);
+    ack(f, &one, &op, false);
+    ack(f, &two, &op, false);
+    disconnect(f, &one);
+    assert_status(f, d, "FAILED");
+    connect_as(f, s.token, "node-a", &one);
+    ack(f, &one, &op, true);
+    assert_status(f, d, "FAILED");
+    ack(f, &two, &op, true);
+    assert_status(f, d, "DEPLOYED");
+    assert_null(json_object_get(f->body, "statusReason"));
+    ack(f, &two, &op, false);
+    assert_status(f, d, "FAILED");
+    free(d);
+    disconnect(f, &one);
+    disconnect(f, &two);
+    free(s.token);
+}
+
 /* 7: of three instances one fails, in each place of the order. */
 static void test_instances(void **state)
 {
@@ -470,7 +507,7 @@ static void test_every_pair(void **state)
     (void)state;
     for (int status = 0; status < RG_STATUSES; status++) {
         for (int trigger = 0; trigger < RG_TRIGGERS; trigger++) {
-            struct rg_circumstances c = {.timed_out = true, .desires_deployed = trigger != RG_TRIGGER_ACK_UNDEPLOYED};
+            struct rg_circumstances c = {.none_failed = true, .desires_deployed = trigger != RG_TRIGGER_ACK_UNDEPLOYED};
             struct rg_decision decision = rg_state_decide((enum rg_status)status, (enum rg_trigger)trigger, &c);
             if (letter_of(decision) != wanted[status][trigger])
                 fail_msg("%s x %s: got %c, wanted %c", rg_status_name((enum rg_status)status),
@@ -500,21 +537,14 @@ static void test_guards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_deploy_and_undeploy),
-        WITH_STORE(test_timeout_and_late_success),
-        WITH_STORE(test_lenient_timeout),
-        WITH_STORE(test_failure_and_restore),
-        WITH_STORE(test_undeploy_of_failed),
-        WITH_STORE(test_reconnect),
-        WITH_STORE(test_stale_acks),
-        WITH_STORE(test_instances),
-        WITH_STORE(test_trimmed_zeros),
-        WITH_STORE(test_gateway_deleted),
-        WITH_STORE(test_gateway_deleted_for_good),
-        WITH_STORE(test_retention),
-        WITH_STORE(test_burst),
-        WITH_STORE(test_bad_frames),
-        cmocka_unit_test(test_every_pair),
+        WITH_STORE(test_deploy_and_undeploy), WITH_STORE(test_timeout_and_late_success),
+        WITH_STORE(test_lenient_timeout),     WITH_STORE(test_failure_and_restore),
+        WITH_STORE(test_undeploy_of_failed),  WITH_STORE(test_reconnect),
+        WITH_STORE(test_stale_acks),          WITH_STORE(test_instances),
+        WITH_STORE(test_trimmed_zeros),       WITH_STORE(test_failure_that_is_made_up_for),
+        WITH_STORE(test_gateway_deleted),     WITH_STORE(test_gateway_deleted_for_good),
+        WITH_STORE(test_retention),           WITH_STORE(test_burst),
+        WITH_STORE(test_bad_frames),          cmocka_unit_test(test_every_pair),
         cmocka_unit_test(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
