@@ -78,6 +78,8 @@ SCENARIOS = (
              connections=64, streams=8),
     Scenario("h2-clear-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams", contenders=SECURE,
              connections=16, streams=32),
+    Scenario("websocket-64", "WebSocket, messages of 128 bytes and their echo, 64 connections", path="/ws",
+             load=("--websocket", "128"), contenders=("ringgate", "haproxy", "direct"), rates=HALF),
     Scenario("h2c-replica-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams, to the replica by HTTP/1 and by "
              "HTTP/2 (h2c)", contenders=("ringgate", "ringgate+h2c"), connections=16, streams=32, replica="nginx"),
     Scenario("routes", "1 KiB, 64 connections; ringgate also with one route to the origin, and with 10,000",
@@ -155,6 +157,8 @@ TARGETS = (
     *protocol_targets("tls-handshake-resumed", "TLS 1.3, resumed handshakes", 1.2, "handshakes/s"),
     *protocol_targets("h2-16x32", "HTTP/2, 16 connections with 32 streams", 1.45),
     *protocol_targets("h2-64x8", "HTTP/2, 64 connections with 8 streams", 1.45),
+    Target("WebSocket: messages/s", "websocket-64", "rate", 1.1, at_least=True),
+    Target("WebSocket: CPU a message", "websocket-64", "cpu_us", 0.9),
     Target("HTTP/2 to the replica: requests/s of those by HTTP/1", "h2c-replica-16x32", "rate", 1.0, at_least=True,
            contender="ringgate+h2c", against="ringgate"),
     Target("10,000 routes: requests/s of those with one", "routes", "rate", 0.97, at_least=True,

@@ -45,6 +45,7 @@ static void start_connect(struct rg_worker *w, struct rg_client *c)
     c->connect_start = c->progress = w->now;
     c->served = false;
     c->write_error = 0;
+    c->request = options_of(w)->websocket ? &w->run->upgrade : &w->run->request;
     w->connecting++;
     int rc = rg_wire_connect(w, c);
     if (rc < 0)
@@ -117,7 +118,12 @@ static void fail(struct rg_worker *w, struct rg_client *c, enum rg_error kind, c
 
 static void send_request(struct rg_worker *w, struct rg_client *c)
 {
-    rg_reader_begin(&c->reader, w->run->request.is_head);
+    if (c->request->is_message)
+        rg_reader_begin_message(&c->reader);
+    else if (c->request->is_upgrade)
+        rg_reader_begin_upgrade(&c->reader);
+    else
+        rg_reader_begin(&c->reader, c->request->is_head);
     c->state = RG_CLIENT_BUSY;
     c->sent = 0;
     c->progress = w->now;
@@ -214,10 +220,24 @@ static void count_answer(struct rg_worker *w, struct rg_client *c)
     rg_histogram_add(&w->tally.latency, w->now > c->start ? w->now - c->start : 0);
 }
 
+/* A WebSocket from here on, if the server wants to. */
+static void upgraded(struct rg_worker *w, struct rg_client *c)
+{
+    if (c->reader.status != 101)
+        return fail(w, c, RG_ERROR_STATUS, "no WebSocket");
+    c->request = &w->run->request;
+    c->served = true;
+    c->state = RG_CLIENT_IDLE;
+    rg_wire_receive(w, c);
+    begin_or_wait(w, c);
+}
+
 static void finish(struct rg_worker *w, struct rg_client *c, bool ended)
 {
-    bool keep = c->reader.keep && !ended && !options_of(w)->per_connection && !c->write_error &&
-                c->sent == w->run->request.length;
+    bool keep =
+        c->reader.keep && !ended && !options_of(w)->per_connection && !c->write_error && c->sent == c->request->length;
+    if (c->request->is_upgrade)
+        return upgraded(w, c);
     count_answer(w, c);
     end_request(w, c);
     c->served = true;
@@ -237,7 +257,7 @@ static void opened(struct rg_worker *w, struct rg_client *c)
     end_connect(w, c);
     atomic_fetch_add_explicit(&w->run->connected, 1, memory_order_relaxed);
     c->state = RG_CLIENT_IDLE;
-    if (c->asked)
+    if (c->asked || c->request->is_upgrade)
         return send_request(w, c);
     rg_wire_receive(w, c);
     begin_or_wait(w, c);

@@ -3,6 +3,7 @@
  *
  *   CLOSED -> QUEUED -> CONNECTING -> IDLE -> BUSY -> IDLE ...      kept connection
  *                         HANDSHAKE                                 in between, with TLS
+ *                         BUSY                                      then, before it is a WebSocket
  *                                       WAITING                     skewed load: no credit yet
  *                                     BUSY -> DRAINING -> CLOSED    last response: the server closes first
  *
@@ -18,6 +19,7 @@
 #include "bench/load/reader.h"
 #include "bench/load/tls.h"
 
+struct rg_request;
 struct rg_worker;
 
 enum rg_client_state {
@@ -47,9 +49,10 @@ struct rg_client {
     uint64_t due;        /* start of the next request */
     uint64_t interval;   /* open loop */
     uint64_t connect_start;
-    uint64_t read_at;   /* slow reader: not before */
-    size_t sent;        /* of the request; with TLS what is in records */
-    struct rg_tls *tls; /* NULL: in the clear */
+    uint64_t read_at;                 /* slow reader: not before */
+    const struct rg_request *request; /* the next one, or the one under way */
+    size_t sent;                      /* of the request; with TLS what is in records */
+    struct rg_tls *tls;               /* NULL: in the clear */
     struct rg_reader reader;
 };
 

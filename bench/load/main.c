@@ -73,7 +73,8 @@ static int run_load(const struct rg_load_options *o)
     struct rg_run run = {.options = o};
     struct rg_worker *workers = calloc(o->threads, sizeof *workers);
     int rc = EXIT_ERRORS;
-    if (!workers || rg_request_init(&run.request, o) < 0) {
+    if (!workers || rg_request_init(&run.request, o) < 0 ||
+        (o->websocket && rg_request_init_upgrade(&run.upgrade, o) < 0)) {
         fputs("ringgate-load: no memory for connections and request\n", stderr);
         goto out;
     }
@@ -91,8 +92,9 @@ static int run_load(const struct rg_load_options *o)
     if (rc == EXIT_MEASURED)
         rc = add_up(o, workers);
     pthread_barrier_destroy(&run.barrier);
-    rg_request_fini(&run.request);
 out:
+    rg_request_fini(&run.upgrade);
+    rg_request_fini(&run.request);
     free(workers);
     return rc;
 }

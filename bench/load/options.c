@@ -37,6 +37,9 @@ static const char HELP[] =
     "  --body-bytes N      sends N bytes with each request: each 16 of them their offset as 15 hexadecimal digits\n"
     "                      and a line feed (to 268435456)\n"
     "  --chunked-upload    sends them chunked instead of with Content-Length\n"
+    "  --websocket N       each connection becomes a WebSocket at PATH; a request is a message of N bytes (to 65535), "
+    "its\n"
+    "                      answer the next message of the server\n"
     "  --read-rate BYTES   slow reader: each connection reads BYTES per second, with a receive buffer of 64 KiB\n"
     "  --skew K:P          K connections, chosen by --seed, do P percent of the requests\n"
     "  --seed N            other phases of the schedules, and other connections for --skew (default 1)\n"
@@ -78,6 +81,7 @@ enum flag {
     F_METHOD,
     F_BODY_BYTES,
     F_CHUNKED_UPLOAD,
+    F_WEBSOCKET,
     F_READ_RATE,
     F_SKEW,
     F_SEED,
@@ -109,6 +113,7 @@ static const struct option FLAGS[] = {
     {"method", required_argument, NULL, F_METHOD},
     {"body-bytes", required_argument, NULL, F_BODY_BYTES},
     {"chunked-upload", no_argument, NULL, F_CHUNKED_UPLOAD},
+    {"websocket", required_argument, NULL, F_WEBSOCKET},
     {"read-rate", required_argument, NULL, F_READ_RATE},
     {"skew", required_argument, NULL, F_SKEW},
     {"seed", required_argument, NULL, F_SEED},
@@ -278,6 +283,9 @@ static int take(struct rg_load_options *o, int flag, const char *v)
     case F_CHUNKED_UPLOAD:
         o->chunked_upload = true;
         return RG_GO_ON;
+    case F_WEBSOCKET:
+        o->websocket = true;
+        return rg_bench_take_count("--websocket", v, 0, RG_LOAD_MESSAGE_MAX, &o->message_bytes);
     case F_READ_RATE:
         return rg_bench_take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
     case F_SKEW:
@@ -387,6 +395,8 @@ static int check_together(struct rg_load_options *o)
         return clash("--rate and --think exclude each other: in an open loop the schedule says when a request starts");
     if (o->chunked_upload && !o->has_body)
         return clash("--chunked-upload needs --body-bytes: how much is to be sent");
+    if (o->websocket && (o->has_body || o->per_connection || o->method))
+        return clash("--websocket excludes --body-bytes, --method and --per-connection: requests are messages");
     if (o->skew_share > 0 && o->skew_connections >= o->active)
         return clash("--skew: its connections must be fewer than those that send (--active, --connections)");
     if (o->skew_share > 0 && o->skew_connections < o->threads)

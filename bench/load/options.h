@@ -10,6 +10,7 @@ enum {
     RG_LOAD_HEADERS_MAX = 32,
     RG_LOAD_CONNECTIONS_MAX = 1000 * 1000,
     RG_LOAD_THREADS_MAX = 64,
+    RG_LOAD_MESSAGE_MAX = 65535,
     RG_LOAD_BODY_MAX = 1 << 28, /* a request is kept in memory, once for all connections */
 };
 
@@ -26,8 +27,9 @@ struct rg_load_options {
     double rate;               /* requests per second of all; 0: closed loop */
     uint64_t duration_ns, warmup_ns, timeout_ns, think_ns;
     uint64_t body_bytes;
-    uint64_t read_rate; /* bytes per second of a connection; 0: as fast as they come */
-    bool has_body, chunked_upload, per_connection, quiet;
+    uint64_t message_bytes; /* with websocket */
+    uint64_t read_rate;     /* bytes per second of a connection; 0: as fast as they come */
+    bool has_body, chunked_upload, per_connection, websocket, quiet;
     bool tls, tls_resume;
     int tls_version;              /* as OpenSSL numbers them */
     const char *tls_cipher, *sni; /* NULL: OpenSSL's choice; no name is sent */

@@ -13,6 +13,20 @@ void rg_reader_begin(struct rg_reader *r, bool is_head)
     r->is_head = is_head;
 }
 
+void rg_reader_begin_upgrade(struct rg_reader *r)
+{
+    rg_reader_begin(r, false);
+    r->may_switch = true;
+}
+
+void rg_reader_begin_message(struct rg_reader *r)
+{
+    rg_reader_begin(r, false);
+    r->step = RG_READER_FRAME;
+    r->status = 200;
+    r->keep = true;
+}
+
 static void fail(struct rg_reader *r, const char *why)
 {
     r->step = RG_READER_BAD;
@@ -127,10 +141,15 @@ static void take_field(struct rg_reader *r, const char *p, size_t n)
 static void end_head(struct rg_reader *r)
 {
     if (r->status < 200) {
-        bool is_head = r->is_head;
+        bool is_head = r->is_head, may_switch = r->may_switch;
+        if (r->status == 101 && may_switch)
+            r->step = RG_READER_DONE;
+        else if (r->status == 101)
+            fail(r, "status 101, not asked for");
         if (r->status == 101)
-            return fail(r, "status 101, not asked for");
+            return;
         rg_reader_begin(r, is_head);
+        r->may_switch = may_switch;
         r->begun = true;
         return;
     }
@@ -171,6 +190,38 @@ static void take_chunk_size(struct rg_reader *r, const char *p, size_t n)
     r->left = size;
     r->head = 0;
     r->step = size ? RG_READER_CHUNK : RG_READER_TRAILERS;
+}
+
+/* ---- frames (RFC 6455 section 5.2) ---- */
+
+static size_t frame_head_length(const struct rg_reader *r)
+{
+    unsigned length = r->line_kept < 2 ? 0 : (unsigned char)r->line[1] & 0x7f;
+    return length == 127 ? 10 : length == 126 ? 4 : 2;
+}
+
+static void take_frame_head(struct rg_reader *r)
+{
+    const unsigned char *head = (const unsigned char *)r->line;
+    size_t n = frame_head_length(r);
+    uint64_t length = n == 2 ? head[1] : 0;
+    if (head[0] != 0x82 || head[1] & 0x80)
+        return fail(r, "no whole message of binary data");
+    for (size_t i = 2; i < n; i++)
+        length = length << 8 | head[i];
+    r->line_kept = 0;
+    r->left = length;
+    r->step = length ? RG_READER_COUNTED : RG_READER_DONE;
+}
+
+static size_t feed_frame_head(struct rg_reader *r, const char *p, size_t n)
+{
+    size_t used = 0;
+    while (used < n && r->line_kept < frame_head_length(r))
+        r->line[r->line_kept++] = p[used++];
+    if (r->line_kept >= 2 && r->line_kept == frame_head_length(r))
+        take_frame_head(r);
+    return used;
 }
 
 /* ---- the machine ---- */
@@ -272,6 +323,8 @@ enum rg_reader_step rg_reader_feed(struct rg_reader *r, const char *data, size_t
             size_t part = n - used < body ? n - used : (size_t)body;
             rg_reader_skip(r, part);
             used += part;
+        } else if (r->step == RG_READER_FRAME) {
+            used += feed_frame_head(r, data + used, n - used);
         } else {
             used += feed_line(r, data + used, n - used);
         }

@@ -25,6 +25,7 @@ enum rg_reader_step {
     RG_READER_CHUNK,
     RG_READER_CHUNK_END,
     RG_READER_TRAILERS,
+    RG_READER_FRAME, /* head of a WebSocket frame */
     RG_READER_DONE,
     RG_READER_BAD,
 };
@@ -37,6 +38,7 @@ struct rg_reader {
     bool is_head; /* the answer to HEAD has no body */
     bool keep;    /* the connection may be used again */
     bool chunked, coded, has_length;
+    bool may_switch;    /* 101 is an answer */
     bool begun;         /* at least one byte of this response has arrived */
     uint16_t line_kept; /* bytes in line */
     const char *why;    /* RG_READER_BAD: static text */
@@ -44,6 +46,10 @@ struct rg_reader {
 };
 
 void rg_reader_begin(struct rg_reader *r, bool is_head);
+/* The answer to the request for a WebSocket: with 101 the response ends at the end of its head. */
+void rg_reader_begin_upgrade(struct rg_reader *r);
+/* A WebSocket message of the server, in one frame, as binary data: whole, it counts as an answer with 200. */
+void rg_reader_begin_message(struct rg_reader *r);
 /* Uses bytes up to the end of the response: RG_READER_DONE, RG_READER_BAD, or any other step, which wants more. */
 enum rg_reader_step rg_reader_feed(struct rg_reader *r, const char *data, size_t n, size_t *ret_used);
 /* The connection has ended: RG_READER_DONE when that ends the response, RG_READER_BAD else. */

@@ -46,19 +46,67 @@ static void write_chunks(FILE *out, uint64_t n)
     fputs("0\r\n\r\n", out);
 }
 
-int rg_request_init(struct rg_request *r, const struct rg_load_options *o)
+static void write_upgrade(FILE *out, const struct rg_load_options *o)
 {
-    *r = (struct rg_request){.is_head = strcmp(o->method, "HEAD") == 0};
-    FILE *out = open_memstream(&r->bytes, &r->length);
-    if (!out)
-        return -errno;
+    fprintf(out, "GET %s HTTP/1.1\r\nHost: %s\r\n", o->path, o->host);
+    fputs("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+          "Sec-WebSocket-Key: cmluZ2dhdGUtbG9hZC0xNg==\r\n",
+          out);
+    for (unsigned i = 0; i < o->n_headers; i++)
+        fprintf(out, "%s\r\n", o->headers[i]);
+    fputs("\r\n", out);
+}
+
+/* One frame of binary data, masked with zeros: what is sent is what it says. */
+static void write_message(FILE *out, uint64_t n)
+{
+    static const char mask[4];
+    fputc(0x82, out);
+    if (n < 126) {
+        fputc(0x80 | (int)n, out);
+    } else {
+        fputc(0x80 | 126, out);
+        fputc((int)(n >> 8), out);
+        fputc((int)(n & 0xff), out);
+    }
+    fwrite(mask, 1, sizeof mask, out);
+    write_pattern(out, 0, n);
+}
+
+static void write_http(FILE *out, const struct rg_load_options *o)
+{
     write_head(out, o);
     if (o->chunked_upload)
         write_chunks(out, o->body_bytes);
     else
         write_pattern(out, 0, o->body_bytes);
+}
+
+static int init(struct rg_request *r, const struct rg_load_options *o)
+{
+    FILE *out = open_memstream(&r->bytes, &r->length);
+    if (!out)
+        return -errno;
+    if (r->is_upgrade)
+        write_upgrade(out, o);
+    else if (r->is_message)
+        write_message(out, o->message_bytes);
+    else
+        write_http(out, o);
     bool failed = ferror(out);
     return fclose(out) != 0 || failed ? -ENOMEM : 0;
+}
+
+int rg_request_init(struct rg_request *r, const struct rg_load_options *o)
+{
+    *r = (struct rg_request){.is_head = strcmp(o->method, "HEAD") == 0, .is_message = o->websocket};
+    return init(r, o);
+}
+
+int rg_request_init_upgrade(struct rg_request *r, const struct rg_load_options *o)
+{
+    *r = (struct rg_request){.is_upgrade = true};
+    return init(r, o);
 }
 
 void rg_request_fini(struct rg_request *r)

@@ -135,7 +135,7 @@ void rg_wire_discard(struct rg_worker *w, struct rg_client *c)
 
 static void send_clear(struct rg_worker *w, struct rg_client *c)
 {
-    const struct rg_request *r = &w->run->request;
+    const struct rg_request *r = c->request;
     size_t rest = r->length - c->sent, piece = rest < SEND_PIECE ? rest : SEND_PIECE;
     struct io_uring_sqe *sqe = rg_worker_sqe(w);
     io_uring_prep_send(sqe, c->fd, r->bytes + c->sent, piece, MSG_NOSIGNAL | MSG_WAITALL);
@@ -151,7 +151,7 @@ static void send_clear(struct rg_worker *w, struct rg_client *c)
 /* At most one record at a time: the next is made when this one is sent. */
 static void encrypt_request(struct rg_worker *w, struct rg_client *c)
 {
-    const struct rg_request *r = &w->run->request;
+    const struct rg_request *r = c->request;
     size_t taken = rg_tls_write(c->tls, r->bytes + c->sent, r->length - c->sent);
     c->sent += taken;
     w->tally.bytes_out += taken;
@@ -187,7 +187,7 @@ static void records_sent(struct rg_worker *w, struct rg_client *c, size_t n)
     struct rg_tls *t = c->tls;
     t->sending = false;
     t->out_sent += n;
-    if (c->state == RG_CLIENT_BUSY && t->out_sent == t->out_length && c->sent < w->run->request.length)
+    if (c->state == RG_CLIENT_BUSY && t->out_sent == t->out_length && c->sent < c->request->length)
         encrypt_request(w, c);
     else
         rg_wire_send_records(w, c, false);
@@ -198,10 +198,10 @@ void rg_wire_sent(struct rg_worker *w, struct rg_client *c, size_t n)
     c->progress = w->now;
     if (c->tls)
         return records_sent(w, c, n);
-    if (c->sent == w->run->request.length)
+    if (c->sent == c->request->length)
         return;
     c->sent += n;
     w->tally.bytes_out += n;
-    if (c->sent < w->run->request.length)
+    if (c->sent < c->request->length)
         send_clear(w, c);
 }

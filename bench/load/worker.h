@@ -41,6 +41,7 @@ enum rg_phase {
 struct rg_run {
     const struct rg_load_options *options;
     struct rg_request request;
+    struct rg_request upgrade; /* before it, with --websocket */
     pthread_barrier_t barrier; /* workers and main: all connections tried; begin is set */
     atomic_uint connected;
     uint64_t begin; /* of the warm-up; 0: do not begin */

@@ -50,6 +50,8 @@ def pattern(n):
     (["--connect", "127.0.0.1:1", "--threads", "3", "--connections", "2"], "--threads is more than"),
     (["--connect", "127.0.0.1:1", "--rate", "10", "--think", "5"], "--rate and --think exclude"),
     (["--connect", "127.0.0.1:1", "--chunked-upload"], "--chunked-upload needs --body-bytes"),
+    (["--connect", "127.0.0.1:1", "--websocket", "65536"], "--websocket: got '65536'"),
+    (["--connect", "127.0.0.1:1", "--websocket", "5", "--per-connection"], "--websocket excludes"),
     (["--connect", "127.0.0.1:1", "--congestion", "nonesuch"], "--congestion: got 'nonesuch'"),
     (["--connect", "127.0.0.1:1", "--tls-version", "1.3"], "need --tls"),
     (["--connect", "127.0.0.1:1", "--sni", "a.example"], "need --tls"),
@@ -70,7 +72,7 @@ def test_help_names_every_flag():
     assert r.returncode == 0
     for flag in ("connect path connections active threads rate duration warmup per-connection think method body-bytes "
                  "chunked-upload read-rate skew seed timeout host header hgrm json quiet congestion tls tls-version tls-cipher "
-                 "tls-resume sni").split():
+                 "tls-resume sni websocket").split():
         assert f"--{flag} " in r.stdout, flag
 
 
@@ -113,6 +115,23 @@ def test_counts_agree_with_the_origin(programs, flags):
     assert seen["requests"] == r["requests"] + r["warmup_requests"] + r["unfinished"]
     assert seen["malformed"] == seen["truncated"] == seen["aborted"] == 0
     assert r["latency_us"]["min"] <= r["latency_us"]["p50"] <= r["latency_us"]["p99"] <= r["latency_us"]["max"]
+
+
+@pytest.mark.parametrize("flags", [[], ["--rate", 500], ["--threads", 2, "--think", 2], ["--skew", "2:75"]])
+@pytest.mark.parametrize("size", [0, 125, 126, 65535])
+def test_websocket(programs, size, flags):
+    """Each message comes back whole; what is asked for is a WebSocket once for each connection."""
+    origin = programs.origin("--threads", "1", "--quiet")
+    r = measure(origin.address, "--path", "/ws", "--websocket", size, "--connections", 8, "--duration", 0.3, "--warmup", 0.1,
+                *flags)
+    assert r["requests"] > 0 and sum(r["errors"].values()) == 0 and r["reconnects"] == 0
+    assert r["bytes_in"] >= (r["requests"] - 8) * size  # some began before the counted time
+    assert origin.stats()["requests"] == 8
+
+
+def test_no_websocket_there(programs):
+    r = measure(programs.origin("--quiet").address, *short("--websocket", 5, "--connections", 1), code=1)
+    assert r["requests"] == 0 and r["errors"]["status"] > 0
 
 
 def test_unix_socket(programs, tmp_path):

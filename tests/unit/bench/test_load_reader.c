@@ -204,12 +204,58 @@ static void test_many_chunks(void **state)
     assert_int_equal(feed(&r, "0\r\n\r\n"), RG_READER_DONE);
 }
 
+static void check_message(const char *bytes, size_t n, enum rg_reader_step wanted, size_t wanted_used)
+{
+    for (size_t cut = 0; cut <= n; cut++) {
+        struct rg_reader r;
+        size_t used = 0, more = 0;
+        rg_reader_begin_message(&r);
+        enum rg_reader_step step = rg_reader_feed(&r, bytes, cut, &used);
+        if (step < RG_READER_DONE)
+            step = rg_reader_feed(&r, bytes + used, n - used, &more);
+        assert_int_equal(step, wanted);
+        if (step == RG_READER_DONE)
+            assert_int_equal(used + more, wanted_used);
+    }
+}
+
+static void test_messages(void **state)
+{
+    (void)state;
+    static char large[4 + 300] = {(char)0x82, 126, 1, 44}, huge[10 + 2] = {(char)0x82, 127, [9] = 2};
+    check_message("\x82\x05hello", 7, RG_READER_DONE, 7);
+    check_message("\x82\x05hello\x82", 8, RG_READER_DONE, 7);
+    check_message("\x82\x00", 2, RG_READER_DONE, 2);
+    check_message("\x82\x05hell", 6, RG_READER_COUNTED, 0);
+    check_message("\x82", 1, RG_READER_FRAME, 0);
+    check_message(large, sizeof large, RG_READER_DONE, sizeof large);
+    check_message(huge, sizeof huge, RG_READER_DONE, sizeof huge);
+    check_message("\x88\x02\x03\xe8", 4, RG_READER_BAD, 0);
+    check_message("\x02\x05hello", 7, RG_READER_BAD, 0);
+    check_message("\x82\x85maskhello", 11, RG_READER_BAD, 0);
+}
+
+static void test_upgrade(void **state)
+{
+    (void)state;
+    struct rg_reader r;
+    rg_reader_begin_upgrade(&r);
+    assert_int_equal(
+        feed(&r, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"),
+        RG_READER_DONE);
+    assert_int_equal(r.status, 101);
+    rg_reader_begin_upgrade(&r);
+    assert_int_equal(feed(&r, "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"), RG_READER_DONE);
+    assert_int_equal(r.status, 404);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),        cmocka_unit_test(test_the_end_of_the_connection),
         cmocka_unit_test(test_discarding),  cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_many_chunks), cmocka_unit_test(test_a_head_without_end),
+        cmocka_unit_test(test_messages),    cmocka_unit_test(test_upgrade),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
