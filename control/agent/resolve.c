@@ -21,6 +21,15 @@
 #define TRIES        3
 #define RESOLV_CONF  "/etc/resolv.conf"
 
+/* From 1.31 on c-ares keeps answers itself, for up to an hour, and also those that say no. Here it is decided when a
+   name is asked for again. */
+#ifdef ARES_OPT_QUERY_CACHE
+#define NO_CACHE ARES_OPT_QUERY_CACHE /* with qcache_max_ttl 0 */
+#else
+#define NO_CACHE 0
+#endif
+#define CHANNEL_OPTIONS (ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS | NO_CACHE)
+
 /* One name that is asked for. */
 struct name {
     struct rg_resolver *resolver;
@@ -131,8 +140,7 @@ static int open_channel(struct rg_resolver *r)
     char lookups[] = "fb"; /* the hosts file, then the servers */
     options.lookups = lookups;
     r->conf_changed = conf_time();
-    int status = ares_init_options(&r->channel, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS);
+    int status = ares_init_options(&r->channel, &options, CHANNEL_OPTIONS);
     if (status != ARES_SUCCESS) {
         rg_error("can't ask for the addresses of names error=\"%s\"", ares_strerror(status));
         return status == ARES_ENOMEM ? -ENOMEM : -EIO;

@@ -14,7 +14,7 @@ const struct rg_metric_row rg_platform_rows[] = {
     [RG_PLATFORM_ROW_SILENT] = {"platform_gateways_silent_total", "",
                                 "Connections of gateways ended for want of a sign of life.", RG_METRIC_COUNTER},
 #define RG_STORE_COUNTER(id, family, labels, help) \
-    [RG_PLATFORM_ROW_STORE + RG_STORE_##id] = {FAMILY(family), labels, help, RG_METRIC_COUNTER},
+    [(int)RG_PLATFORM_ROW_STORE + (int)RG_STORE_##id] = {FAMILY(family), labels, help, RG_METRIC_COUNTER},
 #include "control/platform/store_counters.def"
 #undef RG_STORE_COUNTER
 };
