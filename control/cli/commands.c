@@ -25,11 +25,9 @@ const struct rg_cli_command rg_cli_commands[] = {
      "directories of *.yaml and *.yml. A plan is printed first. Exit status 0 "
      "means that every gateway has acknowledged; a deployment that fails is shown with its reason and the place in the "
      "file, and what was live before stays live. What the platform has and a file describes in the same way is left as "
-     "it is, "
-     "unless it has a secret in it, which can't be compared. An artifact goes to the gateways of --gateway, else to "
-     "those that its "
-     "annotation ringgate/gateway or its label gateway names (separated by commas), else to the only one there is. "
-     "With "
+     "it is, unless a password stands in it, which can't be compared, or it names a secret that was set anew since it "
+     "was deployed. An artifact goes to the gateways of --gateway, else to those that its annotation ringgate/gateway "
+     "or its label gateway names (separated by commas), else to the only one there is. With "
      "spec.deploymentState: undeployed it is taken off them.",
      "rgctl apply -f hello.yaml\n"
      "rgctl apply -f deploy/ --gateway edge-1 --timeout 2m\n"
@@ -90,7 +88,9 @@ const struct rg_cli_command rg_cli_commands[] = {
     {"secret set", "NAME", 1, 1, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(FILES), false, rg_cli_secret_set,
      "keep a secret that artifacts name as {{ secret \"NAME\" }}",
      "The secret is the text of --file (a newline at its end does not count), or of standard input with --file -. The "
-     "platform keeps it sealed and gives it to gateways whose deployments name it; nobody is shown it again.",
+     "platform keeps it sealed and gives it to gateways whose deployments name it; nobody is shown it again. What is "
+     "live keeps the value that it "
+     "began with: after a change, apply again what names it.",
      "rgctl secret set openai-key -f openai.key\n"},
     {"secret list", "", 0, 0, RG_CLI_COMPLETE_NOTHING, 0, false, rg_cli_secret_list, "the names of secrets", "",
      "rgctl secret list\n"},

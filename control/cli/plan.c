@@ -93,6 +93,15 @@ static bool is_of_now(const json_t *deployment, const json_t *existing)
            rg_instant_parse(rg_str_of(rg_cli_text(existing, "updatedAt")), &changed) && made >= changed;
 }
 
+static int64_t performed_at(const json_t *deployment)
+{
+    const char *last = rg_cli_text(deployment, "performedAt");
+    int64_t at;
+    if (!last[0])
+        last = rg_cli_text(deployment, "createdAt");
+    return rg_instant_parse(rg_str_of(last), &at) ? at : INT64_MIN;
+}
+
 static void decide(const struct rg_plan_item *item, struct rg_plan_target *t, const json_t *present,
                    const json_t *existing)
 {
@@ -100,6 +109,7 @@ static void decide(const struct rg_plan_item *item, struct rg_plan_target *t, co
     bool is_gone = !present || strcmp(status, "UNDEPLOYED") == 0;
     bool is_equal = item->action == RG_PLAN_UNCHANGED && present && is_of_now(present, existing);
     snprintf(t->deployment, sizeof(t->deployment), "%s", rg_cli_text(present, "deploymentId"));
+    t->performed_ns = performed_at(present);
     if (rg_body_is_undeployed(item->document))
         t->todo = is_gone ? RG_PLAN_ABSENT : RG_PLAN_UNDEPLOY;
     else if (is_equal && strcmp(status, "DEPLOYED") == 0)
@@ -149,6 +159,8 @@ enum rg_cli_status rg_plan_make(struct rg_cli *cli, const struct rg_documents *d
         ok = choose_targets(cli, ret, &ret->items[i]) && ok;
     for (unsigned i = 0; ok && s == RG_CLI_DONE && i < ret->n; i++)
         s = look(cli, &ret->items[i]);
+    if (ok && s == RG_CLI_DONE)
+        s = rg_plan_heed_secrets(cli, ret);
     for (unsigned i = 0; i < ret->n; i++)
         ret->items[i].rank = rank_of(&ret->items[i]);
     qsort(ret->items, ret->n, sizeof(*ret->items), by_rank);

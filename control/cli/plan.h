@@ -26,6 +26,7 @@ struct rg_plan_target {
     char gateway[RG_CLI_NAME_MAX];
     enum rg_plan_todo todo;
     char deployment[RG_DEPLOYMENT_ID_MAX]; /* the present one; once deployed, the new one; "": none */
+    int64_t performed_ns;                  /* when the present one was last asked for; INT64_MIN: it is not known */
     uint64_t since_ms;                     /* when it was asked for */
     enum rg_cli_status status;
     bool is_known; /* that it is done, not only asked for */
@@ -51,6 +52,9 @@ struct rg_plan {
 /* RG_CLI_USAGE: a document is wrong, or where it goes is not said. The plan is to be fini'd in any case. */
 enum rg_cli_status rg_plan_make(struct rg_cli *cli, const struct rg_documents *documents, struct rg_plan *ret);
 void rg_plan_fini(struct rg_plan *plan);
+
+/* What is live with the old value of a secret that was replaced is to be deployed again; a part of rg_plan_make. */
+enum rg_cli_status rg_plan_heed_secrets(struct rg_cli *cli, struct rg_plan *plan);
 
 /* For people. */
 void rg_plan_print(const struct rg_cli *cli, const struct rg_plan *plan, FILE *out);

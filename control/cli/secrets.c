@@ -110,7 +110,7 @@ static enum rg_cli_status set(struct rg_cli *cli, const char *name, const char *
     if (s == RG_CLI_DONE)
         s = rg_cli_call(cli, what, known ? "PUT" : "POST", known ? path : "/secrets", body, NULL);
     if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "secret %s %s", name, known ? "replaced" : "created");
+        rg_cli_tell(cli, "secret %s %s", name, known ? "replaced; rgctl apply brings it to what names it" : "created");
     json_decref(known);
     json_decref(body);
     return s;

@@ -46,9 +46,11 @@ class Site:
         """A file of docs/examples, with the test's own replica behind it."""
         with open(os.path.join(EXAMPLES, name), encoding="utf-8") as f:
             text = f.read()
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text.replace("http://127.0.0.1:8000", f"http://{self.replica.address}"))
+        return self.file(name, text.replace("http://127.0.0.1:8000", f"http://{self.replica.address}"))
+
+    def file(self, name, text):
+        with open(os.path.join(self.directory, name), "w", encoding="utf-8") as f:
+            f.write(text)
         return name
 
     def status(self, path):
@@ -123,6 +125,12 @@ spec:
     assert done.stdout.index("LlmProvider/acme is live") < done.stdout.index("LlmProxy/chat created")
     assert site.status("/acme/inspect") == 200
     assert "unchanged" in site.rgctl("apply", "-f", "-", "--dry-run", text=text).stdout
+    assert "replaced" in site.rgctl("secret", "set", "acme-key", "-f", "-", text="sk-2\n").stdout
+    assert [i["gateways"][0]["todo"] for i in site.rgctl_json("apply", "--dry-run", "-f", site.file("llm.yaml", text))] == ["deploy", "none"]
+    assert '"sk-1"' in get(site.gateway.address, "/chat/inspect").body.decode()
+    site.rgctl("apply", "-f", "llm.yaml")
+    assert '"sk-2"' in get(site.gateway.address, "/chat/inspect").body.decode()
+    assert [i["gateways"][0]["todo"] for i in site.rgctl_json("apply", "--dry-run", "-f", "llm.yaml")] == ["none", "none"]
     r = site.rgctl("delete", "llm-provider/acme", expect=FAILED)
     assert "409" in r.stderr
     r = site.rgctl("undeploy", "llm-provider/acme", expect=FAILED)  # what the proxy serves would go with it
