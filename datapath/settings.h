@@ -61,6 +61,7 @@ struct rg_health_settings {
     uint16_t status_min, status_max; /* RG_EXPECT_RANGE */
     uint16_t rise, fall;
     bool enabled; /* false: health.path is "off", the replica counts as healthy until connects fail */
+    bool is_self; /* the replica is this process: it goes without saying that nobody looks at it */
 };
 
 struct rg_certificate_settings {

@@ -49,6 +49,7 @@ struct rg_entry {
     struct rg_version live;
 
     char id[RG_ID_MAX + 1];
+    char handle[RG_ID_MAX + 1]; /* what people call it, cut; "": no definition of it was read yet */
     enum rg_kind kind;
     struct rg_entry *next_in_bucket;
     bool is_acked; /* the control plane was told of `live`, as far as we know */
@@ -157,6 +158,8 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind,
                               const char *id);                /* made if need be; NULL: no memory */
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e); /* has no orders; the file is the caller's matter */
 void rg_version_fini(struct rg_version *v);
+void rg_entry_note_handle(struct rg_entry *e, const struct rg_artifact *artifact);
+const char *rg_or_dash(const char *text);                        /* for the log, where a value may be missing */
 void rg_entry_set_failure(struct rg_entry *e, const char *text); /* NULL: none; without memory it is not shown */
 /* What the next snapshot will have of it, as far as is known now; NULL: nothing. */
 const struct rg_version *rg_entry_next_version(const struct rg_entry *e);

@@ -71,6 +71,8 @@ static bool decode(struct rg_order *o, const char *text, size_t len)
     rg_problems_fini(&problems);
     if (r < 0)
         rg_order_fail(o, "%s", why[0] ? why : "no memory");
+    else
+        rg_entry_note_handle(o->entry, o->version.artifact);
     return r == 0;
 }
 

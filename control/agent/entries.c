@@ -1,4 +1,5 @@
 /* The artifacts that the agent knows, by id. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
@@ -37,6 +38,17 @@ static bool grow(struct rg_agent *a)
         *bucket = e;
     }
     return true;
+}
+
+void rg_entry_note_handle(struct rg_entry *e, const struct rg_artifact *artifact)
+{
+    struct rg_str handle = rg_artifact_info(artifact)->handle;
+    snprintf(e->handle, sizeof(e->handle), "%.*s", (int)handle.len, handle.ptr);
+}
+
+const char *rg_or_dash(const char *text)
+{
+    return text[0] ? text : "-";
 }
 
 struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char *id)

@@ -466,6 +466,8 @@ static void trust(struct rg_prober *p)
 {
     if (rg_replica_set(p->replica, RG_REPLICA_HEALTHY))
         p->seen_generation++;
+    if (p->settings.is_self)
+        return;
     rg_info("the replica's health is not checked (replica.health.path is off), it counts as healthy until connects "
             "fail replica=%s",
             p->address.text);

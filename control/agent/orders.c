@@ -56,7 +56,7 @@ static void answer(struct rg_agent *a, const struct rg_event *event, const char 
     send_ack(a, &ack);
     if (error_code)
         rg_warn("control: refused event=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"", event->name,
-                event->artifact_id, event->deployment_id, event->correlation_id, message);
+                event->artifact_id, event->deployment_id, rg_or_dash(event->correlation_id), message);
 }
 
 /* ---- The end of an order ---- */
@@ -90,9 +90,9 @@ static void ack_success(struct rg_order *o)
         rg_entry_set_failure(o->entry, NULL);
     rg_agent_count(a, o->deploy ? RG_CM_DEPLOYED : RG_CM_UNDEPLOYED);
     rg_histogram_record(a->took, (rg_now_ms() - o->began_ms) * 1000);
-    rg_info("control: %s kind=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
-            o->deploy ? "live" : "gone", rg_kind_info(o->entry->kind)->name, o->entry->id, o->version.deployment_id,
-            o->correlation_id, rg_now_ms() - o->began_ms);
+    rg_info("control: %s kind=%s name=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
+            o->deploy ? "live" : "gone", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle), o->entry->id,
+            o->version.deployment_id, rg_or_dash(o->correlation_id), rg_now_ms() - o->began_ms);
 }
 
 static void ack_failure(struct rg_order *o)
@@ -105,16 +105,17 @@ static void ack_failure(struct rg_order *o)
     if (is_newest(o))
         rg_entry_set_failure(o->entry, o->failure);
     rg_agent_count(a, RG_CM_DEPLOYMENTS_FAILED);
-    rg_warn("control: failed action=%s kind=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
-            o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, o->entry->id,
-            o->version.deployment_id, o->correlation_id, o->failure);
+    rg_warn("control: failed action=%s kind=%s name=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
+            o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle),
+            o->entry->id, o->version.deployment_id, rg_or_dash(o->correlation_id), o->failure);
 }
 
 static void drop(struct rg_order *o)
 {
     rg_agent_count(o->agent, RG_CM_DEPLOYMENTS_SUPERSEDED);
-    rg_info("control: dropped, a newer order has come kind=%s artifact=%s deployment=%s correlation=%s",
-            rg_kind_info(o->entry->kind)->name, o->entry->id, o->version.deployment_id, o->correlation_id);
+    rg_info("control: dropped, a newer order has come kind=%s name=%s artifact=%s deployment=%s correlation=%s",
+            rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle), o->entry->id, o->version.deployment_id,
+            rg_or_dash(o->correlation_id));
 }
 
 /* ---- News ---- */
@@ -294,7 +295,8 @@ void rg_agent_take_event(struct rg_agent *a, const struct rg_event *event)
 
 void rg_agent_forget(struct rg_agent *a, struct rg_entry *e, const char *why)
 {
-    rg_info("control: forgetting kind=%s artifact=%s reason=\"%s\"", rg_kind_info(e->kind)->name, e->id, why);
+    rg_info("control: forgetting kind=%s name=%s artifact=%s reason=\"%s\"", rg_kind_info(e->kind)->name,
+            rg_or_dash(e->handle), e->id, why);
     e->is_gone = true;
     e->n_orders++; /* so that it is still there after its order has gone */
     if (e->order)

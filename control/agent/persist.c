@@ -77,10 +77,12 @@ static void revive(struct rg_agent *a, struct rg_entry *e)
     rg_problems_line(&problems, why, sizeof(why));
     rg_problems_fini(&problems);
     if (r == 0)
+        rg_entry_note_handle(e, e->live.artifact);
+    if (r == 0)
         r = rg_agent_compile(a, e, e->live.artifact, &e->live.unit, why, sizeof(why));
     if (r < 0)
-        rg_error("state: an artifact can't be served any more kind=%s artifact=%s deployment=%s reason=\"%s\"",
-                 rg_kind_info(e->kind)->name, e->id, e->live.deployment_id, why);
+        rg_error("state: an artifact can't be served any more kind=%s name=%s artifact=%s deployment=%s reason=\"%s\"",
+                 rg_kind_info(e->kind)->name, rg_or_dash(e->handle), e->id, e->live.deployment_id, why);
     rg_entry_set_failure(e, r < 0 ? why : NULL);
     if (e->kind == RG_KIND_REST_API) {
         rg_artifact_destroy(e->live.artifact);

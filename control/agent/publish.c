@@ -45,8 +45,8 @@ static int rebuild_one(struct rg_agent *a, struct rg_order *o, struct rg_entry *
     if (r == 0)
         return 0;
     if (!o->deploy) { /* what it needs goes: so do its routes, until that is back */
-        rg_warn("control: an artifact has lost what it needs, and its routes kind=%s artifact=%s reason=\"%s\"",
-                rg_kind_info(e->kind)->name, e->id, why);
+        rg_warn("control: an artifact has lost what it needs, and its routes kind=%s name=%s artifact=%s reason=\"%s\"",
+                rg_kind_info(e->kind)->name, rg_or_dash(e->handle), e->id, why);
         return 0;
     }
     struct rg_str handle = rg_artifact_info(artifact)->handle;

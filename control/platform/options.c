@@ -90,6 +90,7 @@ static void settle_front(struct rg_settings *front)
     front->replica_idle = UINT16_MAX;
     front->replica_idle_ms = 4000; /* shorter than the server behind keeps them */
     front->health.enabled = false;
+    front->health.is_self = true;
     front->steering = RG_STEERING_OFF;
 }
 
