@@ -357,11 +357,11 @@ def test_provider_and_proxy(programs):
         "accessControl": {"mode": "deny_all", "exceptions": [{"path": "/chat/completions", "methods": ["POST"]}]},
     }
     site.platform.api("POST", "/llm-providers", provider)
-    p = site.live("acme", kind="llm-providers")
+    site.live("acme", kind="llm-providers")
     proxy = {"id": "chat", "displayName": "Chat", "version": "v1.0", "context": "/chat", "projectId": "default",
              "provider": {"id": "acme", "auth": {"type": "api-key", "header": "x-loop", "value": "inner"}}}
     site.platform.api("POST", "/llm-proxies", proxy)
-    site.live("chat", kind="llm-proxies")
+    chat = site.live("chat", kind="llm-proxies")
 
     def ask(line, body=b""):
         with Client(site.gateway.address) as c:
@@ -377,6 +377,12 @@ def test_provider_and_proxy(programs):
     site.platform.api("PUT", "/llm-providers/acme", provider)
     p = site.live("acme", kind="llm-providers")
     assert json.loads(ask("GET /chat/models").body)["line"] == "GET /v1/models HTTP/1.1"
-    site.platform.api("POST", f"/llm-providers/acme/deployments/{p}/undeploy?gatewayId=edge")
-    site.platform.wait("acme", p, "UNDEPLOYED", kind="llm-providers")
-    assert ask("GET /acme/models").body == b"ok"
+    # a provider stays as long as a proxy leads through it
+    undeploy = lambda kind, name, d: site.platform.api("POST", f"/{kind}/{name}/deployments/{d}/undeploy?gatewayId=edge")
+    with pytest.raises(Refused) as refused:
+        undeploy("llm-providers", "acme", p)
+    assert refused.value.code == "ARTIFACT_IN_USE" and "chat" in refused.value.body["message"], refused.value
+    for kind, name, d in (("llm-proxies", "chat", chat), ("llm-providers", "acme", p)):
+        undeploy(kind, name, d)
+        site.platform.wait(name, d, "UNDEPLOYED", kind=kind)
+    assert ask("GET /acme/models").body == b"ok" and ask("POST /chat/chat/completions", b"{}").body == b"ok"
