@@ -131,8 +131,11 @@ void rg_agent_live(struct rg_agent *a)
 
 void rg_agent_tick(struct rg_agent *a)
 {
-    if (a->is_switching && !a->has_drained)
+    if (a->has_drained)
+        return;
+    if (a->is_switching)
         rg_agent_look_at_workers(a);
+    rg_link_look_at_token(&a->up);
 }
 
 bool rg_agent_is_connected(const struct rg_agent *a)

@@ -46,7 +46,7 @@ struct rg_agent_init {
 int rg_agent_create(struct rg_agent **ret, const struct rg_agent_init *init);
 void rg_agent_start(struct rg_agent *a);   /* the workers run: connects */
 void rg_agent_live(struct rg_agent *a);    /* all workers have switched to what was published */
-void rg_agent_tick(struct rg_agent *a);    /* every now and then: looks for workers that are late */
+void rg_agent_tick(struct rg_agent *a);    /* every now and then: looks for workers that are late, and at the token */
 void rg_agent_drain(struct rg_agent *a);   /* says goodbye to the control plane; what is live stays live */
 void rg_agent_destroy(struct rg_agent *a); /* NULL is fine */
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 
 #include "control/agent/retry.h"
@@ -178,16 +179,31 @@ static void dial(struct rg_link *l)
     char why[RG_TOKEN_WHY_MAX];
     if (rg_token_read(l->remote->token_file, l->remote->token, why) < 0) {
         snprintf(l->why, sizeof(l->why), "control.token_file: got %.300s", why);
-        l->refused = true;
+        l->refused = l->has_no_token = true;
         give_up(l);
         return;
     }
+    l->has_no_token = false;
     l->state = RG_LINK_CONNECTING;
     l->dial.easy = curl_easy_init();
     if (!set_up(l) || !rg_transfers_add(l->transfers, &l->dial)) {
         snprintf(l->why, sizeof(l->why), "no memory");
         give_up(l);
     }
+}
+
+void rg_link_look_at_token(struct rg_link *l)
+{
+    char token[RG_TOKEN_MAX + 1], why[RG_TOKEN_WHY_MAX];
+    if (l->state != RG_LINK_PAUSING || !l->refused || rg_token_read(l->remote->token_file, token, why) < 0)
+        return;
+    bool is_new = l->has_no_token || strcmp(token, l->remote->token) != 0;
+    OPENSSL_cleanse(token, sizeof(token));
+    if (!is_new)
+        return;
+    rg_info("control: the token was replaced, connecting");
+    rg_loop_clear_alarm(l->loop, &l->due);
+    dial(l);
 }
 
 /* ---- What comes ---- */

@@ -62,6 +62,7 @@ struct rg_link {
 
     unsigned failures;      /* in a row */
     bool refused;           /* the last answer is one that no repetition will change */
+    bool has_no_token;      /* its file could not be read */
     uint64_t pause_most_ms; /* what a Retry-After asks for; 0: nothing */
     uint64_t up_since_ms, last_ping_ms, next_try_ms;
     const char *state_dir;                  /* the settings' */
@@ -75,6 +76,8 @@ void rg_link_init(struct rg_link *l, struct rg_loop *loop, struct rg_remote *rem
                   const struct rg_control_settings *s);
 void rg_link_start(struct rg_link *l); /* dials at once */
 void rg_link_fini(struct rg_link *l);
+/* Now and then: who was refused dials when its file has another token, not when the long wait is over. */
+void rg_link_look_at_token(struct rg_link *l);
 
 /* false: it is not up, or the message does not fit any more. */
 bool rg_link_send(struct rg_link *l, struct rg_str text);

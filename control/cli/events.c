@@ -5,6 +5,7 @@
 #include "control/cli/commands.h"
 #include "control/cli/kinds.h"
 #include "control/cli/sse.h"
+#include "control/cli/wait.h"
 #include "control/common/conf.h"
 #include "control/common/json.h"
 
@@ -40,7 +41,7 @@ static void print_event(const struct rg_cli *cli, const char *type, const json_t
     fputs("  ", stdout);
     rg_output_text(rg_cli_text(value, "deploymentId"), RG_CLI_SHORT_ID, stdout);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const char *text = rg_cli_text(value, members[i]);
+        const char *text = rg_wait_without_path(rg_cli_text(value, members[i]), rg_cli_text(value, "fieldPath"));
         fputs(text[0] ? "  " : "", stdout);
         rg_output_text(text, 2000, stdout);
     }

@@ -101,6 +101,18 @@ def test_nothing_is_removed_when_it_cannot_be_asked(cp, gateway, service):
     assert body(gateway, "/a/x") == "one/x"
 
 
+def test_a_new_token_is_tried_at_once(programs, cp, service, tmp_path):
+    """Who was refused waits long, but not for what somebody has just put right."""
+    config = cp.configuration(tmp_path)
+    config["control"].update(reconnect_initial="1h", reconnect_max="24h")
+    (tmp_path / "token").write_text("another\n")
+    g = programs.gateway(service.origin.address, config=config)
+    env.wait_until(lambda: control(g)["connection"]["state"] == "waiting", 10, "the refusal")
+    (tmp_path / "token").write_text(cp.token)
+    cp.wait_connected()
+    assert g.metrics().get("ringgate_control_connects_total", result="refused") == 1
+
+
 def test_a_platform_that_does_not_know_us(programs, cp, service, tmp_path):
     config = cp.configuration(tmp_path)
     (tmp_path / "token").write_text("another\n")

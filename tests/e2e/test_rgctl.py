@@ -337,7 +337,7 @@ def test_lists_of_several_pages(rgctl, platform):
 def test_events_are_followed(rgctl, platform):
     event = {"type": "deployment.status", "kind": "RestApi", "artifactId": "hello", "gatewayId": "edge-1",
              "deploymentId": "0199c1d3-02b4-7e0a", "status": "FAILED", "errorCode": "GATEWAY_PROCESSING_ERROR",
-             "errorMessage": "no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
+             "errorMessage": "spec.policies[0].name: no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
     platform.stream = b": hello\n\ndata: " + json.dumps(event).encode() + b"\n\nevent: other\ndata: plain\r\n\r\n"
     first, second = rgctl("events", "--count", "2").out.splitlines()
     assert first == ("2026-08-22T09:15:04.1Z    deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3-02b4  "
