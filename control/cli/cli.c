@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 100
+#define PAGE     100
+#define LIST_MAX 100000 /* more is no list that anybody reads, or one without an end */
 
 /* What comes from the platform or from a file may be anything, and goes to a terminal. */
 __attribute__((format(printf, 2, 0))) static void print_line(FILE *out, const char *format, va_list args)
@@ -240,7 +241,11 @@ static enum rg_cli_status append_page(struct rg_cli *cli, const char *what, cons
     json_array_extend(all, list);
     *ret_more = json_array_size(list) > 0 && (json_int_t)json_array_size(all) < total;
     json_decref(answer);
-    return RG_CLI_DONE;
+    if (!*ret_more || json_array_size(all) < LIST_MAX)
+        return RG_CLI_DONE;
+    rg_cli_complain("can't %s: the platform lists %lld of them, at most %d can be read", what, (long long)total,
+                    LIST_MAX);
+    return RG_CLI_FAILED;
 }
 
 enum rg_cli_status rg_cli_list(struct rg_cli *cli, const char *what, const char *path, json_t **ret)

@@ -204,8 +204,9 @@ void rg_plan_print(const struct rg_cli *cli, const struct rg_plan *plan, FILE *o
         for (unsigned t = 0; t < item->n_targets; t++) {
             const struct rg_plan_target *target = &item->targets[t];
             bool waits = target->todo == RG_PLAN_DEPLOY && !rg_gateways_are_connected(plan->gateways, target->gateway);
-            fprintf(out, "%s %s %s%s", t > 0 ? "," : ":", todo_name(target->todo), target->gateway,
-                    waits ? " (not connected now)" : "");
+            fprintf(out, "%s %s ", t > 0 ? "," : ":", todo_name(target->todo));
+            rg_output_text(target->gateway, RG_CLI_NAME_MAX, out);
+            fputs(waits ? " (not connected now)" : "", out);
         }
         fputc('\n', out);
     }

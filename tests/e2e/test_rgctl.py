@@ -459,6 +459,15 @@ def test_answers_that_are_no_platforms(rgctl, platform):
     platform.refusals["GET", "/gateways"] = Refusal(500, "INTERNAL_ERROR", "bad \033[31mred\u009b1m\r\n day")
     r = rgctl("gateway", "list", expect=FAILED)
     assert "\033" not in r.err and "\u009b" not in r.err and "bad ?[31mred?1m?" in r.err
+    del platform.refusals["GET", "/gateways"]
+    platform.add_gateway("edge\033[2J")
+    write(rgctl, "hello.yaml", HELLO)
+    assert "deploy to edge?[2J\n" in rgctl("apply", "--dry-run", "hello.yaml").out
+
+
+def test_a_list_without_an_end(rgctl, platform):
+    platform.endless = True
+    assert "can't list gateways: the platform lists 1000000000000 of them" in rgctl("gateway", "list", expect=FAILED).err
 
 
 def test_command_lines_that_are_wrong(rgctl, platform):

@@ -45,6 +45,7 @@ class MockPlatform:
         self.polls_before_ack = 2
         self.outage = 0  # so many looks at a deployment are answered 503
         self.page = 100
+        self.endless = False  # its lists are
         self.stream = b""
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -95,6 +96,8 @@ class MockPlatform:
     def list(self, rows, query):
         limit, offset = min(int(query.get("limit", 20)), self.page), int(query.get("offset", 0))
         page = rows[offset:offset + limit]
+        if self.endless:
+            page, rows = [{"id": "one"}] * 40000, range(10**12)
         return 200, {"count": len(page), "list": page, "pagination": {"total": len(rows), "offset": offset, "limit": limit}}
 
     def call_things(self, method, things, rest, query, body):
