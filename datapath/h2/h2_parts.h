@@ -14,6 +14,9 @@
 #define RG_H2_STREAM_WINDOW     65535          /* bytes a client may send ahead on a stream */
 #define RG_H2_CONNECTION_WINDOW (1024u * 1024) /* ... and on all: a slow stream leaves room for others */
 
+#define RG_H2_UNREAD_MAX 16
+#define RG_H2_UNREAD_MS  1000
+
 enum rg_h2_note { RG_H2_NOTE_DATA = 1, RG_H2_NOTE_SENT = 2, RG_H2_NOTE_GONE = 4, RG_H2_NOTE_NO_MEMORY = 8 };
 
 /* What a client costs without getting anything done: h2_limits.c. */
@@ -44,7 +47,12 @@ struct rg_h2 {
     int32_t last_stream; /* the highest that the client has begun */
     bool table_given;    /* the kernel has the page of the streams' table back */
     void *table;         /* that page; NULL: the library's table is not a page */
-    bool going;          /* no stream is begun any more */
+    uint8_t n_unread;
+    struct {
+        int32_t id;
+        uint64_t since_ms;
+    } unread[RG_H2_UNREAD_MAX]; /* streams whose exchange is over and whose request is not, the oldest first */
+    bool going;                 /* no stream is begun any more */
 };
 
 /* h2_frames.c. NULL: no memory. */
@@ -53,6 +61,7 @@ nghttp2_session_callbacks *rg_h2_callbacks_create(void);
 /* h2_stream.c */
 struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id);
 void rg_h2_stream_touch(struct rg_h2_stream *s, enum rg_h2_note note);
+void rg_h2_reset_unread(struct rg_h2 *h2); /* those that have had their time */
 /* A piece of DATA. false: no memory for it. */
 bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n);
 ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,

@@ -373,18 +373,21 @@ void rg_h2_check_time(struct rg_worker *w, struct rg_conn *c)
     struct rg_h2 *h2 = c->h2;
     uint32_t least = w->exchange_check_ms;
     check_streams(w, h2);
+    rg_h2_reset_unread(h2);
     check_connection(w, h2);
     if (!c->h2)
         return;
     deliver(w, h2);
-    bool quiet = h2->n_streams == 0 && !h2->ending_ms && !h2->drain_ms && h2->settings_acked && !h2->head_us &&
-                 !rg_socket_has_output(&c->sock);
+    bool quiet = h2->n_streams == 0 && h2->n_unread == 0 && !h2->ending_ms && !h2->drain_ms && h2->settings_acked &&
+                 !h2->head_us && !rg_socket_has_output(&c->sock);
     if (quiet && !h2->table_given)
         h2->table_given = rg_h2_mem_give_page(h2->table);
     if (quiet) {
         uint64_t due_ms = c->since_ms + w->settings->client_idle_ms;
         least = due_ms > w->now_ms ? (uint32_t)(due_ms - w->now_ms) : 0;
     }
+    if (h2->n_unread > 0 && least > RG_H2_UNREAD_MS)
+        least = RG_H2_UNREAD_MS;
     rg_conn_check_within(w, c, least);
 }
 

@@ -214,10 +214,37 @@ int rg_h2_stream_head_leaves(struct rg_h2_stream *s)
 
 /* ---- the end ---- */
 
-/* RFC 9113 8.1: after a complete response NO_ERROR says that the rest of the request is not wanted. */
-static uint32_t error_code(const struct rg_h2_stream *s)
+static void reset_first_unread(struct rg_h2 *h2)
 {
-    return s->end_sent ? NGHTTP2_NO_ERROR : NGHTTP2_INTERNAL_ERROR;
+    int32_t id = h2->unread[0].id;
+    if (nghttp2_session_get_stream_remote_close(h2->session, id) == 0) {
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+        rg_h2_mark(h2);
+    }
+    h2->n_unread--;
+    memmove(h2->unread, h2->unread + 1, h2->n_unread * sizeof h2->unread[0]);
+}
+
+void rg_h2_reset_unread(struct rg_h2 *h2)
+{
+    while (h2->n_unread > 0 && h2->w->now_ms >= h2->unread[0].since_ms + RG_H2_UNREAD_MS)
+        reset_first_unread(h2);
+}
+
+/*
+ * RFC 9113 8.1: after a complete response a reset with NO_ERROR says that the rest of the request is not wanted. Many
+ * clients take a reset that comes with the response for its failure (curl of 2023): the rest gets some time to come,
+ * and is thrown away.
+ */
+static void leave_unread(struct rg_h2_stream *s)
+{
+    struct rg_h2 *h2 = s->h2;
+    nghttp2_session_consume_stream(h2->session, s->id, s->owed);
+    if (h2->n_unread == RG_H2_UNREAD_MAX)
+        reset_first_unread(h2);
+    h2->unread[h2->n_unread].id = s->id;
+    h2->unread[h2->n_unread++].since_ms = h2->w->now_ms;
+    rg_conn_check_within(h2->w, h2->conn, RG_H2_UNREAD_MS);
 }
 
 void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_conn_after after)
@@ -227,8 +254,10 @@ void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_con
     s->client.exchange = NULL;
     if (!s->closed) {
         nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
-        if (!s->end_sent || !s->eof)
-            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, s->id, error_code(s));
+        if (!s->end_sent)
+            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+        else if (!s->eof)
+            leave_unread(s);
         rg_h2_mark(h2);
     }
     if (s->end_sent)

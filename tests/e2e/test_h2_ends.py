@@ -61,6 +61,27 @@ def test_client_leaves_with_open_streams(lane):
     wait_exchanges(lane, 0)
 
 
+def test_early_response_to_a_request_whose_body_is_on_its_way(lane):
+    """Who is about to send it has the time to; who never ends it is told that nobody reads on."""
+    def script(connection, _request):
+        connection.send(reply(b"enough", "403 Forbidden", connection="close"))
+        connection.wait_gone()
+        raise Gone
+    script.before_body = True
+    lane.reset(script)
+    with H2(lane.gateway.address) as c:
+        stream = c.headers(request_fields("/up", method="POST"), end=False)
+        r = c.response(stream)
+        assert r.status == 403 and r.complete and r.reset is None
+        c.data(stream, b"x" * 1000, end=True)
+        others = [c.headers(request_fields("/other", method="POST"), end=False) for _ in range(40)]
+        for other in others:
+            assert c.until(lambda o=other: c.response(o).reset == NO_ERROR)
+        assert r.reset is None
+        lane.origin.script = echo
+        c.expect_alive()
+
+
 def test_early_response_to_an_upload(lane):
     def script(connection, _request):
         connection.send(reply(b"enough", "403 Forbidden", connection="close"))
