@@ -189,6 +189,13 @@ static void put(const char *name, const char *text)
     fclose(f);
 }
 
+static void put_fifo(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", dir_path, name);
+    assert_int_equal(mkfifo(path, 0600), 0);
+}
+
 static void files_are_written_replaced_and_removed(void **state)
 {
     (void)state;
@@ -256,6 +263,7 @@ static void damaged_files_are_set_aside(void **state)
     put("b.x", "bad");
     put("c.x.new", "half");
     put("other", "not ours");
+    put_fifo("d.x"); /* nobody will ever write to it */
     assert_int_equal(rg_state_dir_open(&dir, dir_path, why), 0);
     found[0] = '\0';
     assert_int_equal(rg_state_dir_load(&dir, ".x", collect, NULL), 0);
@@ -263,7 +271,7 @@ static void damaged_files_are_set_aside(void **state)
     found[0] = '\0';
     assert_int_equal(rg_state_dir_load(&dir, "other", collect, NULL), 0); /* a whole name */
     assert_string_equal(found, "other=not ours;");
-    assert_true(exists("b.x.damaged") && exists("other"));
+    assert_true(exists("b.x.damaged") && exists("d.x.damaged") && exists("other"));
     assert_false(exists("b.x") || exists("c.x.new"));
     rg_state_dir_close(&dir);
 }
