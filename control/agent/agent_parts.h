@@ -122,6 +122,7 @@ struct rg_agent {
     struct rg_link up;
     struct rg_fetch *manifest;
     struct rg_fetch *key_fetches[RG_KINDS];
+    bool key_lists_old[RG_KINDS]; /* an event has come since that list was asked for */
     struct rg_agent_sync sync;
 
     struct rg_entry **buckets;

@@ -3,6 +3,7 @@
  * let in, or is not any more, at once, without a deployment (datapath/policy/keys.h).
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/agent/agent_parts.h"
 #include "control/common/json.h"
@@ -107,6 +108,7 @@ void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event)
     if (key)
         name = json_string_value(json_object_get(key, "name"));
     json_t *list = e && name ? (e->key_list ? json_deep_copy(e->key_list) : json_array()) : NULL;
+    memset(a->key_lists_old, true, sizeof(a->key_lists_old));
     if (!list || (!revoked && !key)) {
         rg_warn("control: an event of an API key can't be taken event=%s artifact=%s correlation=%s", event->name,
                 event->artifact_id, event->correlation_id);
@@ -140,10 +142,17 @@ static json_t *by_artifact(const json_t *list)
     return all;
 }
 
+static void fetch_list(struct rg_agent *a, enum rg_kind kind);
+
+/* What an event has said since may not be in it: a key that was revoked must not come back. */
 static void list_came(struct rg_agent *a, enum rg_kind kind, const struct rg_fetch_answer *answer)
 {
     char why[128] = "";
     a->key_fetches[kind] = NULL;
+    if (a->key_lists_old[kind] && answer->ok) {
+        fetch_list(a, kind);
+        return;
+    }
     json_t *root = answer->ok ? rg_json_parse(answer->body, why, sizeof(why)) : NULL;
     if (!json_is_array(root)) {
         rg_warn("control: can't get the API keys, those from before stay kind=%s reason=\"%s\"",
@@ -180,19 +189,24 @@ static void proxies_came(void *owner, const struct rg_fetch_answer *answer)
     list_came(owner, RG_KIND_LLM_PROXY, answer);
 }
 
-void rg_agent_fetch_keys(struct rg_agent *a)
+static void fetch_list(struct rg_agent *a, enum rg_kind kind)
 {
     static const rg_fetch_done came[RG_KINDS] = {
         [RG_KIND_REST_API] = apis_came, [RG_KIND_LLM_PROVIDER] = providers_came, [RG_KIND_LLM_PROXY] = proxies_came};
     char path[64];
+    if (!came[kind])
+        return;
+    snprintf(path, sizeof(path), "/%s/api-keys", rg_kind_info(kind)->path);
+    struct rg_fetch_request request = {.path = path, .max_bytes = LIST_MAX, .owner = a};
+    a->key_lists_old[kind] = false;
+    a->key_fetches[kind] = rg_fetch_begin(&a->fetcher, &request, came[kind]);
+}
+
+void rg_agent_fetch_keys(struct rg_agent *a)
+{
     rg_agent_stop_keys(a);
-    for (unsigned kind = 0; kind < RG_KINDS; kind++) {
-        if (!came[kind])
-            continue;
-        snprintf(path, sizeof(path), "/%s/api-keys", rg_kind_info((enum rg_kind)kind)->path);
-        struct rg_fetch_request request = {.path = path, .max_bytes = LIST_MAX, .owner = a};
-        a->key_fetches[kind] = rg_fetch_begin(&a->fetcher, &request, came[kind]);
-    }
+    for (unsigned kind = 0; kind < RG_KINDS; kind++)
+        fetch_list(a, (enum rg_kind)kind);
 }
 
 void rg_agent_stop_keys(struct rg_agent *a)

@@ -318,3 +318,27 @@ def test_api_keys_come_and_go(cp, gateway, service):
     cp.revoke_key(d, "second", push=False)
     cp.drop_all()
     keys(0)
+
+
+def test_a_key_that_is_revoked_while_the_list_is_on_its_way(cp, gateway, service):
+    policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
+    d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a")
+    cp.wait_live(d)
+    cp.add_key(d, "first", "key-one")
+
+    def status(key):
+        return get(gateway.address, "/a/x", [("x-api-key", key)]).status
+    env.wait_until(lambda: status("key-one") == 200, 10, "the key to be known")
+
+    def older_list(_handler):
+        """Written down before what happens now, received after it."""
+        listed = list(cp.keys["RestApi"])
+        cp.revoke_key(d, "first")
+        cp.add_key(d, "second", "key-two")
+        env.wait_until(lambda: (status("key-one"), status("key-two")) == (401, 200), 10, "the events to be taken")
+        return 200, listed
+    asked = len(cp.asked("/apis/api-keys"))
+    cp.fault("/apis/api-keys", older_list)
+    cp.drop_all()
+    env.wait_until(lambda: len(cp.asked("/apis/api-keys")) >= asked + 2, 10, "the list to be asked for once more")
+    env.wait_until(lambda: (status("key-one"), status("key-two")) == (401, 200), 10, "the keys as they are")
