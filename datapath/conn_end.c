@@ -121,6 +121,8 @@ void rg_conn_break_all(struct rg_worker *w, bool at_once)
         if (c->state == RG_CONN_EXCHANGE) {
             if (at_once || !rg_exchange_leave(w, c->client.exchange))
                 rg_exchange_break(w, c->client.exchange, RG_REASON_DRAIN_DEADLINE);
+        } else if (c->state == RG_CONN_H2 && !at_once && rg_h2_leave(w, c)) {
+            continue; /* it ends with the last of its WebSockets */
         } else if (c->state != RG_CONN_CLOSING) {
             rg_conn_close(w, c, false);
         }

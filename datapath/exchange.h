@@ -9,6 +9,7 @@
 #define RG_EXCHANGE_H
 
 #include "datapath/client.h"
+#include "datapath/http/ws_key.h"
 #include "datapath/pipes.h"
 #include "datapath/policy/run.h"
 #include "datapath/pump.h"
@@ -81,7 +82,8 @@ struct rg_exchange {
     /* not cleared */
     char request_id[RG_REQUEST_ID_MAX];
     char traceparent[RG_TRACEPARENT_LEN];
-    struct rg_policy_run policies; /* while `policed` */
+    char websocket_key[RG_WS_KEY_LEN + 1]; /* of a WebSocket by HTTP/2: our own, for the replica */
+    struct rg_policy_run policies;         /* while `policed` */
 };
 
 /* A complete head of head_len bytes stands at the front of the client's input. */

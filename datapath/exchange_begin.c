@@ -100,6 +100,10 @@ static void answer_health(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_fail(w, x, RG_REASON_NOT_READY);
         return;
     }
+    if (rg_exchange_would_mislead(x, 204)) {
+        rg_exchange_fail(w, x, RG_REASON_NO_WEBSOCKET);
+        return;
+    }
     x->reason = RG_REASON_HANDLED;
     rg_exchange_answer(w, x, 204, RG_STR_NONE, RG_STR_NONE);
 }
@@ -216,6 +220,18 @@ static void go(struct rg_worker *w, struct rg_exchange *x, const struct start *s
     }
 }
 
+/* A key need not be a secret: it shows that the answer was made for this request (RFC 6455 1.3). */
+static RG_COLD struct rg_str new_websocket_key(struct rg_worker *w, struct rg_exchange *x)
+{
+    uint8_t nonce[RG_WS_NONCE_LEN];
+    for (unsigned i = 0; i < sizeof nonce; i += 8) {
+        uint64_t r = rg_rand_next(&w->rand);
+        memcpy(nonce + i, &r, 8);
+    }
+    rg_ws_key_of(nonce, x->websocket_key);
+    return (struct rg_str){x->websocket_key, RG_WS_KEY_LEN};
+}
+
 void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
@@ -245,6 +261,8 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
     x->keep = framing.persistent && !w->draining;
     x->expect_continue = framing.expect_continue;
     x->websocket = framing.websocket;
+    if (RG_UNLIKELY(req->websocket))
+        f.websocket_key = new_websocket_key(w, x);
     rg_pump_init(&x->request, &framing, RG_CHUNKED_FORWARD);
     x->request.add_chunks = framing.kind == RG_BODY_EOF;
     x->request.max_bytes = w->settings->body_bytes;

@@ -24,6 +24,15 @@ void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x
 void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x);
 
 /*
+ * A success that is no WebSocket, for a client of HTTP/2 that asked for one: it would take it for one (RFC 8441 5, RFC
+ * 9110 9.3.6), and all that follows for its frames.
+ */
+static inline bool rg_exchange_would_mislead(const struct rg_exchange *x, uint16_t status)
+{
+    return RG_UNLIKELY(x->websocket) && rg_client_is_h2(x->client) && status >= 200 && status < 300;
+}
+
+/*
  * exchange_splice.c. A large body goes on through a pipe, from here on and as long as it can: true. The receive that
  * would fill a block is not armed then.
  */

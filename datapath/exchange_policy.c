@@ -147,6 +147,10 @@ void rg_exchange_answer_by_policy(struct rg_worker *w, struct rg_exchange *x)
 {
     struct bench *b = bench();
     const struct rg_policy_answer *a = &b->answer;
+    if (rg_exchange_would_mislead(x, a->status)) {
+        rg_exchange_fail(w, x, RG_REASON_NO_WEBSOCKET);
+        return;
+    }
     x->reason = RG_REASON_POLICY;
     rg_metric_add(w->metrics, RG_M_POLICY_ANSWERS, 1);
     b->answers = true; /* what is written next */

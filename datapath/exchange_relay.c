@@ -55,13 +55,18 @@ static bool start_tunnel(struct rg_worker *w, struct rg_exchange *x, const struc
                          const struct rg_framing *framing, uint32_t head_len)
 {
     struct rg_response_options opt = {.keep_alive = true};
+    bool is_h2 = rg_client_is_h2(x->client); /* it has no key that it could check itself */
     x->keep = false;
+    if (is_h2 && !rg_ws_is_accepted(res, (struct rg_str){x->websocket_key, RG_WS_KEY_LEN})) {
+        rg_exchange_fail(w, x, RG_REASON_REPLICA_UNASKED_UPGRADE);
+        return false;
+    }
     if (!write_response(w, x, res, framing, &opt, head_len)) {
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
         return false;
     }
     x->step = RG_STEP_TUNNEL;
-    x->status = 101;
+    x->status = is_h2 ? 200 : 101;
     if (RG_UNLIKELY(x->snapshot != NULL))
         rg_exchange_outlive_route(w, x);
     x->responding = true;
@@ -78,6 +83,10 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, struct rg_h1_
 {
     bool http10 = x->minor == 0, is_h2 = rg_client_is_h2(x->client);
     bool until_end = framing->kind == RG_BODY_EOF;
+    if (rg_exchange_would_mislead(x, res->status)) {
+        rg_exchange_fail(w, x, RG_REASON_NO_WEBSOCKET);
+        return false;
+    }
     x->ends_with_connection = http10 && (until_end || framing->kind == RG_BODY_CHUNKED);
     /* In the middle of an upload: what the client goes on to send need not be the rest, so it is never the next
      * request. */
@@ -268,7 +277,8 @@ static bool keep_multi(const struct rg_worker *w, const struct rg_exchange *x)
 /* HTTP/2: the connection goes on receiving for all its streams; each has a window of its own. */
 static void receive_from_stream(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool taken = x->step == RG_STEP_RELAY && x->up->out->bytes + x->client->in->bytes <= RG_PUMP_LOW;
+    bool moves = x->step == RG_STEP_RELAY || x->step == RG_STEP_TUNNEL;
+    bool taken = moves && x->up->out->bytes + x->client->in->bytes <= RG_PUMP_LOW;
     if (taken && !x->request.done)
         rg_h2_stream_receive(w, rg_client_stream(x->client));
 }
@@ -326,33 +336,48 @@ void rg_exchange_receive_from_replica(struct rg_worker *w, struct rg_exchange *x
 
 /* ---- tunnel ---- */
 
-static bool tunnel_side_ended(struct rg_worker *w, struct rg_pump *p, struct rg_socket *from, struct rg_socket *to)
+/* The client says no more, and the replica has been told. */
+static bool request_side_ended(struct rg_worker *w, struct rg_exchange *x)
 {
-    if (!p->done && from->eof && from->in.bytes == 0) {
-        p->done = true;
-        p->kind = RG_BODY_NONE;
-    }
-    if (!p->done || rg_socket_has_output(to))
+    if (rg_client_has_ended(x->client) && x->client->in->bytes == 0)
+        x->request.done = true;
+    if (!x->request.done || rg_server_has_output(x->up))
         return false;
-    rg_socket_shut_write(w, to);
+    rg_socket_shut_write(w, rg_server_sock(x->up));
+    return true;
+}
+
+/* The other way round. Of HTTP/2 the end goes with the last frame of DATA. */
+static bool response_side_ended(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (rg_server_has_ended(x->up) && x->up->in->bytes == 0)
+        x->response.done = true;
+    if (!x->response.done)
+        return false;
+    if (rg_client_is_h2(x->client)) {
+        rg_client_send_later(w, x->client);
+        return rg_client_is_flushed(x->client);
+    }
+    if (rg_client_has_output(x->client))
+        return false;
+    rg_socket_shut_write(w, rg_client_sock(x->client));
     return true;
 }
 
 void rg_exchange_run_tunnel(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct rg_socket *client = rg_client_sock(x->client), *up = rg_server_sock(x->up);
     if (!rg_exchange_pump_request(w, x) || !rg_exchange_pump_response(w, x))
         return;
     if (RG_UNLIKELY(x->leave_since_ms))
         rg_exchange_say_goodbye(w, x);
-    bool up_told = tunnel_side_ended(w, &x->request, client, up);
-    bool client_told = tunnel_side_ended(w, &x->response, up, client);
+    bool up_told = request_side_ended(w, x);
+    bool client_told = response_side_ended(w, x);
     if (up_told && client_told) {
         if (!rg_exchange_waits_for_replica(x)) {
             rg_exchange_finish(w, x);
             return;
         }
-        rg_input_clear(&up->in);
+        rg_input_clear(x->up->in);
     }
     rg_exchange_receive_from_client(w, x);
     rg_exchange_receive_from_replica(w, x);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "control/common/http_parts.h"
+#include "datapath/base/assert.h"
 #include "datapath/base/log.h"
 
 void rg_http_call_free(struct rg_http_call *call)
@@ -252,7 +253,7 @@ void rg_http_stream_end(struct rg_http_call *call)
 static bool put_switch(struct rg_http_connection *c, struct rg_str key)
 {
     char accept[RG_WS_ACCEPT_LEN + 1], text[256];
-    rg_ws_accept_of(key, accept);
+    RG_ASSERT(rg_ws_accept_of(key, accept));
     int n = snprintf(text, sizeof(text),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Accept: %s\r\n\r\n",

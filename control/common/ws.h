@@ -10,7 +10,7 @@
 #ifndef RG_COMMON_WS_H
 #define RG_COMMON_WS_H
 
-#include "datapath/base/str.h"
+#include "datapath/http/ws_key.h"
 
 enum rg_ws_role { RG_WS_CLIENT, RG_WS_SERVER };
 
@@ -97,11 +97,7 @@ void rg_ws_destroy(struct rg_ws *ws); /* NULL is fine. `ended` is called unless 
 
 /* ---- The handshake (RFC 6455 section 4), as texts ---- */
 
-#define RG_WS_KEY_LEN    24 /* base64 of 16 bytes */
-#define RG_WS_ACCEPT_LEN 28 /* base64 of 20 bytes */
-
 void rg_ws_new_key(char ret[RG_WS_KEY_LEN + 1]); /* random */
-void rg_ws_accept_of(struct rg_str key, char ret[RG_WS_ACCEPT_LEN + 1]);
 
 /*
  * The client's request. `fields`: further field lines, each with its CR LF, or "". The length, or -1 when it does not

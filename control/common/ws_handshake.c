@@ -1,5 +1,4 @@
 /* Why: how a WebSocket begins (RFC 6455 section 4), for both roles. Pure but for the random key. See ws.h. */
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -7,25 +6,11 @@
 #include "datapath/base/assert.h"
 #include "datapath/http/h1_framing.h"
 
-#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
 void rg_ws_new_key(char ret[RG_WS_KEY_LEN + 1])
 {
-    unsigned char bytes[16];
-    RG_ASSERT(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes)); /* so few bytes always come whole */
-    EVP_EncodeBlock((unsigned char *)ret, bytes, sizeof(bytes));
-}
-
-void rg_ws_accept_of(struct rg_str key, char ret[RG_WS_ACCEPT_LEN + 1])
-{
-    char text[RG_WS_KEY_LEN + sizeof(GUID)];
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len = 0;
-    RG_ASSERT(key.len == RG_WS_KEY_LEN);
-    memcpy(text, key.ptr, key.len);
-    memcpy(text + key.len, GUID, sizeof(GUID));
-    RG_ASSERT(EVP_Digest(text, sizeof(text) - 1, digest, &digest_len, EVP_sha1(), NULL) == 1);
-    EVP_EncodeBlock((unsigned char *)ret, digest, (int)digest_len);
+    uint8_t nonce[RG_WS_NONCE_LEN];
+    RG_ASSERT(getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce)); /* so few bytes always come whole */
+    rg_ws_key_of(nonce, ret);
 }
 
 int rg_ws_write_request(char *out, size_t cap, const char *host, const char *target, const char *key,
@@ -59,11 +44,9 @@ static const char *check_switch(const struct rg_h1_response *res, const char *ke
 {
     struct rg_framing framing;
     struct rg_str value = RG_STR_NONE;
-    char wanted[RG_WS_ACCEPT_LEN + 1];
-    rg_ws_accept_of(rg_str_of(key), wanted);
     if (rg_h1_frame_response(res, RG_METHOD_GET, true, &framing) != RG_REASON_NONE)
         return "the server switches to another protocol than was asked for";
-    if (count_fields(res, RG_STR("sec-websocket-accept"), &value) != 1 || !rg_str_eq(value, rg_str_of(wanted)))
+    if (!rg_ws_is_accepted(res, rg_str_of(key)))
         return "the server's Sec-WebSocket-Accept does not match the key";
     if (count_fields(res, RG_STR("sec-websocket-extensions"), &value) > 0)
         return "the server uses an extension that was not asked for";

@@ -39,6 +39,7 @@ struct rg_h2_stream {
     bool end_sent;       /* ... and the end of the response is on its way */
     bool deferred;       /* nghttp2 waits until it is told that there is output */
     bool trailers_given; /* the response's */
+    bool tunnel;         /* a WebSocket (RFC 8441) */
 };
 
 /* Whether the bytes may begin a connection of HTTP/2: -1 no, 0 so far, 1 yes. */
@@ -50,6 +51,8 @@ void rg_h2_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event ev
 void rg_h2_check_time(struct rg_worker *w, struct rg_conn *c);
 /* First step of the end: the client is asked to open no more streams. */
 void rg_h2_drain(struct rg_worker *w, struct rg_conn *c);
+/* A drain's deadline: WebSockets are told and end soon, all else is broken off. false: nothing is left open. */
+bool rg_h2_leave(struct rg_worker *w, struct rg_conn *c);
 /* Ends what is open, frees the session. The connection goes on without. */
 void rg_h2_end(struct rg_worker *w, struct rg_conn *c, enum rg_reason reason);
 /* End of turn: the output of sessions becomes that of their sockets. */

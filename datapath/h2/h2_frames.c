@@ -122,6 +122,7 @@ static void begin_exchange(struct rg_h2 *h2, struct rg_h2_stream *s)
     req.is_h2 = true;
     req.ends = s->eof;
     req.te_trailers = h2->head.te_trailers;
+    req.websocket = h2->head.websocket;
     rg_exchange_begin(w, &s->client, &req, (uint32_t)text.len);
 }
 
@@ -266,9 +267,19 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* What a WebSocket says before the replica has agreed to it waits: no more of it than the stream's window. */
 static bool wants_body(const struct rg_h2_stream *s)
 {
-    return s && s->client.exchange && s->client.exchange->step != RG_STEP_FLUSH && !s->client.exchange->request.done;
+    const struct rg_exchange *x = s ? s->client.exchange : NULL;
+    if (!x || x->step == RG_STEP_FLUSH)
+        return false;
+    return !x->request.done || (x->websocket && x->step != RG_STEP_TUNNEL);
+}
+
+/* The end of one direction of a WebSocket is not yet that of the stream. */
+static bool is_over_in_order(const struct rg_h2_stream *s)
+{
+    return s->end_sent && (s->eof || !s->tunnel);
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
@@ -299,16 +310,16 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
     if (!s)
         return 0;
     s->closed = true;
-    rg_h2_stream_touch(s, s->end_sent ? RG_H2_NOTE_SENT : RG_H2_NOTE_GONE);
+    rg_h2_stream_touch(s, is_over_in_order(s) ? RG_H2_NOTE_SENT : RG_H2_NOTE_GONE);
     return 0;
 }
 
 /* ---- what the library sends ---- */
 
-/* We end streams with these two; every other code is the answer to something that the client did. */
+/* We end streams with these; every other code is the answer to something that the client did. */
 static bool is_clients_fault(uint32_t error_code)
 {
-    return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_INTERNAL_ERROR;
+    return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_INTERNAL_ERROR && error_code != NGHTTP2_CANCEL;
 }
 
 static int before_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)

@@ -81,6 +81,7 @@ static bool say_hello(struct rg_h2 *h2)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->h2_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, RG_H2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->head_bytes},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 */
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
     return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries) == 0 &&
@@ -341,14 +342,20 @@ static enum rg_reason setup_limit(const struct rg_worker *w, const struct rg_h2 
 }
 
 /* Second step of a drain: from here on no stream is taken, and those that are open are served. */
-static void drain_further(struct rg_worker *w, struct rg_h2 *h2)
+static void go_away(struct rg_h2 *h2)
 {
-    if (!h2->drain_ms || h2->going || !longer_than(w, h2->drain_ms, w->settings->drain_idle_ms))
+    if (h2->going)
         return;
     h2->going = true;
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2->session),
                           NGHTTP2_NO_ERROR, NULL, 0);
     rg_h2_mark(h2);
+}
+
+static void drain_further(struct rg_worker *w, struct rg_h2 *h2)
+{
+    if (h2->drain_ms && longer_than(w, h2->drain_ms, w->settings->drain_idle_ms))
+        go_away(h2);
 }
 
 static void check_connection(struct rg_worker *w, struct rg_h2 *h2)
@@ -400,4 +407,27 @@ void rg_h2_drain(struct rg_worker *w, struct rg_conn *c)
     nghttp2_submit_shutdown_notice(h2->session);
     rg_h2_mark(h2);
     rg_conn_check_within(w, c, w->settings->drain_idle_ms);
+}
+
+static struct rg_h2_stream *first_to_leave(const struct rg_h2 *h2)
+{
+    for (struct rg_list *i = h2->streams.next; i != &h2->streams; i = i->next) {
+        struct rg_h2_stream *s = RG_CONTAINER(i, struct rg_h2_stream, all);
+        if (!s->client.exchange->leave_since_ms)
+            return s;
+    }
+    return NULL;
+}
+
+bool rg_h2_leave(struct rg_worker *w, struct rg_conn *c)
+{
+    struct rg_h2 *h2 = c->h2;
+    struct rg_h2_stream *s;
+    if (h2->ending_ms)
+        return false;
+    go_away(h2);
+    while ((s = first_to_leave(h2)))
+        if (!rg_exchange_leave(w, s->client.exchange))
+            rg_exchange_break(w, s->client.exchange, RG_REASON_DRAIN_DEADLINE);
+    return h2->n_streams > 0;
 }

@@ -79,7 +79,8 @@ void rg_h2_stream_send_later(struct rg_worker *w, struct rg_h2_stream *s)
 /* A response whose end is here, the rest being on its way: nothing can follow. */
 static bool is_complete(const struct rg_h2_stream *s)
 {
-    return s->client.exchange && s->client.exchange->step == RG_STEP_FLUSH;
+    const struct rg_exchange *x = s->client.exchange;
+    return x && (x->step == RG_STEP_FLUSH || (x->step == RG_STEP_TUNNEL && x->response.done));
 }
 
 static struct rg_str response_trailers(const struct rg_h2_stream *s)
@@ -170,7 +171,8 @@ bool rg_h2_stream_respond(struct rg_worker *w, struct rg_h2_stream *s, const str
 {
     static _Thread_local struct rg_h2_fields fields;
     rg_h2_write_response(&fields, res, framing, opt, rg_worker_date(w));
-    return submit(s, &fields, res->status >= 200, framing->kind != RG_BODY_NONE);
+    s->tunnel = res->status == 101;
+    return submit(s, &fields, res->status >= 200 || s->tunnel, framing->kind != RG_BODY_NONE || s->tunnel);
 }
 
 bool rg_h2_stream_respond_own(struct rg_worker *w, struct rg_h2_stream *s, const struct rg_own_response *r)
@@ -247,6 +249,14 @@ static void leave_unread(struct rg_h2_stream *s)
     rg_conn_check_within(h2->w, h2->conn, RG_H2_UNREAD_MS);
 }
 
+/* RFC 8441 5: CANCEL stands for the reset of a WebSocket's connection. */
+static uint32_t error_code(const struct rg_h2_stream *s)
+{
+    if (s->end_sent)
+        return NGHTTP2_NO_ERROR;
+    return s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR;
+}
+
 void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_conn_after after)
 {
     struct rg_h2 *h2 = s->h2;
@@ -254,8 +264,8 @@ void rg_h2_stream_ended(struct rg_worker *w, struct rg_h2_stream *s, enum rg_con
     s->client.exchange = NULL;
     if (!s->closed) {
         nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
-        if (!s->end_sent)
-            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+        if (!s->end_sent || (s->tunnel && !s->eof))
+            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, s->id, error_code(s));
         else if (!s->eof)
             leave_unread(s);
         rg_h2_mark(h2);

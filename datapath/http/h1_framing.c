@@ -6,11 +6,11 @@
 #include "datapath/http/h1_authority.h"
 #include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_framing.h"
+#include "datapath/http/ws_key.h"
 
 _Static_assert(RG_FIELD_COUNT <= 64, "listed_ids has a bit for each known field");
 
 #define LENGTH_DIGITS_MAX 19 /* always fits in 64 bits */
-#define WEBSOCKET_KEY_LEN 24 /* 16 bytes in base64 */
 
 /* How often a field stands in the head (more than one is "several"), and the last one. */
 struct seen {
@@ -230,6 +230,20 @@ static enum rg_reason take_request_body(const struct facts *facts, uint8_t minor
     return RG_REASON_NONE;
 }
 
+static bool is_version_13(const struct facts *facts)
+{
+    return facts->ws_version.count == 1 && rg_str_eq(facts->ws_version.value, RG_STR("13"));
+}
+
+/* RFC 8441 5: what comes in DATA is no body but the WebSocket. */
+static enum rg_reason frame_h2_websocket(const struct facts *facts, struct rg_framing *ret)
+{
+    if (ret->kind != RG_BODY_NONE)
+        return RG_REASON_BODY_WITH_UPGRADE;
+    ret->websocket = is_version_13(facts);
+    return ret->websocket ? RG_REASON_NONE : RG_REASON_BAD_WEBSOCKET;
+}
+
 /* A body of HTTP/2 has its own frames; where no length is told, it ends with the stream. */
 static enum rg_reason frame_h2_body(const struct rg_h1_request *req, const struct facts *facts, uint64_t body_max,
                                     struct rg_framing *ret)
@@ -237,6 +251,8 @@ static enum rg_reason frame_h2_body(const struct rg_h1_request *req, const struc
     enum rg_reason why = take_request_body(facts, 1, body_max, ret);
     if (facts->coding.count || facts->upgrade.count || facts->has_connection)
         return RG_REASON_BAD_TRANSFER_ENCODING; /* h2_head.c lets none through */
+    if (why == RG_REASON_NONE && req->websocket)
+        return frame_h2_websocket(facts, ret);
     if (why == RG_REASON_NONE && req->ends && ret->kind != RG_BODY_NONE)
         return RG_REASON_BAD_CONTENT_LENGTH;
     if (!req->ends && !ret->has_length_field)
@@ -287,7 +303,7 @@ static enum rg_reason take_expect(const struct seen *expect, uint8_t minor, stru
 
 static bool is_websocket_key(struct rg_str key)
 {
-    if (key.len != WEBSOCKET_KEY_LEN || key.ptr[22] != '=' || key.ptr[23] != '=')
+    if (key.len != RG_WS_KEY_LEN || key.ptr[22] != '=' || key.ptr[23] != '=')
         return false;
     for (int i = 0; i < 22; i++) {
         char c = key.ptr[i];
@@ -312,9 +328,8 @@ static enum rg_reason take_upgrade(const struct rg_h1_request *req, const struct
         return RG_REASON_NONE;
     if (ret->kind != RG_BODY_NONE)
         return RG_REASON_BODY_WITH_UPGRADE;
-    ret->websocket = req->method_id == RG_METHOD_GET && names_websocket(facts) && facts->ws_version.count == 1 &&
-                     rg_str_eq(facts->ws_version.value, RG_STR("13")) && facts->ws_key.count == 1 &&
-                     is_websocket_key(facts->ws_key.value);
+    ret->websocket = req->method_id == RG_METHOD_GET && names_websocket(facts) && is_version_13(facts) &&
+                     facts->ws_key.count == 1 && is_websocket_key(facts->ws_key.value);
     return RG_REASON_NONE;
 }
 

@@ -23,7 +23,7 @@ struct rg_framing {
     uint8_t kind;    /* enum rg_body_kind */
     bool persistent; /* the peer allows another message on this connection */
     bool expect_continue;
-    bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket" */
+    bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket"; of HTTP/2: RFC 8441 */
     bool has_length_field; /* a Content-Length stands in the head, value in length; kind is NONE if that is 0 (or HEAD,
                               304) */
     bool te_trailers;      /* requests of HTTP/2: the client takes trailers, and says so to the replica */

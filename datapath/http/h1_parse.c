@@ -396,7 +396,7 @@ int32_t rg_h1_parse_request(struct rg_h1_resume *resume, const char *buf, size_t
     if (!is_worth_parsing(resume, buf, len, max))
         return 0;
     const char *p = buf, *end = buf + (len < max ? len : max);
-    ret->is_h2 = ret->ends = ret->te_trailers = false;
+    ret->is_h2 = ret->ends = ret->te_trailers = ret->websocket = false;
     ret->n_added = 0;
     enum rg_reason why = parse_request_line(&p, end, limits, ret);
     ret->fields = fields;

@@ -46,6 +46,7 @@ struct rg_h1_request {
     bool is_h2;
     bool ends;        /* ... and no body follows */
     bool te_trailers; /* ... with "te: trailers" */
+    bool websocket;   /* ... an extended CONNECT (RFC 8441), whose text is that of a GET */
 };
 
 struct rg_h1_response {

@@ -29,12 +29,13 @@ void rg_peer_text_set(struct rg_peer_text *peer, const struct in6_addr *addr);
 
 struct rg_forward {
     const struct rg_peer_text *peer;
-    struct rg_str subject;      /* of the client's certificate, verified by us; empty: none */
-    struct rg_str scheme;       /* "http" or "https": what the client used */
-    uint16_t listener_port;     /* of X-Forwarded-Port; 0: a UNIX socket, none sent */
-    struct rg_str path;         /* normal form */
-    struct rg_str host;         /* Host for the upstream instead of the client's; empty: the client's */
-    struct rg_str replica_host; /* Host for the replica when the request has none (HTTP/1.0) */
+    struct rg_str subject;       /* of the client's certificate, verified by us; empty: none */
+    struct rg_str scheme;        /* "http" or "https": what the client used */
+    uint16_t listener_port;      /* of X-Forwarded-Port; 0: a UNIX socket, none sent */
+    struct rg_str path;          /* normal form */
+    struct rg_str host;          /* Host for the upstream instead of the client's; empty: the client's */
+    struct rg_str replica_host;  /* Host for the replica when the request has none (HTTP/1.0) */
+    struct rg_str websocket_key; /* Sec-WebSocket-Key of the gateway's own; empty: the client's */
     /* Filled by rg_forward_ids: */
     char request_id[RG_REQUEST_ID_MAX];
     uint8_t request_id_len;

@@ -34,6 +34,8 @@ static uint64_t dropped_ids(const struct rg_h1_request *req, const struct rg_fra
         ids |= FIELD_BIT(RG_FIELD_X_CLIENT_CERT_SUBJECT);
     if (!framing->websocket)
         ids |= WEBSOCKET_IDS;
+    else if (f->websocket_key.len != 0)
+        ids |= FIELD_BIT(RG_FIELD_SEC_WEBSOCKET_KEY) | FIELD_BIT(RG_FIELD_SEC_WEBSOCKET_ACCEPT);
     if (RG_UNLIKELY(counts_hops(req)))
         ids |= FIELD_BIT(RG_FIELD_MAX_FORWARDS);
     return ids & ~FIELD_BIT(RG_FIELD_OTHER);
@@ -61,7 +63,7 @@ static void write_request_line(struct out *o, const struct rg_h1_request *req, c
     out_lit(o, " HTTP/1.1\r\n");
 }
 
-static void write_framing(struct out *o, const struct rg_framing *framing)
+static void write_framing(struct out *o, const struct rg_framing *framing, const struct rg_forward *f)
 {
     if (framing->kind == RG_BODY_CHUNKED || framing->kind == RG_BODY_EOF)
         out_lit(o, "Transfer-Encoding: chunked\r\n");
@@ -73,6 +75,8 @@ static void write_framing(struct out *o, const struct rg_framing *framing)
         out_lit(o, "TE: trailers\r\nConnection: TE\r\n");
     if (RG_UNLIKELY(framing->websocket))
         out_lit(o, "Connection: upgrade\r\nUpgrade: websocket\r\n");
+    if (RG_UNLIKELY(f->websocket_key.len != 0))
+        out_field(o, "Sec-WebSocket-Key", f->websocket_key);
 }
 
 /* ---- Who asked: X-Forwarded-*, X-Real-IP, Forwarded ---- */
@@ -214,7 +218,7 @@ int32_t rg_h1_write_request(char *out, size_t cap, const struct rg_h1_request *r
     if (RG_UNLIKELY(req->n_added != 0))
         rg_h1_write_added(&o, req->fields + received, req->n_added);
 
-    write_framing(&o, framing);
+    write_framing(&o, framing, f);
     write_forwarding(&o, req, framing->host, f, f->peer->trusted ? present : 0);
     rg_h1_write_via(&o, req->fields, req->n_fields, (present & FIELD_BIT(RG_FIELD_VIA)) != 0,
                     req->is_h2 ? 2 : req->minor);

@@ -103,6 +103,17 @@ static enum rg_h2_head_result add_scheme(struct rg_h2_head *h, struct rg_str val
     return RG_H2_HEAD_OK;
 }
 
+static enum rg_h2_head_result add_protocol(struct rg_h2_head *h, struct rg_str value)
+{
+    if (h->has_protocol)
+        return RG_H2_HEAD_MALFORMED;
+    h->has_protocol = true;
+    h->websocket = rg_str_eq_nocase(value, RG_STR("websocket"));
+    if (!h->websocket)
+        refuse(h, RG_REASON_PROTOCOL_REFUSED);
+    return RG_H2_HEAD_OK;
+}
+
 static enum rg_h2_head_result add_pseudo(struct rg_h2_head *h, struct rg_str name, struct rg_str value)
 {
     if (h->begun)
@@ -113,6 +124,8 @@ static enum rg_h2_head_result add_pseudo(struct rg_h2_head *h, struct rg_str nam
         return is_word(value) ? keep(h, value, &h->path, &h->path_len) : RG_H2_HEAD_MALFORMED;
     if (rg_str_eq(name, RG_STR(":authority")))
         return add_authority(h, value);
+    if (rg_str_eq(name, RG_STR(":protocol")))
+        return add_protocol(h, value);
     return rg_str_eq(name, RG_STR(":scheme")) ? add_scheme(h, value) : RG_H2_HEAD_MALFORMED;
 }
 
@@ -123,20 +136,31 @@ static bool is_connect(const struct rg_h2_head *h)
     return h->method_len == 7 && memcmp(h->buf + h->method, "CONNECT", 7) == 0;
 }
 
-/* RFC 9113 8.3.1, 8.5 */
+/* RFC 9113 8.3.1, 8.5; RFC 8441 4 */
 static bool has_needed(const struct rg_h2_head *h)
 {
     if (h->method_len == 0)
         return false;
+    if (h->has_protocol)
+        return is_connect(h) && h->path_len > 0 && h->has_scheme && h->host_len > 0;
     if (is_connect(h))
         return h->path_len == 0 && !h->has_scheme && h->host_len > 0;
     return h->path_len > 0 && h->has_scheme;
 }
 
+/* An extended CONNECT is to HTTP/2 what a GET with Upgrade is to HTTP/1. */
+static void put_method(struct rg_h2_head *h)
+{
+    if (h->has_protocol)
+        put(h, "GET", 3);
+    else
+        put(h, h->buf + h->method, h->method_len);
+}
+
 /* Request line and Host. Other forms of the target than "/..." and "*" are not for HTTP/2. */
 static enum rg_h2_head_result begin_text(struct rg_h2_head *h)
 {
-    bool connect = is_connect(h);
+    bool connect = is_connect(h) && !h->has_protocol;
     uint32_t target = connect ? h->host : h->path, target_len = connect ? h->host_len : h->path_len;
     if (!has_needed(h))
         return RG_H2_HEAD_MALFORMED;
@@ -146,7 +170,7 @@ static enum rg_h2_head_result begin_text(struct rg_h2_head *h)
     h->start = h->len;
     if (!connect && h->buf[h->path] != '/' && !(h->path_len == 1 && h->buf[h->path] == '*'))
         refuse(h, RG_REASON_BAD_TARGET);
-    put(h, h->buf + h->method, h->method_len);
+    put_method(h);
     put(h, " ", 1);
     put(h, h->buf + target, target_len);
     put(h, REQUEST_LINE_REST, sizeof(REQUEST_LINE_REST) - 1);

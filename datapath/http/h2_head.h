@@ -24,8 +24,9 @@ struct rg_h2_head {
     bool has_scheme, has_authority, has_host;
     bool begun; /* the first line is written */
     bool te_trailers;
-    uint16_t status; /* of a response */
-    bool has_length; /* of a response: Content-Length */
+    bool has_protocol, websocket; /* an extended CONNECT (RFC 8441); ... for that protocol: the text is that of a GET */
+    uint16_t status;              /* of a response */
+    bool has_length;              /* of a response: Content-Length */
 };
 
 enum rg_h2_head_result {

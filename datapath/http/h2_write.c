@@ -45,10 +45,15 @@ void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response 
 {
     /* Via keeps its lines: ours is one more, which means the same as one list. */
     uint64_t drop = rg_h1_write_dropped_of_response(res, framing, opt) & ~FIELD_BIT(RG_FIELD_VIA);
+    uint16_t status = res->status;
+    if (status == 101) {
+        status = 200;
+        drop |= FIELD_BIT(RG_FIELD_UPGRADE) | FIELD_BIT(RG_FIELD_SEC_WEBSOCKET_ACCEPT);
+    }
     struct selection s = {drop, framing, false, false};
     bool has_date = false, has_length = framing->kind == RG_BODY_LENGTH || framing->has_length_field;
     ret->n = 0;
-    add_status(ret, res->status);
+    add_status(ret, status);
     unsigned received = (unsigned)res->n_fields - res->n_added;
     for (unsigned i = 0; i < res->n_fields; i++) {
         const struct rg_field *f = &res->fields[i];
@@ -57,12 +62,12 @@ void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response 
         has_date |= f->id == RG_FIELD_DATE;
         add(ret, rg_field_name(f), rg_field_value(f));
     }
-    if (res->status >= 200 && res->status != 204 && has_length)
+    if (status >= 200 && status != 204 && has_length)
         add_number(ret, RG_STR("content-length"), 0, framing->length);
-    if (res->status >= 200 && !has_date)
+    if (status >= 200 && !has_date)
         add(ret, RG_STR("date"), date);
     add(ret, RG_STR("via"), via_of(res->minor));
-    if (res->status >= 200 && opt->request_id.len != 0)
+    if (status >= 200 && opt->request_id.len != 0)
         add(ret, RG_STR("x-request-id"), opt->request_id);
 }
 

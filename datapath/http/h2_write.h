@@ -20,6 +20,7 @@ struct rg_h2_fields {
     nghttp2_nv nv[RG_H2_FIELDS_MAX];
 };
 
+/* The 101 of a WebSocket becomes 200 (RFC 8441 5). */
 void rg_h2_write_response(struct rg_h2_fields *ret, const struct rg_h1_response *res, const struct rg_framing *framing,
                           const struct rg_response_options *opt, struct rg_str date);
 /* Without its body. */

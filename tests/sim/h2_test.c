@@ -72,6 +72,16 @@ static void all_kinds(void)
     FRAME(DATA, 0, 9, "never ended");
 }
 
+/* :method CONNECT, :protocol websocket, :scheme http, :path /, :authority h, sec-websocket-version 13 */
+#define WEBSOCKET                                                                           \
+    "\x02\7CONNECT\0\x09:protocol\x09websocket\x86\x84\x01\1h\0\x15sec-websocket-version\2" \
+    "13"
+#define SWITCHING                                                                       \
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" \
+    "Sec-WebSocket-Accept: " SIM_ACCEPT "\r\n\r\n"
+#define FRAME_UP   "\x81\x83kkkkabc"
+#define FRAME_DOWN "\x81\x03xyz"
+
 static struct sim_script script_of(const char *replica)
 {
     return (struct sim_script){.client = bytes, .client_len = n_bytes, .replica = replica, .clients = 1, .http2 = true};
@@ -158,12 +168,69 @@ static void protocol_error(void **state)
     every_order(script_of(OK));
 }
 
+static void tunnel(void **state)
+{
+    (void)state;
+    hello();
+    FRAME(HEADERS, END_HEADERS, 1, WEBSOCKET);
+    FRAME(DATA, 0, 1, "early");
+    FRAME(DATA, END_STREAM, 1, "and the end");
+    FRAME(HEADERS, END_HEADERS | END_STREAM, 3, GET);
+    struct sim_script script = script_of(SWITCHING "xyz");
+    every_order_of(script, 1);
+    script.replica_closes = true;
+    every_order(script);
+}
+
+static void tunnel_that_is_reset(void **state)
+{
+    (void)state;
+    hello();
+    FRAME(HEADERS, END_HEADERS, 1, WEBSOCKET);
+    FRAME(DATA, 0, 1, FRAME_UP);
+    FRAME(HEADERS, END_HEADERS, 3, WEBSOCKET);
+    FRAME(RST_STREAM, 0, 1, "\0\0\0\x08");
+    struct sim_script script = script_of(SWITCHING FRAME_DOWN);
+    every_order(script);
+    script.in_halves = true;
+    every_order_of(script, 1);
+}
+
+static void tunnel_that_is_refused(void **state)
+{
+    (void)state;
+    hello();
+    FRAME(HEADERS, END_HEADERS, 1, WEBSOCKET);
+    FRAME(DATA, 0, 1, FRAME_UP);
+    every_order_of(script_of(OK), 1); /* a success that is none */
+    every_order_of(script_of("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), 1);
+    every_order_of(script_of("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), 1);
+}
+
+/* Both sides of all tunnels are told, what else is open on the connection is broken off. */
+static void tunnels_that_are_left(void **state)
+{
+    (void)state;
+    struct sim_choices choices = {0};
+    hello();
+    FRAME(HEADERS, END_HEADERS, 1, WEBSOCKET);
+    FRAME(HEADERS, END_HEADERS, 3, POST);
+    FRAME(HEADERS, END_HEADERS, 5, WEBSOCKET);
+    struct sim_script script = script_of(SWITCHING FRAME_DOWN);
+    script.takes_leave = true;
+    script.prefix = 100000;
+    assert_int_equal(sim_play(&script, &choices).tunnels_left, 2);
+    every_order_of(script, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_split),    cmocka_unit_test(every_split_of_all_kinds),
-        cmocka_unit_test(one_request),    cmocka_unit_test(streams_of_all_kinds),
-        cmocka_unit_test(protocol_error),
+        cmocka_unit_test(every_split),           cmocka_unit_test(every_split_of_all_kinds),
+        cmocka_unit_test(one_request),           cmocka_unit_test(streams_of_all_kinds),
+        cmocka_unit_test(protocol_error),        cmocka_unit_test(tunnel),
+        cmocka_unit_test(tunnel_that_is_reset),  cmocka_unit_test(tunnel_that_is_refused),
+        cmocka_unit_test(tunnels_that_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

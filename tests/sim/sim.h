@@ -16,6 +16,9 @@
 #define SIM_DEPTH_MAX 16
 #define SIM_FIRST_FD  1000 /* of the listener; clients and upstream connections are numbered from the next on */
 
+/* In what the replica sends: becomes the Sec-WebSocket-Accept that follows from the request's key. */
+#define SIM_ACCEPT "(Sec-WebSocket-Accept value)"
+
 struct sim_script {
     const char *client;  /* bytes that each client sends */
     uint32_t client_len; /* so many; 0: it is a string */

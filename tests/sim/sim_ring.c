@@ -84,12 +84,23 @@ void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *
     op->len = len;
 }
 
+/* A head is sent in one piece. */
+static void note_key(struct sim_fd *f, struct rg_str head)
+{
+    static const char name[] = "\r\nSec-WebSocket-Key: ";
+    const char *at = memmem(head.ptr, head.len, name, sizeof name - 1);
+    if (at && head.ptr + head.len - at >= (ptrdiff_t)(sizeof name - 1 + RG_WS_KEY_LEN))
+        memcpy(f->key, at + sizeof name - 1, RG_WS_KEY_LEN);
+}
+
 void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n)
 {
     (void)ring;
     struct sim_op *op = submit(slot, RG_OP_SEND, fd, PLAIN);
     for (unsigned i = 0; i < n; i++)
         op->len += (uint32_t)iov[i].iov_len;
+    if (fd >= SIM_FIRST_FD && sim_fd_of(fd)->kind == FD_UPSTREAM)
+        note_key(sim_fd_of(fd), (struct rg_str){iov[0].iov_base, iov[0].iov_len});
 }
 
 void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const struct sockaddr *sa, socklen_t len)
@@ -157,12 +168,27 @@ static void take_data(struct sim_op *op, struct sim_fd *f, int32_t n, struct rg_
     f->len -= (uint32_t)done->res;
 }
 
+/* What the script says, with what follows from the key. */
+static const char *answer_of(struct sim_fd *f)
+{
+    _Static_assert(sizeof SIM_ACCEPT == RG_WS_ACCEPT_LEN + 1, "stands for text of the same length");
+    char accept[RG_WS_ACCEPT_LEN + 1];
+    const char *at = strstr(sim.script.replica, SIM_ACCEPT);
+    if (!at || f->key[0] == '\0')
+        return sim.script.replica;
+    RG_ASSERT(strlen(sim.script.replica) < sizeof f->answer);
+    RG_ASSERT(rg_ws_accept_of((struct rg_str){f->key, RG_WS_KEY_LEN}, accept));
+    memcpy(f->answer, sim.script.replica, strlen(sim.script.replica) + 1);
+    memcpy(f->answer + (at - sim.script.replica), accept, RG_WS_ACCEPT_LEN);
+    return f->answer;
+}
+
 static void sent(struct sim_op *op, int32_t n)
 {
     struct sim_fd *f = sim_fd_of(op->fd);
     if (f->kind == FD_UPSTREAM && (uint32_t)n == op->len) {
         f->left = ++sim.result.requests_at_replica == sim.script.leaves_at;
-        f->data = f->left ? "" : sim.script.replica;
+        f->data = f->left ? "" : answer_of(f);
         f->len = (uint32_t)strlen(f->data);
     }
     *(f->kind == FD_UPSTREAM ? &sim.result.bytes_at_replica : &sim.result.bytes_at_clients) += (uint32_t)n;

@@ -5,13 +5,15 @@
 #ifndef RG_TESTS_SIM_WORLD_H
 #define RG_TESTS_SIM_WORLD_H
 
+#include "datapath/http/ws_key.h"
 #include "datapath/ring.h"
 #include "tests/sim/sim.h"
 
-#define SIM_OPS_MAX   256
-#define SIM_FDS_MAX   256
-#define SIM_SLOTS_MAX 256
-#define SIM_OPTIONS   64
+#define SIM_OPS_MAX    256
+#define SIM_FDS_MAX    256
+#define SIM_SLOTS_MAX  256
+#define SIM_OPTIONS    64
+#define SIM_ANSWER_MAX 512
 
 enum sim_how { PLAIN, MULTI, PROVIDED, INTO };
 enum sim_fd_kind { FD_UNUSED, FD_LISTENER, FD_CLIENT, FD_UPSTREAM, FD_PIPE, FD_HALF_PIPE, FD_CLOSED };
@@ -29,10 +31,12 @@ struct sim_op {
 
 struct sim_fd {
     enum sim_fd_kind kind;
-    const char *data; /* what the peer has sent and we have not received */
-    uint32_t len;     /* bytes of it */
-    bool left;        /* the peer ended the connection instead of an answer */
-    uint32_t got;     /* bytes the peer took; of a pipe: bytes in it */
+    const char *data;            /* what the peer has sent and we have not received */
+    uint32_t len;                /* bytes of it */
+    bool left;                   /* the peer ended the connection instead of an answer */
+    uint32_t got;                /* bytes the peer took; of a pipe: bytes in it */
+    char key[RG_WS_KEY_LEN];     /* of the WebSocket that is asked for */
+    char answer[SIM_ANSWER_MAX]; /* the script's, where it depends on the key */
 };
 
 struct sim_slot {

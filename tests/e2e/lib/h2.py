@@ -21,6 +21,7 @@ END_HEADERS, PADDED, PRIORITY_FLAG = 0x4, 0x8, 0x20
  REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM) = range(12)
 (HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE,
  MAX_HEADER_LIST_SIZE) = range(1, 7)
+ENABLE_CONNECT_PROTOCOL = 8
 
 
 class Ended(Exception):
@@ -206,6 +207,12 @@ class H2:
         self.until(lambda: r.complete or r.reset is not None or self.goaways)
         if self.goaways and not r.complete:
             r.goaway = self.goaways[-1].error
+        return r
+
+    def head_of(self, stream):
+        """The response as soon as its final head is there, or what came instead."""
+        r = self.responses.setdefault(stream, Response())
+        self.until(lambda: r.fields or r.reset is not None or self.goaways)
         return r
 
     def ask(self, path="/", **more):
