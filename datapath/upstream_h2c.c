@@ -157,20 +157,6 @@ void rg_upstream_session_connected(struct rg_worker *w, struct rg_h2c *h2c)
     rg_histogram_record(&w->metrics->histograms[RG_H_REPLICA_CONNECT], w->now_us - h2c->conn->connect_us);
 }
 
-void rg_upstream_session_changed(struct rg_worker *w, struct rg_h2c *h2c, bool ready)
-{
-    struct rg_upstream *u = h2c->conn->upstream;
-    if (ready) {
-        rg_replica_connected(w->replica);
-        u->idle_count++;
-        h2c->conn->idle_since_ms = w->now_ms;
-        rg_upstream_publish(w, u);
-    }
-    if (h2c->going && h2c->n_streams == 0)
-        end(w, h2c);
-    rg_upstream_serve_all_waiting(w, u); /* its limit may have grown, too */
-}
-
 /* Those that were in line when it became known; what they bring about may get in line again. */
 static void fail_waiting(struct rg_worker *w, struct rg_upstream *u, enum rg_reason reason)
 {
@@ -210,6 +196,25 @@ static void connect_failed(struct rg_worker *w, struct rg_upstream *u, enum rg_r
         rg_replica_connect_failed(w->replica, w->settings->health.fall, error ? error : EPROTO);
     if (rg_list_empty(&u->sessions))
         fail_waiting(w, u, reason);
+}
+
+void rg_upstream_session_changed(struct rg_worker *w, struct rg_h2c *h2c, bool ready)
+{
+    struct rg_upstream *u = h2c->conn->upstream;
+    if (ready) {
+        rg_replica_connected(w->replica);
+        u->idle_count++;
+        h2c->conn->idle_since_ms = w->now_ms;
+        rg_upstream_publish(w, u);
+    }
+    bool never_used = h2c->going && !h2c->used && h2c->conn->generation == u->generation;
+    if (h2c->going && h2c->n_streams == 0)
+        end(w, h2c);
+    /* A replica that says goodbye to whoever comes would be dialled again, and again. */
+    if (never_used && rg_list_empty(&u->sessions) && !rg_list_empty(&u->waiting))
+        connect_failed(w, u, RG_REASON_REPLICA_CLOSED, ECONNABORTED);
+    else
+        rg_upstream_serve_all_waiting(w, u); /* its limit may have grown, too */
 }
 
 void rg_upstream_session_lost(struct rg_worker *w, struct rg_h2c *h2c, int error)

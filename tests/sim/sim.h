@@ -20,12 +20,14 @@
 #define SIM_ACCEPT "(Sec-WebSocket-Accept value)"
 
 struct sim_script {
-    const char *client;  /* bytes that each client sends */
-    uint32_t client_len; /* so many; 0: it is a string */
-    uint32_t cut;        /* so many of them come first, the rest later; 0: all at once */
-    bool http2;          /* as in the settings of the listener */
-    const char *replica; /* bytes that the replica sends after it got a request */
-    bool replica_closes; /* ... and then ends the connection */
+    const char *client;   /* bytes that each client sends */
+    uint32_t client_len;  /* so many; 0: it is a string */
+    uint32_t cut;         /* so many of them come first, the rest later; 0: all at once */
+    bool http2;           /* as in the settings of the listener */
+    const char *replica;  /* bytes that the replica sends after it got a request */
+    uint32_t replica_len; /* so many; 0: it is a string */
+    bool h2c;             /* the replica speaks HTTP/2: its bytes come once on a connection, after the preface */
+    bool replica_closes;  /* ... and then ends the connection */
     unsigned clients;
     bool one_by_one;       /* a client comes when nothing else is left to happen */
     bool in_halves;        /* what is long comes in parts, unless chosen otherwise */

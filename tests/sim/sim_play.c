@@ -40,6 +40,8 @@ struct rg_settings sim_settings(const struct sim_script *script)
         .splice_bytes = script->splice_bytes,
     };
     s.listeners[0].http2 = script->http2;
+    if (script->h2c)
+        s.replica_protocol = RG_REPLICA_H2C;
     if (script->behind_proxy) {
         s.listeners[0].proxy_mode = RG_PROXY_MODE_REQUIRE;
         s.listeners[0].address.sa.sa_family = AF_UNIX; /* everyone is trusted there */

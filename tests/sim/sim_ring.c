@@ -173,8 +173,8 @@ static const char *answer_of(struct sim_fd *f)
 {
     _Static_assert(sizeof SIM_ACCEPT == RG_WS_ACCEPT_LEN + 1, "stands for text of the same length");
     char accept[RG_WS_ACCEPT_LEN + 1];
-    const char *at = strstr(sim.script.replica, SIM_ACCEPT);
-    if (!at || f->key[0] == '\0')
+    const char *at = f->key[0] != '\0' ? strstr(sim.script.replica, SIM_ACCEPT) : NULL;
+    if (!at)
         return sim.script.replica;
     RG_ASSERT(strlen(sim.script.replica) < sizeof f->answer);
     RG_ASSERT(rg_ws_accept_of((struct rg_str){f->key, RG_WS_KEY_LEN}, accept));
@@ -186,10 +186,11 @@ static const char *answer_of(struct sim_fd *f)
 static void sent(struct sim_op *op, int32_t n)
 {
     struct sim_fd *f = sim_fd_of(op->fd);
-    if (f->kind == FD_UPSTREAM && (uint32_t)n == op->len) {
+    bool answers = !sim.script.h2c || f->got == 0;
+    if (f->kind == FD_UPSTREAM && (uint32_t)n == op->len && answers) {
         f->left = ++sim.result.requests_at_replica == sim.script.leaves_at;
         f->data = f->left ? "" : answer_of(f);
-        f->len = (uint32_t)strlen(f->data);
+        f->len = f->left || sim.script.replica_len == 0 ? (uint32_t)strlen(f->data) : sim.script.replica_len;
     }
     *(f->kind == FD_UPSTREAM ? &sim.result.bytes_at_replica : &sim.result.bytes_at_clients) += (uint32_t)n;
     if (f->kind == FD_CLIENT && f->got == 0 && n > 0)
