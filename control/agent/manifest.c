@@ -6,93 +6,20 @@
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
+#include "control/common/params_schema.h"
 #include "datapath/base/log.h"
 #include "datapath/policy/policy.h"
 
-#define DURATION_PATTERN "^([0-9]+(\\.[0-9]+)?(us|ms|s|m|h))+$"
-
-static json_t *schema_of(const struct rg_param *p);
-static json_t *schema_of_object(const struct rg_param *fields);
-
-static json_t *words_of(const struct rg_param *p)
-{
-    json_t *words = json_array();
-    for (const char *const *w = p->words; *w; w++)
-        json_array_append_new(words, json_string(*w));
-    return json_pack("{s:s, s:o}", "type", "string", "enum", words);
-}
-
-static json_t *schema_of_list(const struct rg_param *p)
-{
-    return json_pack("{s:s, s:o, s:I}", "type", "array", "items",
-                     p->fields ? schema_of_object(p->fields) : schema_of(p->item), "maxItems",
-                     (json_int_t)(p->max ? p->max : RG_PARAM_LIST_MAX));
-}
-
-static json_t *bare_schema(const struct rg_param *p)
-{
-    switch (p->type) {
-    case RG_PARAM_STRING:
-        return json_pack("{s:s}", "type", "string");
-    case RG_PARAM_BOOL:
-        return json_pack("{s:s}", "type", "boolean");
-    case RG_PARAM_INT:
-        return json_pack("{s:s, s:I}", "type", "integer", "minimum", (json_int_t)p->min);
-    case RG_PARAM_DURATION:
-        return json_pack("{s:s, s:s}", "type", "string", "pattern", DURATION_PATTERN);
-    case RG_PARAM_ENUM:
-        return words_of(p);
-    case RG_PARAM_OBJECT:
-        return schema_of_object(p->fields);
-    case RG_PARAM_LIST:
-        return schema_of_list(p);
-    case RG_PARAM_ANY:
-        break;
-    }
-    return json_object();
-}
-
-static json_t *schema_of(const struct rg_param *p)
-{
-    json_t *schema = bare_schema(p);
-    if (p->help)
-        json_object_set_new(schema, "description", json_string(p->help));
-    if (p->type == RG_PARAM_INT && p->max)
-        json_object_set_new(schema, "maximum", json_integer((json_int_t)p->max));
-    if (p->not_empty && p->type == RG_PARAM_STRING)
-        json_object_set_new(schema, "minLength", json_integer(1));
-    if (p->not_empty && p->type == RG_PARAM_LIST)
-        json_object_set_new(schema, "minItems", json_integer(1));
-    if (p->initial)
-        json_object_set_new(schema, "default", json_loads(p->initial, JSON_DECODE_ANY, NULL));
-    return schema;
-}
-
-static json_t *schema_of_object(const struct rg_param *fields)
-{
-    json_t *properties = json_object(), *required = json_array();
-    for (const struct rg_param *p = fields; p && p->name; p++) {
-        json_object_set_new(properties, p->name, schema_of(p));
-        if (p->required)
-            json_array_append_new(required, json_string(p->name));
-    }
-    json_t *schema =
-        json_pack("{s:s, s:o, s:b}", "type", "object", "properties", properties, "additionalProperties", 0);
-    if (json_array_size(required) > 0)
-        json_object_set(schema, "required", required);
-    json_decref(required);
-    return schema;
-}
-
 json_t *rg_manifest(void)
 {
+    static const struct rg_params_schema strict = {.closed = true};
     json_t *policies = json_array();
     const struct rg_policy_kind *kind;
     for (unsigned i = 0; (kind = rg_policy_kind_at(i)); i++)
         json_array_append_new(policies, json_pack("{s:s, s:s, s:s, s:s, s:o, s:{}, s:s}", "name", kind->name, "version",
                                                   kind->version, "displayName", kind->name, "description", kind->help,
-                                                  "parameters", schema_of_object(kind->params), "systemParameters",
-                                                  "managedBy", "wso2"));
+                                                  "parameters", rg_params_schema(kind->params, &strict),
+                                                  "systemParameters", "managedBy", "wso2"));
     return json_pack("{s:s, s:s, s:o}", "version", RG_VERSION, "functionalityType", "regular", "policies", policies);
 }
 

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "control/common/params_schema.h"
 #include "control/common/yaml_write.h"
 #include "control/platform/answer.h"
 #include "control/platform/routes.h"
@@ -10,73 +11,10 @@
 
 /* ---- Schemas of rows ---- */
 
-static json_t *object_schema(const struct rg_param *rows);
-
-static json_t *words_of(const char *const *words)
-{
-    json_t *list = json_array();
-    for (; *words; words++)
-        json_array_append_new(list, json_string(*words));
-    return list;
-}
-
-static json_t *plain_schema(const struct rg_param *row)
-{
-    switch (row->type) {
-    case RG_PARAM_STRING:
-        return json_pack("{s:s}", "type", "string");
-    case RG_PARAM_BOOL:
-        return json_pack("{s:s}", "type", "boolean");
-    case RG_PARAM_INT:
-        return json_pack("{s:s, s:I}", "type", "integer", "minimum", (json_int_t)row->min);
-    case RG_PARAM_DURATION:
-        return json_pack("{s:s, s:s}", "type", "string", "pattern", "^([0-9.]+(us|ms|s|m|h))+$");
-    case RG_PARAM_ENUM:
-        return json_pack("{s:s, s:o}", "type", "string", "enum", words_of(row->words));
-    case RG_PARAM_OBJECT:
-        return object_schema(row->fields);
-    case RG_PARAM_LIST:
-        return json_pack("{s:s, s:o}", "type", "array", "items",
-                         row->fields ? object_schema(row->fields) : plain_schema(row->item));
-    case RG_PARAM_ANY:
-        return json_object();
-    }
-    return json_object();
-}
-
-static bool is_read_only(const struct rg_param *row)
-{
-    return row->help && strncmp(row->help, RG_READ_ONLY, sizeof(RG_READ_ONLY) - 1) == 0;
-}
-
-static json_t *row_schema(const struct rg_param *row)
-{
-    json_t *schema = plain_schema(row);
-    if (row->help)
-        json_object_set_new(schema, "description",
-                            json_string(row->help + (is_read_only(row) ? sizeof(RG_READ_ONLY) - 1 : 0)));
-    if (is_read_only(row))
-        json_object_set_new(schema, "readOnly", json_true());
-    if (row->initial)
-        json_object_set_new(schema, "default", json_loads(row->initial, JSON_DECODE_ANY, NULL));
-    if (row->not_empty && row->type == RG_PARAM_STRING)
-        json_object_set_new(schema, "minLength", json_integer(1));
-    return schema;
-}
-
 static json_t *object_schema(const struct rg_param *rows)
 {
-    json_t *properties = json_object(), *required = json_array();
-    for (; rows->name; rows++) {
-        json_object_set_new(properties, rows->name, row_schema(rows));
-        if (rows->required)
-            json_array_append_new(required, json_string(rows->name));
-    }
-    json_t *schema = json_pack("{s:s, s:o}", "type", "object", "properties", properties);
-    if (json_array_size(required))
-        json_object_set(schema, "required", required);
-    json_decref(required);
-    return schema;
+    static const struct rg_params_schema how = {.read_only = RG_READ_ONLY};
+    return rg_params_schema(rows, &how);
 }
 
 /* ---- Operations ---- */
