@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "datapath/base/ascii.h"
 #include "datapath/base/assert.h"
 #include "datapath/endpoint_parts.h"
 #include "datapath/tls/client.h"
@@ -20,7 +21,7 @@ static bool is_path(struct rg_str host)
 
 static bool is_name_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return rg_is_alnum(c) || c == '-' || c == '_';
 }
 
 /* Letters, digits, hyphens and underscores in labels; one dot may stand at the end. Not digits alone in the last one:
@@ -41,7 +42,7 @@ static bool is_name(struct rg_str host)
         }
         if (!is_name_byte(host.ptr[i]) || ++label > LABEL_MAX_BYTES)
             return false;
-        digits += host.ptr[i] >= '0' && host.ptr[i] <= '9';
+        digits += rg_is_digit(host.ptr[i]);
     }
     return label > 0 && digits < label;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "control/common/conf.h"
+#include "datapath/base/ascii.h"
 #include "datapath/policy/policy.h"
 
 #define GROUP         "gateway.api-platform.wso2.com"
@@ -97,8 +98,8 @@ static bool is_handle(struct rg_str name)
     if (name.len == 0 || name.len > HANDLE_MAX || name.ptr[0] == '.')
         return false;
     for (size_t i = 0; i < name.len; i++) {
-        char c = rg_lower(name.ptr[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !(c && strchr("-._", c)))
+        char c = name.ptr[i];
+        if (!rg_is_alnum(c) && !(c && strchr("-._", c)))
             return false;
     }
     return true;

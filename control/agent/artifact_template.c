@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "datapath/base/ascii.h"
+
 /* ---- One action ---- */
 
 static bool pipeline(struct rg_template_eval *e, struct rg_template_value *ret);
@@ -24,7 +26,7 @@ static bool at_end_of_command(const struct rg_template_eval *e)
 
 static bool is_name_byte(char c)
 {
-    return (unsigned)rg_lower(c) - 'a' < 26u || (unsigned)c - '0' < 10u || c == '_' || c == '.';
+    return rg_is_alnum(c) || c == '_' || c == '.';
 }
 
 static bool raw_string(struct rg_template_eval *e, struct rg_template_value *ret)

@@ -1,5 +1,7 @@
 #include "control/agent/control_url.h"
 
+#include "datapath/base/ascii.h"
+
 static bool take_scheme(struct rg_str *rest, bool *ret_tls)
 {
     static const struct {
@@ -33,8 +35,7 @@ static bool is_port(struct rg_str digits)
 
 static bool is_one_of(char c, const char *others)
 {
-    char lower = rg_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr(others, c));
+    return rg_is_alnum(c) || (c != '\0' && strchr(others, c));
 }
 
 static bool is_made_of(struct rg_str s, const char *others)
@@ -64,7 +65,7 @@ static bool take_host(struct rg_str host, struct rg_str *ret_name)
 static bool is_number(struct rg_str name)
 {
     for (size_t i = 0; i < name.len; i++)
-        if (name.ptr[i] != '.' && (name.ptr[i] < '0' || name.ptr[i] > '9'))
+        if (name.ptr[i] != '.' && !rg_is_digit(name.ptr[i]))
             return false;
     return true;
 }

@@ -4,14 +4,15 @@
 #include <stdio.h>
 
 #include "control/common/json.h"
+#include "datapath/base/ascii.h"
 
 /* ---- Identifiers ---- */
 
 bool rg_id_is_valid(struct rg_str id)
 {
     for (size_t i = 0; i < id.len; i++) {
-        char c = id.ptr[i], lower = rg_lower(c);
-        bool word = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        char c = id.ptr[i];
+        bool word = rg_is_alnum(c) || c == '-' || c == '_';
         if (!word && (c != '.' || i == 0))
             return false;
     }

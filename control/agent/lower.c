@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "datapath/base/ascii.h"
 #include "datapath/policy/chain.h"
 
 #define FOREVER_MS (24u * 3600 * 1000) /* what a time-out of 0 means in definitions: none */
@@ -318,7 +319,7 @@ static bool is_version(struct rg_str text)
 {
     size_t dots = 0, digits = 0;
     for (size_t i = text.len > 0 && text.ptr[0] == 'v'; i < text.len; i++) {
-        bool is_digit = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        bool is_digit = rg_is_digit(text.ptr[i]);
         if (!is_digit && (text.ptr[i] != '.' || digits == 0 || ++dots > 2))
             return false;
         digits = is_digit ? digits + 1 : 0;

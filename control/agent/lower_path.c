@@ -1,5 +1,6 @@
 /* Why: hosts, contexts, paths and methods as definitions write them. See lower_parts.h. Thread: any one at a time. */
 #include "control/agent/lower_parts.h"
+#include "datapath/base/ascii.h"
 #include "datapath/http/h1_parse.h"
 
 #define PATH_BYTES_MAX 2048
@@ -9,15 +10,10 @@
 
 /* ---- Paths ---- */
 
-static bool is_alnum(char c)
-{
-    return (unsigned)rg_lower(c) - 'a' < 26u || (unsigned)c - '0' < 10u;
-}
-
 /* What may stand in a path as it is (RFC 3986 3.3), and '%' of an escape. */
 static bool is_path_byte(char c)
 {
-    return is_alnum(c) || (c && strchr("-._~!$&'()*+,;=:@/%", c));
+    return rg_is_alnum(c) || (c && strchr("-._~!$&'()*+,;=:@/%", c));
 }
 
 /* Braces are not checked here; the rest must be what requests are compared with. */
@@ -54,7 +50,7 @@ static bool is_parameter(struct rg_str segment)
     if (segment.len < 3 || segment.ptr[0] != '{' || segment.ptr[segment.len - 1] != '}')
         return false;
     for (size_t i = 1; i + 1 < segment.len; i++)
-        if (!is_alnum(segment.ptr[i]) && segment.ptr[i] != '_' && segment.ptr[i] != '-' && segment.ptr[i] != '.')
+        if (!rg_is_alnum(segment.ptr[i]) && segment.ptr[i] != '_' && segment.ptr[i] != '-' && segment.ptr[i] != '.')
             return false;
     return true;
 }
@@ -166,7 +162,7 @@ static bool is_label(struct rg_str label)
     if (label.len == 0 || label.len > LABEL_MAX || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
         return false;
     for (size_t i = 0; i < label.len; i++)
-        if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-' && label.ptr[i] != '_')
+        if (!rg_is_alnum(label.ptr[i]) && label.ptr[i] != '-' && label.ptr[i] != '_')
             return false;
     return true;
 }
@@ -186,15 +182,6 @@ static bool is_host(struct rg_str host)
         host = (struct rg_str){host.ptr + n + (dot != NULL), host.len - n - (dot != NULL)};
     }
     return true;
-}
-
-static struct rg_str trimmed(struct rg_str text)
-{
-    while (text.len > 0 && text.ptr[0] == ' ')
-        text = (struct rg_str){text.ptr + 1, text.len - 1};
-    while (text.len > 0 && text.ptr[text.len - 1] == ' ')
-        text.len--;
-    return text;
 }
 
 static struct rg_str in_lower_case(struct rg_lower *l, struct rg_str host)
@@ -248,7 +235,7 @@ struct rg_str *rg_lower_hosts(struct rg_lower *l, struct rg_str text, const char
         const char *end = memchr(rest.ptr, ';', rest.len);
         size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
         struct rg_str host;
-        if (!read_host(l, trimmed((struct rg_str){rest.ptr, len}), path, &host))
+        if (!read_host(l, rg_str_trim((struct rg_str){rest.ptr, len}), path, &host))
             return NULL;
         if (!has_host(hosts, n, host))
             hosts[n++] = host;

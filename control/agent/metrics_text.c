@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/agent/descriptors.h"
+#include "datapath/base/ascii.h"
 #include "datapath/settings.h"
 #include "datapath/base/assert.h"
 
@@ -377,23 +378,12 @@ void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FIL
 
 /* ---- Accept ---- */
 
-static struct rg_str trim(struct rg_str s)
-{
-    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static struct rg_str split(struct rg_str *rest, char separator)
 {
     const char *end = rest->len ? memchr(rest->ptr, separator, rest->len) : NULL;
     struct rg_str part = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
     *rest = end ? (struct rg_str){end + 1, rest->len - part.len - 1} : RG_STR_NONE;
-    return trim(part);
+    return rg_str_trim(part);
 }
 
 /* RFC 9110 12.4.2, in thousandths: "0.5" is 500. Malformed counts as 1000, as if it were absent. */

@@ -6,6 +6,8 @@
 #include <net/if.h>
 #include <stdio.h>
 
+#include "datapath/base/ascii.h"
+
 #define LISTEN_WANTED  "an address like 80, 127.0.0.1:80, [::]:80 or unix:/path"
 #define REPLICA_WANTED "an address like 8080, 127.0.0.1:8080, [::1]:8080, http://127.0.0.1:8080 or unix:/path"
 #define NAMES_WANTED   "a numeric address or localhost; host names are not supported by this version"
@@ -36,7 +38,7 @@ static struct rg_str after(struct rg_str text, size_t n)
 static bool is_digits(struct rg_str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+        if (!rg_is_digit(text.ptr[i]))
             return false;
     return text.len > 0;
 }

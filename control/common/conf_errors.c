@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "datapath/base/ascii.h"
+
 #define QUOTE_MAX 60
 
 void rg_conf_errors_init(struct rg_conf_errors *errors)
@@ -100,7 +102,7 @@ static bool is_number(struct rg_str text)
     size_t dots = 0, digits = 0, sign = text.len > 0 && text.ptr[0] == '-';
     for (size_t i = sign; i < text.len; i++) {
         dots += text.ptr[i] == '.';
-        digits += text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        digits += rg_is_digit(text.ptr[i]);
     }
     return digits > 0 && dots <= 1 && text.len <= 20 && sign + digits + dots == text.len;
 }
@@ -165,8 +167,8 @@ static bool is_plain_key(struct rg_str key)
     if (key.len == 0 || key.len > QUOTE_MAX)
         return false;
     for (size_t i = 0; i < key.len; i++) {
-        char c = rg_lower(key.ptr[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+        char c = key.ptr[i];
+        if (!rg_is_alnum(c) && c != '_' && c != '-')
             return false;
     }
     return true;

@@ -4,6 +4,8 @@
  */
 #include "control/common/conf.h"
 
+#include "datapath/base/ascii.h"
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -31,7 +33,7 @@ static const struct slip size_slips[] = {
 static size_t digits_of(struct rg_str text)
 {
     size_t n = 0;
-    while (n < text.len && text.ptr[n] >= '0' && text.ptr[n] <= '9')
+    while (n < text.len && rg_is_digit(text.ptr[n]))
         n++;
     return n;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "control/common/http_parts.h"
+#include "datapath/base/ascii.h"
 #include "datapath/base/assert.h"
 #include "datapath/base/log.h"
 
@@ -58,11 +59,9 @@ static bool is_token(const char *name)
 {
     if (*name == '\0')
         return false;
-    for (; *name; name++) {
-        char c = rg_lower(*name);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !strchr("!#$%&'*+-.^_`|~", c))
+    for (; *name; name++)
+        if (!rg_is_alnum(*name) && !strchr("!#$%&'*+-.^_`|~", *name))
             return false;
-    }
     return true;
 }
 

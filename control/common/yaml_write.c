@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "datapath/base/ascii.h"
+
 #define DEPTH_MAX 512 /* of values that programs make; deeper ones are refused like a lack of memory */
 
 /* YAML 1.1 reads these as truth values or as nothing. */
@@ -29,8 +31,7 @@ static bool is_word_with_a_meaning(const char *text)
 static bool is_plainly_text(const char *text)
 {
     char first = text[0];
-    bool is_letter = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
-    return (is_letter || first == '/' || first == '_') && !is_word_with_a_meaning(text);
+    return (rg_is_letter(first) || first == '/' || first == '_') && !is_word_with_a_meaning(text);
 }
 
 static bool emit_scalar(yaml_emitter_t *emitter, const char *text, size_t len, bool plain, yaml_scalar_style_t style)

@@ -9,6 +9,7 @@
 #include "control/common/json.h"
 #include "control/common/utf8.h"
 #include "control/platform/answer.h"
+#include "datapath/base/ascii.h"
 #include "datapath/base/assert.h"
 
 /* ---- Answers ---- */
@@ -211,7 +212,7 @@ json_t *rg_json_of_document(struct rg_str text)
 
 static bool is_handle_char(char c, bool dots)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || (dots && (c == '.' || c == '_'));
+    return (rg_is_alnum(c) && c == rg_lower(c)) || c == '-' || (dots && (c == '.' || c == '_'));
 }
 
 static bool is_handle(struct rg_str text, unsigned min, unsigned max, bool dots)

@@ -6,6 +6,7 @@
 
 #include "control/platform/transitions.h"
 #include "control/platform/wire.h"
+#include "datapath/base/ascii.h"
 #include "datapath/base/log.h"
 
 #define PENDING_MAX 1000 /* operations told again to one that comes back; the rest runs into its time limit */
@@ -18,8 +19,8 @@ static bool is_instance_name(struct rg_str name)
     if (name.len == 0 || name.len > RG_SESSION_INSTANCE)
         return false;
     for (size_t i = 0; i < name.len; i++) {
-        char c = rg_lower(name.ptr[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.' && c != ':')
+        char c = name.ptr[i];
+        if (!rg_is_alnum(c) && c != '-' && c != '_' && c != '.' && c != ':')
             return false;
     }
     return true;

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "datapath/base/ascii.h"
+
 #define WORDS     (RG_REGEX_POSITIONS_MAX / 64)
 #define DEPTH_MAX 32   /* of groups */
 #define STEPS_MAX 4096 /* operands parsed, copies included */
@@ -189,11 +191,6 @@ static bool escaped_class(char letter, struct class *ret)
     return true;
 }
 
-static bool is_alnum(char c)
-{
-    return (rg_lower(c) >= 'a' && rg_lower(c) <= 'z') || (c >= '0' && c <= '9');
-}
-
 /* Behind a backslash: a class, or the character itself when it is punctuation. */
 static struct class parse_escape(struct parser *p)
 {
@@ -208,9 +205,9 @@ static struct class parse_escape(struct parser *p)
         return c;
     if (letter == 't')
         letter = '\t';
-    else if (letter >= '0' && letter <= '9')
+    else if (rg_is_digit(letter))
         fail(p, at, "back-references are not supported");
-    else if (is_alnum(letter))
+    else if (rg_is_alnum(letter))
         fail(p, at, "this escape is not supported; \\d, \\w, \\s and punctuation are");
     class_add(&c, (unsigned char)letter);
     return c;
@@ -360,7 +357,7 @@ static uint32_t parse_count(struct parser *p)
 {
     uint32_t n = 0;
     size_t at = p->at;
-    while (peek(p) >= '0' && peek(p) <= '9' && n <= RG_REGEX_POSITIONS_MAX)
+    while (rg_is_digit(peek(p)) && n <= RG_REGEX_POSITIONS_MAX)
         n = n * 10 + (uint32_t)(p->text.ptr[p->at++] - '0');
     if (p->at == at)
         fail(p, at, "a number is missing here: {n}, {n,} or {n,m}");

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "datapath/base/ascii.h"
 #include "datapath/policy/condition_parser.h"
 
 static struct rg_cel_node *or_of(struct rg_cel_parser *p);
@@ -33,7 +34,7 @@ static struct rg_cel_node *value_node(struct rg_cel_parser *p, struct rg_cel_nod
 {
     int64_t index;
     rg_cel_skip_space(p);
-    if (p->at == p->end || !rg_cel_is_digit(*p->at)) {
+    if (p->at == p->end || !rg_is_digit(*p->at)) {
         RG_CEL_COMPLAIN(p, rg_cel_column(p), "wanted the number of a value, as in [0]");
         return NULL;
     }

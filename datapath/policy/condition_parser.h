@@ -23,8 +23,7 @@ struct rg_cel_parser {
     } while (0)
 
 void rg_cel_skip_space(struct rg_cel_parser *p);
-size_t rg_cel_column(const struct rg_cel_parser *p); /* from 1 */
-bool rg_cel_is_digit(char c);
+size_t rg_cel_column(const struct rg_cel_parser *p);            /* from 1 */
 bool rg_cel_takes(struct rg_cel_parser *p, const char *symbol); /* over it, if it is next */
 bool rg_cel_expect(struct rg_cel_parser *p, const char *symbol);
 struct rg_str rg_cel_word(struct rg_cel_parser *p); /* empty: none is next */

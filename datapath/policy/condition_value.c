@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "datapath/base/ascii.h"
 #include "datapath/policy/condition_parser.h"
 
 int rg_cel_complain(char *why, size_t size, size_t column, const char *format, ...)
@@ -34,12 +35,7 @@ size_t rg_cel_column(const struct rg_cel_parser *p)
 
 static bool is_letter(char c)
 {
-    return (unsigned)rg_lower(c) - 'a' < 26u || c == '_';
-}
-
-bool rg_cel_is_digit(char c)
-{
-    return (unsigned)c - '0' < 10u;
+    return rg_is_letter(c) || c == '_';
 }
 
 bool rg_cel_takes(struct rg_cel_parser *p, const char *symbol)
@@ -69,7 +65,7 @@ struct rg_str rg_cel_word(struct rg_cel_parser *p)
     rg_cel_skip_space(p);
     const char *from = p->at;
     if (p->at < p->end && is_letter(*p->at))
-        while (p->at < p->end && (is_letter(*p->at) || rg_cel_is_digit(*p->at)))
+        while (p->at < p->end && (is_letter(*p->at) || rg_is_digit(*p->at)))
             p->at++;
     return (struct rg_str){from, (size_t)(p->at - from)};
 }
@@ -166,11 +162,11 @@ bool rg_cel_number_literal(struct rg_cel_parser *p, int64_t *ret)
     bool negative = *p->at == '-';
     int64_t n = 0;
     p->at += negative;
-    if (p->at == p->end || !rg_cel_is_digit(*p->at)) {
+    if (p->at == p->end || !rg_is_digit(*p->at)) {
         RG_CEL_COMPLAIN(p, from, "wanted a number behind '-'");
         return false;
     }
-    for (; p->at < p->end && rg_cel_is_digit(*p->at); p->at++) {
+    for (; p->at < p->end && rg_is_digit(*p->at); p->at++) {
         if (n > (INT64_MAX - 9) / 10) {
             RG_CEL_COMPLAIN(p, from, "this number is too large");
             return false;
@@ -193,7 +189,7 @@ bool rg_cel_is_text_ahead(const struct rg_cel_parser *p)
 static bool list_item(struct rg_cel_parser *p, struct rg_cel_node *list)
 {
     rg_cel_skip_space(p);
-    bool is_text = rg_cel_is_text_ahead(p), is_number = p->at < p->end && (rg_cel_is_digit(*p->at) || *p->at == '-');
+    bool is_text = rg_cel_is_text_ahead(p), is_number = p->at < p->end && (rg_is_digit(*p->at) || *p->at == '-');
     enum rg_cel_type type = is_text ? RG_CEL_TEXT_LIST : RG_CEL_INT_LIST;
     if ((!is_text && !is_number) || (list->n_items > 0 && type != list->type)) {
         RG_CEL_COMPLAIN(p, rg_cel_column(p), "a list holds texts only, or whole numbers only");
@@ -341,7 +337,7 @@ struct rg_cel_node *rg_cel_value(struct rg_cel_parser *p)
     size_t at = rg_cel_column(p);
     if (rg_cel_is_text_ahead(p))
         return text_node(p);
-    if (p->at < p->end && (rg_cel_is_digit(*p->at) || *p->at == '-'))
+    if (p->at < p->end && (rg_is_digit(*p->at) || *p->at == '-'))
         return number_node(p);
     return rg_cel_takes(p, "[") ? list_literal(p, at) : name_node(p);
 }

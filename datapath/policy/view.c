@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "datapath/base/ascii.h"
 #include "datapath/http/h1_chars.h"
 
 #define NAME_MAX_BYTES  256
@@ -187,15 +188,6 @@ int rg_policy_name_make(struct rg_policy_making *m, enum rg_policy_side side, co
     return 0;
 }
 
-static struct rg_str trimmed(struct rg_str s)
-{
-    while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = (struct rg_str){s.ptr + 1, s.len - 1};
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 int rg_policy_line_make(struct rg_policy_making *m, enum rg_policy_side side, const char *path, struct rg_str name,
                         struct rg_str value, struct rg_field *ret)
 {
@@ -205,7 +197,7 @@ int rg_policy_line_make(struct rg_policy_making *m, enum rg_policy_side side, co
     if (rc < 0)
         return rc;
     snprintf(at, sizeof at, "%s.value", path);
-    value = trimmed(value);
+    value = rg_str_trim(value);
     if (value.len > VALUE_MAX_BYTES)
         return rg_policy_refuse(m, at, "has %zu bytes: wanted %d at most", value.len, VALUE_MAX_BYTES);
     if (value.len > 0 && !rg_str_is(value, RG_CHAR_VALUE))

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "datapath/base/ascii.h"
+
 static bool is_name_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return rg_is_alnum(c) || c == '-' || c == '_';
 }
 
 bool rg_tls_name_is_valid(struct rg_str name)
