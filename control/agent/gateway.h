@@ -158,7 +158,6 @@ void rg_gateway_init_alarms(struct rg_gateway *g);
 int rg_gateway_watch_signals(struct rg_gateway *g);
 void rg_gateway_begin_drain(struct rg_gateway *g, const char *cause);
 bool rg_gateway_has_ended(const struct rg_gateway *g);                  /* all workers */
-uint64_t rg_gateway_now_ns(void);                                       /* the clock of busy_since */
 uint64_t rg_gateway_sum(const struct rg_gateway *g, enum rg_metric id); /* over all workers */
 void rg_gateway_report_end(struct rg_gateway *g);                       /* after the last worker has ended */
 

@@ -7,6 +7,7 @@
 #include "control/agent/gateway.h"
 #include "datapath/base/assert.h"
 #include "datapath/base/log.h"
+#include "datapath/sys.h"
 
 typedef void (*answer_fn)(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret);
 
@@ -172,7 +173,7 @@ static void write_worker(const struct rg_gateway *g, uint16_t id, FILE *out)
 {
     const struct rg_gateway_worker *w = &g->workers[id];
     const struct rg_steer_worker *row = rg_worker_steer(w->worker);
-    uint64_t now = rg_gateway_now_ns(), since = __atomic_load_n(&row->busy_since, __ATOMIC_RELAXED);
+    uint64_t now = rg_sys_now_ns(), since = __atomic_load_n(&row->busy_since, __ATOMIC_RELAXED);
     fprintf(out,
             "{\"worker\":%u,\"generation\":%" PRIu64 ",\"routes_generation\":%" PRIu64
             ",\"ended\":%s,\"hung\":%s,\"busy_us\":%" PRIu64 ",\"steering\":{\"active\":%s,\"open\":%" PRIu64

@@ -10,6 +10,7 @@
 #include "control/agent/descriptors.h"
 #include "control/agent/gateway.h"
 #include "datapath/base/log.h"
+#include "datapath/sys.h"
 
 #define TICK_MS       100  /* supervision, health as workers see it, retired settings and routes */
 #define DRAIN_TICK_MS 10   /* so that a drained gateway exits at once */
@@ -115,13 +116,6 @@ static void end_asked(struct rg_gateway *g, const char *cause)
 
 /* ---- Ticks ---- */
 
-uint64_t rg_gateway_now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* A worker ends only when it is told to. One that ended by itself lost its ring: the whole process starts afresh. */
 static bool report_lost(struct rg_gateway *g)
 {
@@ -154,7 +148,7 @@ void rg_gateway_report_end(struct rg_gateway *g)
 static void tick_due(struct rg_alarm *a)
 {
     struct rg_gateway *g = RG_OWNER(a, struct rg_gateway, tick);
-    rg_gateway_supervise(g, rg_gateway_now_ns());
+    rg_gateway_supervise(g, rg_sys_now_ns());
     rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
     rg_gateway_retire_routes(g);

@@ -10,6 +10,7 @@
 #include "control/cli/commands.h"
 #include "control/cli/plan.h"
 #include "control/cli/wait.h"
+#include "control/common/loop.h"
 
 /* The worst of several: failed before timed out, because it is decided. */
 static enum rg_cli_status worse(enum rg_cli_status a, enum rg_cli_status b)
@@ -94,7 +95,7 @@ static void begin(struct rg_cli *cli, struct rg_plan_item *item)
     settle(cli, item);
     for (unsigned i = 0; i < item->n_targets; i++) {
         struct rg_plan_target *t = &item->targets[i];
-        t->since_ms = rg_wait_now_ms();
+        t->since_ms = rg_now_ms();
         if (item->failed)
             t->status = RG_CLI_FAILED;
         else if (t->todo == RG_PLAN_DEPLOY)
@@ -137,7 +138,7 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
     if (t->status == RG_CLI_DONE)
         rg_cli_tell(cli, "%s/%s %s %s (%llu ms, deployment %s)", item->document->kind->name, item->reference.name,
                     is_undeploy ? "is no longer served by" : "is live on", t->gateway,
-                    (unsigned long long)(rg_wait_now_ms() - t->since_ms), t->deployment);
+                    (unsigned long long)(rg_now_ms() - t->since_ms), t->deployment);
     else if (t->status == RG_CLI_TIMED_OUT)
         rg_wait_complain(cli, &wait, last);
     else if (last)

@@ -9,6 +9,7 @@
 #include "control/cli/reference.h"
 #include "control/cli/wait.h"
 #include "control/common/instant.h"
+#include "control/common/loop.h"
 
 /* One call's artifact, and its deployments, newest first as the platform lists them. */
 struct subject {
@@ -272,7 +273,7 @@ static enum rg_cli_status move(struct rg_cli *cli, const struct subject *s, cons
                            .deployment = rg_cli_text(d, "deploymentId"),
                            .gateway = rg_cli_text(d, "gatewayId"),
                            .wanted = wanted,
-                           .deadline_ms = rg_wait_now_ms() + cli->timeout_ms};
+                           .deadline_ms = rg_now_ms() + cli->timeout_ms};
     char path[RG_CLI_PATH_MAX], what[RG_CLI_NAME_MAX + 128];
     snprintf(what, sizeof(what), "%s %s/%s", verb, s->artifact.kind->name, s->artifact.name);
     rg_cli_path(path, "/%s/%s/deployments/%s/%s?gatewayId=%s", s->artifact.kind->collection, s->artifact.name,

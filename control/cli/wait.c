@@ -4,15 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/common/loop.h"
+
 #define INTERVAL_FIRST_MS 20u
 #define INTERVAL_MAX_MS   500u
-
-uint64_t rg_wait_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void sleep_ms(uint64_t ms)
 {
@@ -44,7 +39,7 @@ static enum rg_cli_status look(struct rg_cli *cli, const struct rg_wait *w, json
 /* False: the time is over. */
 static bool rest(const struct rg_wait *w, uint64_t *interval)
 {
-    uint64_t at = rg_wait_now_ms(), left = w->deadline_ms > at ? w->deadline_ms - at : 0;
+    uint64_t at = rg_now_ms(), left = w->deadline_ms > at ? w->deadline_ms - at : 0;
     if (left == 0)
         return false;
     sleep_ms(*interval < left ? *interval : left);

@@ -17,10 +17,8 @@ struct rg_wait {
     const char *deployment;
     const char *gateway;
     const char *wanted;   /* "DEPLOYED" or "UNDEPLOYED" */
-    uint64_t deadline_ms; /* on rg_wait_now_ms's clock */
+    uint64_t deadline_ms; /* on rg_now_ms's clock */
 };
-
-uint64_t rg_wait_now_ms(void);
 
 /*
  * RG_CLI_DONE: it is as wanted. RG_CLI_FAILED: decided otherwise, or can't be known. RG_CLI_TIMED_OUT. *ret is the

@@ -68,22 +68,6 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
     return rc == 0 ? rg_ratelimit_make_tables(rl) : rc;
 }
 
-static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, union rg_policy_state *state)
-{
-    return rg_ratelimit_request(self, q, state);
-}
-
-static void response(void *self, struct rg_policy_response *r, const union rg_policy_state *state)
-{
-    (void)self;
-    rg_ratelimit_response(r, state);
-}
-
-static void drop(void *self)
-{
-    rg_ratelimit_fini(self);
-}
-
 const struct rg_policy_kind rg_policy_basic_ratelimit = {
     .name = "basic-ratelimit",
     .version = "v1.1.1",
@@ -93,7 +77,7 @@ const struct rg_policy_kind rg_policy_basic_ratelimit = {
     .size = sizeof(struct rg_ratelimit),
     .guards = true,
     .prepare = prepare,
-    .request = request,
-    .response = response,
-    .drop = drop,
+    .request = rg_ratelimit_request,
+    .response = rg_ratelimit_response,
+    .drop = rg_ratelimit_drop,
 };

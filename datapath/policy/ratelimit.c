@@ -51,8 +51,9 @@ int rg_ratelimit_make_tables(struct rg_ratelimit *rl)
     return 0;
 }
 
-void rg_ratelimit_fini(struct rg_ratelimit *rl)
+void rg_ratelimit_drop(void *self)
 {
+    struct rg_ratelimit *rl = self;
     for (unsigned i = 0; i < rl->n_quotas; i++)
         for (unsigned k = 0; k < rl->quotas[i].n_limits; k++)
             rg_limit_table_destroy(rl->quotas[i].tables[k]);
@@ -162,9 +163,9 @@ static enum rg_policy_verdict refuse(const struct rg_ratelimit *rl, struct rg_po
 
 #define QUOTAS_MAX 10
 
-enum rg_policy_verdict rg_ratelimit_request(struct rg_ratelimit *rl, struct rg_policy_request *q,
-                                            union rg_policy_state *state)
+enum rg_policy_verdict rg_ratelimit_request(void *self, struct rg_policy_request *q, union rg_policy_state *state)
 {
+    struct rg_ratelimit *rl = self;
     uint64_t keys[QUOTAS_MAX];
     RG_ASSERT(rl->n_quotas <= QUOTAS_MAX);
     for (unsigned i = 0; i < rl->n_quotas; i++)
@@ -211,8 +212,9 @@ static void tell(struct rg_policy_response *r, const struct rg_policy_name *name
         rg_policy_add_field(&r->head, &line);
 }
 
-void rg_ratelimit_response(struct rg_policy_response *r, const union rg_policy_state *state)
+void rg_ratelimit_response(void *self, struct rg_policy_response *r, const union rg_policy_state *state)
 {
+    (void)self;
     uint64_t remaining = state->n[0] & UINT32_MAX;
     if (!(state->n[1] & 1) || is_told_already(r, remaining))
         return;

@@ -51,10 +51,10 @@ int rg_ratelimit_add_limit(struct rg_ratelimit_quota *quota, struct rg_policy_ma
                            enum rg_limit_algorithm algorithm, uint64_t limit, uint64_t window_us, uint64_t burst);
 /* When keys and limits are known: the tables. */
 int rg_ratelimit_make_tables(struct rg_ratelimit *rl);
-void rg_ratelimit_fini(struct rg_ratelimit *rl);
 
-enum rg_policy_verdict rg_ratelimit_request(struct rg_ratelimit *rl, struct rg_policy_request *q,
-                                            union rg_policy_state *state);
-void rg_ratelimit_response(struct rg_policy_response *r, const union rg_policy_state *state);
+/* What a kind's row names: of a struct rg_ratelimit. */
+enum rg_policy_verdict rg_ratelimit_request(void *self, struct rg_policy_request *q, union rg_policy_state *state);
+void rg_ratelimit_response(void *self, struct rg_policy_response *r, const union rg_policy_state *state);
+void rg_ratelimit_drop(void *self);
 
 #endif
