@@ -1,15 +1,12 @@
 """The gateway under test: a configuration file of its own, free ports, stopped and examined at the end."""
 
-import http.client
 import json
-import os
 import resource
 import sys
 
 from . import env
-from .client import is_open_to
-from .process import Process, StartError
-from .prom import Metrics
+from .process import Process
+from .program import Program
 
 
 def merge(base, over):
@@ -71,7 +68,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-class Gateway:
+class Gateway(Program):
     def __init__(self, directory, replica=None, config=None, listen=None, flags=None, workers=1, preexec=None,
                  environment=None, name="gateway", wait=True, inherit=(), inherit_names=None):
         """
@@ -79,14 +76,10 @@ class Gateway:
         nothing). The replica's health is not probed unless the configuration asks, so that scripted origins see only
         what clients sent. inherit: listening sockets to hand over (LISTEN_FDS), with their names.
         """
-        self.directory, self.name = str(directory), name
-        self.admin_port = env.free_port()
+        super().__init__(directory, name)
         self.listen = listen or [f"127.0.0.1:{env.free_port()}"]
         self.preexec, self.environment = preexec, environment
         self.inherit, self.inherit_names = list(inherit), inherit_names
-        self.config_path = os.path.join(self.directory, f"{name}.yaml")
-        self.process = None
-        self.expected_exit = 0
         if flags is None:
             self.config = merge({
                 "workers": workers,
@@ -103,9 +96,7 @@ class Gateway:
             self.start()
 
     def write_config(self, config):
-        text = config if isinstance(config, str) else to_yaml(config)
-        with open(self.config_path, "w", encoding="utf-8") as f:
-            f.write(text)
+        super().write_config(config if isinstance(config, str) else to_yaml(config))
 
     def reconfigure(self, changes):
         """Writes the file anew; a reload is the caller's to ask for."""
@@ -118,24 +109,8 @@ class Gateway:
             argv = [sys.executable, "-B", "-c", HAND_OVER, ",".join(map(str, fds)), self.inherit_names or "", *argv]
         self.process = Process(self.name, argv, self.directory, self.environment, self.preexec, fds)
 
-    def start(self):
-        self.spawn()
-        self.wait_ready()
-        return self
-
-    def wait_ready(self):
-        def ready():
-            if not self.process.is_running():
-                raise StartError(f"{self.name} ended with status {self.process.popen.returncode}:\n"
-                                 f"{self.process.log()[-4000:]}")
-            return all(is_open_to(self.address_of(a)) for a in self.listen) and self._admin_is_up()
-        env.wait_until(ready, 15, f"{self.name} to listen\n{self.process.log()[-2000:]}", 0.02)
-
-    def _admin_is_up(self):
-        try:
-            return self.admin("GET", "/live")[0] == 200
-        except OSError:
-            return False
+    def addresses(self):
+        return [self.address_of(a) for a in self.listen]
 
     @staticmethod
     def address_of(text):
@@ -154,47 +129,3 @@ class Gateway:
     def url(self):
         host, port = self.address
         return f"http://{'[' + host + ']' if ':' in host else host}:{port}"
-
-    # ---- admin ----
-
-    def admin(self, method, path, body=None, headers=None):
-        """(status, body text, headers) of an admin request."""
-        c = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=env.scaled(10))
-        try:
-            c.request(method, path, body=body, headers=headers or {})
-            r = c.getresponse()
-            return r.status, r.read().decode("utf-8"), r.headers
-        except http.client.HTTPException as e:
-            raise OSError(f"admin: {e!r}") from e
-        finally:
-            c.close()
-
-    def metrics(self):
-        status, text, _ = self.admin("GET", "/metrics")
-        assert status == 200, (status, text)
-        return Metrics(text)
-
-    def wait_metric(self, value, name, seconds=5.0, **labels):
-        wait_until_equal = lambda: self.metrics().get(name, **labels) == value
-        env.wait_until(wait_until_equal, seconds, f"{name}{labels} = {value}", 0.02)
-
-    # ---- end ----
-
-    def rss_bytes(self):
-        return self.process.rss_bytes()
-
-    def log(self):
-        return self.process.log() if self.process else ""
-
-    def stop(self, seconds=15.0):
-        """TERM, then the checks that every gateway must pass: exit status 0, no sanitizer report."""
-        if self.process is None:
-            return
-        status = self.process.stop(seconds) if self.process.is_running() else self.process.popen.returncode
-        reports = self.process.sanitizer_reports()
-        assert not reports, f"sanitizer reports: {reports}\n{self.log()[-12000:]}"
-        assert status == self.expected_exit, f"{self.name} ended with status {status}\n{self.log()[-4000:]}"
-
-    def kill(self):
-        if self.process:
-            self.process.kill()

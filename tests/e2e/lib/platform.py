@@ -5,10 +5,8 @@ import json
 import os
 
 from . import env
-from .client import is_open_to
 from .gateway import to_yaml
-from .process import Process, StartError
-from .prom import Metrics
+from .program import Program
 
 API = "/api/v0.9"
 
@@ -25,78 +23,31 @@ class Refused(AssertionError):
         return self.body.get("code")
 
 
-class Platform:
+class Platform(Program):
     def __init__(self, directory, config=None, name="platform"):
-        self.directory, self.name = str(directory), name
-        self.port, self.admin_port = env.free_port(), env.free_port()
+        super().__init__(directory, name)
+        self.port = env.free_port()
         self.data = os.path.join(self.directory, f"{name}-data")
-        self.config_path = os.path.join(self.directory, f"{name}.yaml")
         self.argv = [env.PLATFORM, "-c", self.config_path]
-        with open(self.config_path, "w", encoding="utf-8") as f:
-            f.write(to_yaml({
-                "workers": 1,
-                "listeners": [{"address": f"127.0.0.1:{self.port}"}],
-                "data": self.data,
-                "admin": {"address": f"127.0.0.1:{self.admin_port}"},
-                **(config or {}),
-            }))
-        self.process = None
-        self.expected_exit = 0
+        self.write_config(to_yaml({
+            "workers": 1,
+            "listeners": [{"address": f"127.0.0.1:{self.port}"}],
+            "data": self.data,
+            "admin": {"address": f"127.0.0.1:{self.admin_port}"},
+            **(config or {}),
+        }))
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self):
-        self.process = Process(self.name, self.argv, self.directory)
-
-        def up():
-            if not self.process.is_running():
-                raise StartError(f"the platform ended with status {self.process.popen.returncode}:\n{self.log()[-4000:]}")
-            return is_open_to(("127.0.0.1", self.port)) and self._is_live()
-        env.wait_until(up, 15, f"{self.name} to listen", 0.02)
-        return self
-
-    def _is_live(self):
-        """Not the listening socket of a killed one, which outlives it for a moment."""
-        try:
-            return self.ask_admin("/live")[0] == 200
-        except OSError:
-            return False
-
-    def ask_admin(self, path):
-        c = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=env.scaled(10))
-        try:
-            c.request("GET", path)
-            r = c.getresponse()
-            return r.status, r.read().decode()
-        except http.client.HTTPException as e:
-            raise OSError(f"admin: {e!r}") from e
-        finally:
-            c.close()
+    def addresses(self):
+        return [("127.0.0.1", self.port)]
 
     @property
     def token(self):
         with open(os.path.join(self.data, "admin.token"), encoding="utf-8") as f:
             return f.read().strip()
-
-    def log(self):
-        return self.process.log() if self.process else ""
-
-    def stop(self, seconds=15.0):
-        if self.process is None:
-            return
-        status = self.process.stop(seconds) if self.process.is_running() else self.process.popen.returncode
-        reports = self.process.sanitizer_reports()
-        assert not reports, f"sanitizer reports: {reports}\n{self.log()[-12000:]}"
-        assert status == self.expected_exit, f"{self.name} ended with status {status}\n{self.log()[-4000:]}"
-
-    def kill(self):
-        if self.process:
-            self.process.kill()
-
-    def metrics(self):
-        return Metrics(self.ask_admin("/metrics")[1])
 
     # ---- the API ----
 
