@@ -350,9 +350,9 @@ void rg_platform_end_links(struct rg_platform *p)
 
 void rg_platform_forget_links(struct rg_platform *p)
 {
-    while (p->unended.next && !rg_list_empty(&p->unended)) {
-        struct link *l = RG_CONTAINER(p->unended.next, struct link, node);
-        rg_list_remove(&l->node);
-        free(l);
+    for (struct rg_list *node = p->unended.next, *next; node && node != &p->unended; node = next) {
+        next = node->next;
+        free(RG_CONTAINER(node, struct link, node));
     }
+    rg_list_init(&p->unended);
 }

@@ -103,6 +103,8 @@ void rg_platform_init_streams(struct rg_platform *p)
 
 void rg_platform_end_streams(struct rg_platform *p)
 {
-    while (!rg_list_empty(&p->streams))
-        end(RG_CONTAINER(p->streams.next, struct stream, link));
+    for (struct rg_list *l = p->streams.next, *next; l != &p->streams; l = next) {
+        next = l->next;
+        end(RG_CONTAINER(l, struct stream, link));
+    }
 }
