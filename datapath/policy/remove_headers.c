@@ -3,48 +3,24 @@
 #include <stdio.h>
 
 #include "datapath/policy/kinds.h"
-#include "datapath/policy/view.h"
+#include "datapath/policy/sides.h"
 
 struct header {
     struct rg_str name;
 };
-struct side {
-    struct rg_param_list headers;
-};
-struct params {
-    struct side request, response;
-};
 
-static const struct rg_param header_params[] = {{.name = "name",
-                                                 .type = RG_PARAM_STRING,
-                                                 .offset = offsetof(struct header, name),
-                                                 .required = true,
-                                                 .not_empty = true,
-                                                 .help = "Name of the field, in any case."},
-                                                {0}};
+static const struct rg_param header_params[] = {RG_POLICY_SIDE_NAME(struct header), {0}};
 
 static const struct rg_param side_params[] = {{.name = "headers",
                                                .type = RG_PARAM_LIST,
-                                               .offset = offsetof(struct side, headers),
+                                               .offset = offsetof(struct rg_policy_side_params, headers),
                                                .max = 64,
                                                .fields = header_params,
                                                .size = sizeof(struct header),
                                                .help = "The fields that go, however often they stand there."},
                                               {0}};
 
-static const struct rg_param params_table[] = {{.name = "request",
-                                                .type = RG_PARAM_OBJECT,
-                                                .offset = offsetof(struct params, request),
-                                                .fields = side_params,
-                                                .size = sizeof(struct side),
-                                                .help = "Of requests, before they go to the upstream."},
-                                               {.name = "response",
-                                                .type = RG_PARAM_OBJECT,
-                                                .offset = offsetof(struct params, response),
-                                                .fields = side_params,
-                                                .size = sizeof(struct side),
-                                                .help = "Of responses, before they go to the client."},
-                                               {0}};
+static const struct rg_param params_table[] = RG_POLICY_SIDES(side_params);
 
 struct names {
     struct rg_policy_name *items;
@@ -64,7 +40,7 @@ static int make_names(struct rg_policy_making *m, enum rg_policy_side side, cons
         return -ENOMEM;
     for (size_t i = 0; i < list->n; i++) {
         char path[80];
-        snprintf(path, sizeof path, "%s.headers[%zu].name", side == RG_POLICY_OF_REQUEST ? "request" : "response", i);
+        snprintf(path, sizeof path, "%s.headers[%zu].name", rg_policy_side_name(side), i);
         int rc = rg_policy_name_make(m, side, path, headers[i].name, &ret->items[i]);
         if (rc < 0)
             return rc;
@@ -76,10 +52,10 @@ static int make_names(struct rg_policy_making *m, enum rg_policy_side side, cons
 static int prepare(void *self, const void *params, struct rg_policy_making *m)
 {
     struct self *s = self;
-    const struct params *p = params;
-    if (p->request.headers.n + p->response.headers.n == 0)
-        return rg_policy_refuse(m, "", "names no field: wanted request.headers or response.headers");
-    int rc = make_names(m, RG_POLICY_OF_REQUEST, &p->request.headers, &s->request);
+    const struct rg_policy_sides *p = params;
+    int rc = rg_policy_sides_check(p, m);
+    if (rc == 0)
+        rc = make_names(m, RG_POLICY_OF_REQUEST, &p->request.headers, &s->request);
     if (rc == 0)
         rc = make_names(m, RG_POLICY_OF_RESPONSE, &p->response.headers, &s->response);
     return rc;
@@ -109,7 +85,7 @@ const struct rg_policy_kind rg_policy_remove_headers = {
     .version = "v1.0.1",
     .help = "Removes fields from the request or from the response.",
     .params = params_table,
-    .params_size = sizeof(struct params),
+    .params_size = sizeof(struct rg_policy_sides),
     .size = sizeof(struct self),
     .prepare = prepare,
     .request = request,

@@ -3,24 +3,13 @@
 #include <stdio.h>
 
 #include "datapath/policy/kinds.h"
-#include "datapath/policy/view.h"
+#include "datapath/policy/sides.h"
 
 struct header {
     struct rg_str name, value;
 };
-struct side {
-    struct rg_param_list headers;
-};
-struct params {
-    struct side request, response;
-};
 
-static const struct rg_param header_params[] = {{.name = "name",
-                                                 .type = RG_PARAM_STRING,
-                                                 .offset = offsetof(struct header, name),
-                                                 .required = true,
-                                                 .not_empty = true,
-                                                 .help = "Name of the field, in any case."},
+static const struct rg_param header_params[] = {RG_POLICY_SIDE_NAME(struct header),
                                                 {.name = "value",
                                                  .type = RG_PARAM_STRING,
                                                  .offset = offsetof(struct header, value),
@@ -31,26 +20,14 @@ static const struct rg_param header_params[] = {{.name = "name",
 
 static const struct rg_param side_params[] = {{.name = "headers",
                                                .type = RG_PARAM_LIST,
-                                               .offset = offsetof(struct side, headers),
+                                               .offset = offsetof(struct rg_policy_side_params, headers),
                                                .max = 32,
                                                .fields = header_params,
                                                .size = sizeof(struct header),
                                                .help = "The fields that are set."},
                                               {0}};
 
-static const struct rg_param params_table[] = {{.name = "request",
-                                                .type = RG_PARAM_OBJECT,
-                                                .offset = offsetof(struct params, request),
-                                                .fields = side_params,
-                                                .size = sizeof(struct side),
-                                                .help = "Of requests, before they go to the upstream."},
-                                               {.name = "response",
-                                                .type = RG_PARAM_OBJECT,
-                                                .offset = offsetof(struct params, response),
-                                                .fields = side_params,
-                                                .size = sizeof(struct side),
-                                                .help = "Of responses, before they go to the client."},
-                                               {0}};
+static const struct rg_param params_table[] = RG_POLICY_SIDES(side_params);
 
 struct lines {
     struct rg_field *items;
@@ -70,7 +47,7 @@ static int make_lines(struct rg_policy_making *m, enum rg_policy_side side, cons
         return -ENOMEM;
     for (size_t i = 0; i < list->n; i++) {
         char path[80];
-        snprintf(path, sizeof path, "%s.headers[%zu]", side == RG_POLICY_OF_REQUEST ? "request" : "response", i);
+        snprintf(path, sizeof path, "%s.headers[%zu]", rg_policy_side_name(side), i);
         int rc = rg_policy_line_make(m, side, path, headers[i].name, headers[i].value, &ret->items[i]);
         if (rc < 0)
             return rc;
@@ -82,10 +59,10 @@ static int make_lines(struct rg_policy_making *m, enum rg_policy_side side, cons
 static int prepare(void *self, const void *params, struct rg_policy_making *m)
 {
     struct self *s = self;
-    const struct params *p = params;
-    if (p->request.headers.n + p->response.headers.n == 0)
-        return rg_policy_refuse(m, "", "names no field: wanted request.headers or response.headers");
-    int rc = make_lines(m, RG_POLICY_OF_REQUEST, &p->request.headers, &s->request);
+    const struct rg_policy_sides *p = params;
+    int rc = rg_policy_sides_check(p, m);
+    if (rc == 0)
+        rc = make_lines(m, RG_POLICY_OF_REQUEST, &p->request.headers, &s->request);
     if (rc == 0)
         rc = make_lines(m, RG_POLICY_OF_RESPONSE, &p->response.headers, &s->response);
     m->request_fields = (uint16_t)s->request.n;
@@ -117,7 +94,7 @@ const struct rg_policy_kind rg_policy_set_headers = {
     .version = "v1.1.0",
     .help = "Sets fields of the request or of the response; a value that is there already is replaced.",
     .params = params_table,
-    .params_size = sizeof(struct params),
+    .params_size = sizeof(struct rg_policy_sides),
     .size = sizeof(struct self),
     .prepare = prepare,
     .request = request,
