@@ -2,9 +2,10 @@
 """Makes one CTest directory of several build trees, so that one ctest run covers them and prints one summary.
 
 usage: merge_trees.py [--slower FACTOR] OUT PRESET...
+       merge_trees.py --targets PRESET
 
 Every test keeps its command and properties and gets the name of its tree in front: asan/unit.test_pool. With --slower, all
-that a test waits for may take so much longer.
+that a test waits for may take so much longer. With --targets it prints what has to be built for the tests of a tree.
 """
 
 import argparse
@@ -121,6 +122,19 @@ def wanted(name, tree):
     return re.search(tree.select, name) and not re.search(tree.leave_out, name)
 
 
+def chosen_tests(preset):
+    return [test for test in tests_of(preset) if wanted(test["name"], TREES[preset])]
+
+
+def targets_of(test):
+    """A unit or BPF test is called after its program; an end-to-end test is told those it runs."""
+    kind, _, name = test["name"].partition(".")
+    if kind in ("unit", "bpf"):
+        return {name}
+    environment = next((p["value"] for p in test.get("properties", []) if p["name"] == "ENVIRONMENT"), [])
+    return {word.rpartition("/")[2] for word in environment if re.match(r"\w+_BIN=", word)}
+
+
 def write_test(out, name, command, properties):
     out.append(f"add_test({quoted(name)} {' '.join(quoted(word) for word in command)})")
     pairs = " ".join(f"{key} {quoted(as_text(value))}" for key, value in properties.items())
@@ -130,15 +144,19 @@ def write_test(out, name, command, properties):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--slower", type=float, default=1)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("presets", nargs="+", choices=TREES)
+    parser.add_argument("--targets", choices=TREES)
+    parser.add_argument("directory", type=Path, nargs="?")
+    parser.add_argument("presets", nargs="*")
     arguments = parser.parse_args()
+    if arguments.targets:
+        print(*sorted(set().union(*map(targets_of, chosen_tests(arguments.targets)))))
+        return
     directory = arguments.directory
     out = ["# Written by tests/house/merge_trees.py."]
     for name, command in HOUSE_TESTS.items():
         write_test(out, name, command, {"WORKING_DIRECTORY": str(ROOT), "TIMEOUT": 60})
     for preset in arguments.presets:
-        chosen = [test for test in tests_of(preset) if wanted(test["name"], TREES[preset])]
+        chosen = chosen_tests(preset)
         if not chosen:
             sys.exit(f"build/{preset}: no test was chosen")
         for test in chosen:
