@@ -67,9 +67,9 @@ static double deviation(const struct rg_histogram *h)
 /* Five reported percentiles in every halving of what is left to 100. */
 static double next_percentile(double percentile)
 {
-    enum { PER_HALVING = 5 };
+    static const double per_halving = 5;
     double halvings = floor(log2(100 / (100 - percentile))) + 1;
-    return percentile + 100 / (PER_HALVING * exp2(halvings));
+    return percentile + 100 / (per_halving * exp2(halvings));
 }
 
 /* Through the steps once; a step is reported for every percentile that it reaches. */

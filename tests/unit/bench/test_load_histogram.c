@@ -58,11 +58,11 @@ static void test_quantiles(void **state)
     for (uint64_t i = 1; i <= N; i++)
         rg_histogram_add(&one, i * US);
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-        double exact = shares[i] * N * US, got = (double)rg_histogram_quantile(&one, shares[i]);
-        assert_true(got >= exact * (1 - 1e-9) && got <= exact * (1 + 1.0 / RG_HISTOGRAM_STEPS));
+        double exact = shares[i] * (double)N * (double)US, got = (double)rg_histogram_quantile(&one, shares[i]);
+        assert_true(got >= exact * (1 - 1e-9) && got <= exact * (1 + 1.0 / (double)RG_HISTOGRAM_STEPS));
     }
     assert_true(rg_histogram_quantile(&one, 1) == (uint64_t)N * US);
-    assert_true(rg_histogram_mean(&one) == (N + 1) / 2.0 * US);
+    assert_true(rg_histogram_mean(&one) == (double)(N + 1) / 2.0 * (double)US);
 }
 
 static void test_empty(void **state)
