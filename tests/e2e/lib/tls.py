@@ -34,10 +34,10 @@ class Certificate:
         subprocess.run(argv, check=True, capture_output=True)
 
     def expire(self):
-        """The same, over since yesterday."""
+        """The same, over as soon as it is made: openssl(1) of OpenSSL 3.5 makes none that was over before."""
         request = self.cert + ".csr"
         subprocess.run(["openssl", "req", "-new", "-key", self.key, "-subj", "/CN=old", "-out", request], check=True, capture_output=True)
-        subprocess.run(["openssl", "x509", "-req", "-in", request, "-key", self.key, "-days", "-1", "-out", self.cert],
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-key", self.key, "-days", "0", "-out", self.cert],
                        check=True, capture_output=True)
         return self
 
