@@ -138,7 +138,7 @@ static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         return;
     }
-    rg_upstream_connect_failed(w, x->upstream, err);
+    rg_upstream_connect_failed(w, x, err);
     if (rg_exchange_goes_elsewhere(w, x))
         return;
     if (tls != RG_REASON_NONE)

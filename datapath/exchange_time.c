@@ -197,7 +197,7 @@ void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x)
     }
     if (reason == RG_REASON_REPLICA_CONNECT_TIMEOUT) {
         rg_metric_add(w->metrics, x->upstream->metrics->connect_failures, 1);
-        rg_upstream_connect_failed(w, x->upstream, ETIMEDOUT);
+        rg_upstream_connect_failed(w, x, ETIMEDOUT);
         if (rg_exchange_goes_elsewhere(w, x))
             return;
     }

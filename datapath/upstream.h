@@ -97,9 +97,9 @@ struct rg_str rg_upstream_authority(const struct rg_worker *w, const struct rg_u
 enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, bool fresh, bool probe);
 /* The exchange is done with it. keep: it may carry another request. */
 void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep);
-/* What a connect has found out, for whoever chooses where requests go. error: the errno. */
+/* What a connect has found out, for whoever chooses where requests go. x: whose it was, error: the errno. */
 void rg_upstream_connected(struct rg_worker *w, struct rg_upstream *u);
-void rg_upstream_connect_failed(struct rg_worker *w, struct rg_upstream *u, int error);
+void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int error);
 /* A connection came free: the exchange that has waited longest tries again. */
 void rg_upstream_serve_waiting(struct rg_worker *w, struct rg_upstream *u);
 /* A descriptor came free: likewise one of those that wait for a descriptor. */

@@ -133,13 +133,27 @@ void rg_upstream_connected(struct rg_worker *w, struct rg_upstream *u)
     rg_endpoint_connected(u->endpoint);
 }
 
-void rg_upstream_connect_failed(struct rg_worker *w, struct rg_upstream *u, int error)
+/* The address after it is the next. Others count on meanwhile: without this, a request could get the dead one again. */
+static void go_on_after(struct rg_upstream *u, const union rg_ip *failed)
 {
+    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; a && i < a->n; i++)
+        if (rg_ip_equal(&a->list[i], failed)) {
+            u->address_at = i + 1;
+            return;
+        }
+}
+
+void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int error)
+{
+    struct rg_upstream *u = x->upstream;
     if (!u->endpoint) {
         rg_replica_connect_failed(w->replica, w->settings->health.fall, error);
         return;
     }
     u->failing = true;
+    if (x->up) /* else it waited in line until time was up */
+        go_on_after(u, &rg_server_conn(x->up)->peer);
     rg_endpoint_failed(u->endpoint, w->now_ms);
 }
 

@@ -81,8 +81,9 @@ static void options_of(struct sim_options *o, unsigned i, bool faults)
             may(o, i, -ECANCELED, true);
         break;
     case RG_OP_CONNECT:
-        may(o, i, 0, true);
-        if (faults)
+        if (!op->refused)
+            may(o, i, 0, true);
+        if (op->refused || (faults && !sim.script.no_ipv6))
             may(o, i, -ECONNREFUSED, true);
         if (op->cancelled)
             may(o, i, -ECANCELED, true);
@@ -125,6 +126,6 @@ void sim_all_options(struct sim_options *o, bool faults)
     for (unsigned i = 0; i < SIM_OPS_MAX; i++)
         if (sim.ops[i].used && comes_last(&sim.ops[i]))
             options_of(o, i, faults);
-    if (faults && sim.jumps < 1)
+    if (faults && sim.jumps < 1 && !sim.script.no_ipv6)
         may(o, (unsigned)-1, 0, false);
 }

@@ -106,9 +106,8 @@ void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struc
 void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const struct sockaddr *sa, socklen_t len)
 {
     (void)ring;
-    (void)sa;
     (void)len;
-    submit(slot, RG_OP_CONNECT, fd, PLAIN);
+    submit(slot, RG_OP_CONNECT, fd, PLAIN)->refused = sim.script.no_ipv6 && sa->sa_family == AF_INET6;
 }
 
 void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how)

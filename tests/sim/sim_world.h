@@ -21,6 +21,7 @@ enum sim_fd_kind { FD_UNUSED, FD_LISTENER, FD_CLIENT, FD_UPSTREAM, FD_PIPE, FD_H
 struct sim_op {
     bool used, cancelled;
     bool no_block; /* there was none when it was submitted */
+    bool refused;  /* nobody listens there */
     struct rg_slot slot;
     enum rg_op op;
     enum sim_how how;

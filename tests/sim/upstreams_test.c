@@ -28,7 +28,7 @@
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 /* What the control thread does at the step `act_at`. */
-enum act { RETIRE, RESOLVE, RESOLVE_NOT, MOVE, MOVE_AND_RETIRE };
+enum act { NOTHING, RETIRE, RESOLVE, RESOLVE_NOT, MOVE, MOVE_AND_RETIRE };
 
 static enum act act;
 static unsigned act_at;
@@ -44,6 +44,8 @@ static struct {
     bool was_freed; /* the endpoint, while the worker ran */
 } run;
 
+static unsigned refused; /* requests for which no connect succeeded, in all runs */
+
 static union rg_ip ip(const char *text)
 {
     union rg_ip ret;
@@ -52,6 +54,22 @@ static union rg_ip ip(const char *text)
     ret.in.sin_port = htons(80);
     RG_ASSERT(inet_pton(AF_INET, text, &ret.in.sin_addr) == 1);
     return ret;
+}
+
+static union rg_ip ip6(const char *text)
+{
+    union rg_ip ret;
+    memset(&ret, 0, sizeof ret);
+    ret.in6.sin6_family = AF_INET6;
+    ret.in6.sin6_port = htons(80);
+    RG_ASSERT(inet_pton(AF_INET6, text, &ret.in6.sin6_addr) == 1);
+    return ret;
+}
+
+static void give_both_families(void)
+{
+    const union rg_ip list[] = {ip6("2001:db8::1"), ip("192.0.2.1")};
+    RG_ASSERT(rg_endpoint_publish(endpoint, list, 2) == 0);
 }
 
 static void move_to(const char *first, const char *second)
@@ -122,6 +140,7 @@ static void on_record(const struct rg_access_record *r)
 {
     run.records++;
     run.answered += r->status == 200 || r->status == 101;
+    refused += r->reason == RG_REASON_UPSTREAM_CONNECT;
     run.unresolved += r->reason == RG_REASON_UPSTREAM_UNRESOLVED;
 }
 
@@ -131,7 +150,9 @@ static struct sim_result play(const struct sim_script *script, struct sim_choice
     RG_ASSERT(rg_endpoints_create(&table, 1) == 0);
     old = snapshot_to_endpoint();
     next = snapshot_of_nothing();
-    if (act != RESOLVE && act != RESOLVE_NOT)
+    if (act == NOTHING)
+        give_both_families();
+    else if (act != RESOLVE && act != RESOLVE_NOT)
         move_to("192.0.2.1", "192.0.2.2");
     struct sim_script s = *script;
     s.routes = old;
@@ -230,6 +251,19 @@ static void in_every_order(void **state)
                       RETIRE);
 }
 
+/* Whatever others find out about the addresses between the connects of one request. */
+static void a_dead_family_costs_no_request(void **state)
+{
+    (void)state;
+    const struct sim_script script = {.client = GET, .replica = OK, .clients = 3, .no_ipv6 = true};
+    act = NOTHING;
+    refused = 0;
+    unsigned runs = sim_play_all(script, 2, play);
+    print_message("%u runs\n", runs);
+    assert_true(runs > 100);
+    assert_int_equal(refused, 0);
+}
+
 /* Two choices in a row: a connect that fails, and what happens while the next one is under way. */
 static void two_in_a_row(void **state)
 {
@@ -250,6 +284,7 @@ int main(void)
         cmocka_unit_test(without_an_answer_they_are_told_in_time),
         cmocka_unit_test(other_addresses_end_what_is_kept),
         cmocka_unit_test(in_every_order),
+        cmocka_unit_test(a_dead_family_costs_no_request),
         cmocka_unit_test(two_in_a_row),
     };
     cmocka_set_test_filter(getenv("RG_SIM_TEST")); /* a pattern; by default all of them */

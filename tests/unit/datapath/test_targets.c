@@ -101,12 +101,18 @@ static void load_evens_out_by_weight(void **state)
     rg_targets_destroy(t);
 }
 
+static void connect_fails(struct rg_endpoint *e)
+{
+    struct rg_exchange x = {.upstream = rg_upstream_to(&w, e)};
+    rg_upstream_connect_failed(&w, &x, 111);
+}
+
 static void one_that_fails_is_left_alone_and_tried_once(void **state)
 {
     (void)state;
     struct rg_targets *t = make((uint32_t[]){1000, 1}, 2, NULL);
     unsigned counts[2] = {0};
-    rg_upstream_connect_failed(&w, rg_upstream_to(&w, t->items[0].endpoint), 111);
+    connect_fails(t->items[0].endpoint);
     for (size_t i = 0; i < 100; i++)
         counts[lead(i, t)]++;
     assert_int_equal(counts[0], 0);
@@ -129,8 +135,8 @@ static void when_all_fail_they_are_tried(void **state)
     for (size_t i = 0; i < 50; i++)
         counts[lead(i, t)]++;
     assert_int_equal(counts[2], 0); /* it has no address yet */
-    rg_upstream_connect_failed(&w, rg_upstream_to(&w, t->items[0].endpoint), 111);
-    rg_upstream_connect_failed(&w, rg_upstream_to(&w, t->items[1].endpoint), 111);
+    connect_fails(t->items[0].endpoint);
+    connect_fails(t->items[1].endpoint);
     for (size_t i = 50; i < 150; i++)
         counts[lead(i, t)]++;
     assert_int_equal(counts[2], 0);
@@ -142,7 +148,7 @@ static void a_single_one_is_always_it(void **state)
 {
     (void)state;
     struct rg_targets *t = make((uint32_t[]){5}, 1, NULL), *none = make((uint32_t[]){0}, 1, NULL);
-    rg_upstream_connect_failed(&w, rg_upstream_to(&w, t->items[0].endpoint), 111);
+    connect_fails(t->items[0].endpoint);
     assert_int_equal(lead(0, t), 0);
     assert_false(rg_targets_lead(&w, &exchanges[1], none));
     assert_ptr_equal(exchanges[1].upstream, &w.replica_upstream);
