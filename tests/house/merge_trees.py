@@ -42,7 +42,8 @@ TREES = {
     ),
     # The parts in which threads meet, and the end-to-end tests in which all of them run at once.
     "tsan": Tree(
-        select=r"access_ring|replica|metric|log|worker|^bpf|^e2e\.(http|http_fields|http_upgrade|drain|admin|config|replica|routes)$",
+        select=r"access_ring|replica|metric|log|worker|test_(store_thread|limit|keys|state)$|^bpf|"
+        r"^e2e\.(http|http_fields|http_upgrade|drain|admin|config|replica|routes)$",
         environment=["TSAN_OPTIONS=second_deadlock_stack=1"],
     ),
     # In every other tree the corpus is replayed.
