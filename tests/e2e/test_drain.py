@@ -173,7 +173,7 @@ def test_waiting_connections_are_served(programs):
     threads = [threading.Thread(target=one) for _ in range(50)]
     for t in threads:
         t.start()
-    env.wait_until(lambda: gateway.metrics().get("ringgate_connections_accepted_total") >= 50, 5, "fifty connections")
+    gateway.wait_metric(50, "ringgate_connections_open")  # those of the start are closed
     gateway.process.signal(signal.SIGTERM)
     go.set()
     for t in threads:
