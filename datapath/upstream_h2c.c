@@ -224,7 +224,11 @@ void rg_upstream_session_lost(struct rg_worker *w, struct rg_h2c *h2c, int error
     bool idle = h2c->ready && !h2c->going && !h2c->faulty; /* left by a replica to which nobody had anything to say */
     enum rg_reason reason = why_not_made(h2c, error);
     end(w, h2c);
-    if (never_used && !idle)
+    /* Had there been room for a stream, nobody would wait: one that allows none would be dialled again, and again. */
+    bool useless = rg_list_empty(&u->sessions) && !rg_list_empty(&u->waiting);
+    if (never_used && idle && useless)
+        connect_failed(w, u, RG_REASON_REPLICA_CLOSED, ECONNABORTED);
+    else if (never_used && !idle)
         connect_failed(w, u, reason, error);
     else
         rg_upstream_serve_all_waiting(w, u);

@@ -281,6 +281,7 @@ def test_instance_that_hangs_is_given_up(programs):
     finally:
         hung.process.signal(signal.SIGCONT)
     env.wait_until(lambda: site.body(gateway=hung) == b"one", 10, "the instance that is back to serve it")
+    site.wait_connected(2)  # it may have had to find out that it was given up
     site.update()
     site.live()
     assert (site.body(), site.body(gateway=hung)) == (b"two", b"two")

@@ -76,8 +76,7 @@ def test_status_through_the_gateway(programs):
 def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, status):
     origin = programs.origin()
     gateway = programs.gateway(origin.address, HEALTH)
-    wait_status(gateway.address, 200)
-    assert gateway.metrics().get("ringgate_replica_up") == 1
+    gateway.wait_metric(1, "ringgate_replica_up")
     origin.health(status)
     wait_status(gateway.address, 503)
     body = check_503(get(gateway.address, "/bytes/10"))
