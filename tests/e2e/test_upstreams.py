@@ -238,7 +238,8 @@ def test_a_connect_that_takes_too_long(programs, routed):
     assert r.status == 504 and elapsed(start) >= 0.35, r
     assert gateway.metrics().refused()["upstream-connect-timeout"] == 1
     gateway.deploy(unit("/both", target(address), target(other)))
-    assert get(gateway.address, "/both").status == 504  # each in its turn, one of them perhaps twice
+    # Each in its turn, one of them perhaps twice; the first not at all while it is left alone for its failure, for 1 s.
+    assert get(gateway.address, "/both").status == 504
     assert gateway.metrics().get("ringgate_upstream_connects_total", result="failed") in (2, 3, 4)
     origin = programs.raw_origin(named(b"other"))
     gateway.deploy(unit("/two", target(address), target(origin.address)))
