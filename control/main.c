@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/agent/access_trouble.h"
-#include "control/agent/certificates.h"
-#include "control/agent/gateway.h"
-#include "control/agent/listen_inherit.h"
+#include "control/gateway/access_trouble.h"
+#include "control/gateway/certificates.h"
+#include "control/gateway/gateway.h"
+#include "control/gateway/listen_inherit.h"
 #include "control/agent/remote.h"
 #include "control/common/address.h"
 #include "datapath/base/log.h"

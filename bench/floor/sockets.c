@@ -29,7 +29,7 @@ int rg_floor_socket(sa_family_t family, const char *congestion)
     return fd;
 }
 
-/* Accepted sockets inherit the options; those of the gateway's listeners are in control/agent/listen.c. */
+/* Accepted sockets inherit the options; those of the gateway's listeners are in control/gateway/listen.c. */
 int rg_floor_listen(const struct rg_bench_address *at, const char *congestion)
 {
     int fd = rg_floor_socket(at->any.sa_family, congestion);

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#include "control/agent/metrics_text.h"
+#include "control/agent/control_metrics.h"
 #include "control/common/loop.h"
 #include "datapath/route/snapshot.h"
 #include "datapath/settings.h"

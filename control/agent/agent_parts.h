@@ -12,8 +12,8 @@
 
 #include "control/agent/ack.h"
 #include "control/agent/agent.h"
-#include "control/agent/artifact.h"
-#include "control/agent/compile.h"
+#include "control/artifact/artifact.h"
+#include "control/artifact/compile.h"
 #include "control/agent/deployment.h"
 #include "control/agent/fetch.h"
 #include "control/agent/link.h"

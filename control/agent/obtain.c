@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
-#include "control/agent/archive.h"
+#include "control/artifact/archive.h"
 #include "datapath/base/log.h"
 
 #define ZIP_MAX   (RG_ARCHIVE_UNPACKED_MAX + (1u << 20)) /* a zip of what does not shrink */

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/agent/control_url.h"
+#include "control/options/control_url.h"
 #include "control/agent/descriptors.h"
-#include "control/agent/options.h"
+#include "control/options/options.h"
 
 #define CONNECT_SECONDS 10L
 

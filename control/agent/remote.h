@@ -34,7 +34,7 @@ void rg_remote_fini(struct rg_remote *r);
  * `why`: "FILE, which is empty". */
 int rg_token_read(const char *path, char ret[RG_TOKEN_MAX + 1], char why[RG_TOKEN_WHY_MAX]);
 
-struct rg_options_findings; /* control/agent/options.h */
+struct rg_options_findings; /* control/options/options.h */
 /* For rg_options_load_with: what is wrong with the token's file and that of the authorities. */
 void rg_remote_inspect(const struct rg_settings *s, struct rg_options_findings *findings);
 /* What can be used and should not be: calls `warn` with a sentence for each. */

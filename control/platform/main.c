@@ -1,7 +1,7 @@
 /* ringgate-platform: options, then platform.c. Thread: main becomes the control thread. */
 #include <stdlib.h>
 
-#include "control/agent/certificates.h"
+#include "control/gateway/certificates.h"
 #include "control/platform/platform.h"
 
 static const char *source(const struct rg_platform_flags *flags)

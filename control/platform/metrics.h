@@ -2,7 +2,7 @@
 #ifndef RG_PLATFORM_METRICS_H
 #define RG_PLATFORM_METRICS_H
 
-#include "control/agent/metrics_text.h"
+#include "control/gateway/metrics_text.h"
 #include "control/platform/store.h"
 
 enum rg_platform_row {

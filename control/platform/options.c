@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/agent/options_load.h"
+#include "control/options/options_load.h"
 #include "datapath/base/assert.h"
 
 static const char *const default_listen[] = {"127.0.0.1:9080", NULL};

@@ -5,7 +5,7 @@
 #ifndef RG_PLATFORM_OPTIONS_H
 #define RG_PLATFORM_OPTIONS_H
 
-#include "control/agent/options.h"
+#include "control/options/options.h"
 #include "control/common/conf.h"
 #include "control/common/flags.h"
 

@@ -1,5 +1,5 @@
 /* Why: makes the tables of options.def and of the flags. Thread: any (constant data). */
-#include "control/agent/options_rows.h"
+#include "control/options/options_rows.h"
 #include "control/platform/options.h"
 #include "control/platform/store.h"
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/agent/artifact.h"
+#include "control/artifact/artifact.h"
 #include "control/common/ids.h"
 #include "control/platform/api.h"
 #include "control/platform/metrics.h"

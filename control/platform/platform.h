@@ -11,7 +11,7 @@
 #ifndef RG_PLATFORM_PLATFORM_H
 #define RG_PLATFORM_PLATFORM_H
 
-#include "control/agent/gateway.h"
+#include "control/gateway/gateway.h"
 #include "control/common/http_server.h"
 #include "control/platform/hub.h"
 #include "control/platform/options.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/agent/compile_parts.h"
+#include "control/artifact/compile_parts.h"
 
 #define SECTIONS_MAX 12
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/agent/compile_parts.h"
+#include "control/artifact/compile_parts.h"
 #include "datapath/base/assert.h"
 #include "datapath/endpoint.h"
 #include "datapath/route/unit.h"

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "control/agent/options.h"
+#include "control/options/options.h"
 #include "datapath/base/assert.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

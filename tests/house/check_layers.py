@@ -18,6 +18,11 @@ MAY_INCLUDE = {
     "bpf": ["bpf"],
     "control/common": ["control/common", "datapath/http", "datapath/policy/param.h", "datapath/base", "datapath/settings.h"],
     "control/cli": ["control/cli", "control/common", "datapath/base", "datapath/settings.h"],
+    "control/options": ["control/options", "control/common", "datapath"],
+    "control/artifact": ["control/artifact", "control/common", "datapath"],
+    "control/agent": ["control/agent", "control/artifact", "control/options", "control/common", "datapath", "bpf/steer.h", "bpf/sockmap.h"],
+    "control/gateway": ["control/gateway", "control/agent", "control/options", "control/common", "datapath", "bpf"],
+    "control/platform": ["control/platform", "control/gateway", "control/artifact", "control/options", "control/common", "datapath"],
     "control": ["control", "datapath", "bpf"],
     "bench": ["bench"],
 }
@@ -43,7 +48,7 @@ MAY_LINK = {
     "rg_bench": {"rg_flags"},
     "rg_artifact": {"rg_common", "rg_datapath"},
     "rg_agent": {"rg_options", "rg_common", "rg_artifact", "rg_datapath"},
-    "rg_control": {"rg_conf", "rg_options", "rg_common", "rg_agent", "rg_datapath", "rg_steer", "rg_sockmap"},
+    "rg_gateway": {"rg_conf", "rg_options", "rg_common", "rg_agent", "rg_datapath", "rg_steer", "rg_sockmap"},
 }
 
 

@@ -17,9 +17,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "control/agent/compile.h"
-#include "control/agent/gateway.h"
-#include "control/agent/gateway_routes.h"
+#include "control/artifact/compile.h"
+#include "control/gateway/gateway.h"
+#include "control/gateway/gateway_routes.h"
 #include "control/common/problems.h"
 #include "datapath/policy/keys.h"
 

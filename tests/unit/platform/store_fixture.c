@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/control/scratch.h"
+#include "tests/unit/scratch.h"
 
 static int64_t clock_of(void *arg)
 {

@@ -1,0 +1,33 @@
+/* An artifact from inside, for those who read and compile it. Private to artifact*.c and compile*.c; see artifact.h. */
+#ifndef RG_ARTIFACT_ARTIFACT_PARTS_H
+#define RG_ARTIFACT_ARTIFACT_PARTS_H
+
+#include "control/artifact/artifact_spec.h"
+#include "control/artifact/artifact_template.h"
+#include "control/common/yaml_json.h"
+
+struct rg_policy;
+
+/* A policy of a provider, for its proxies: what goes through them counts against the same limits. */
+struct rg_artifact_policy {
+    struct rg_artifact_policy *next;
+    struct rg_policy *policy; /* a reference */
+    char place[];             /* where its parameters stand, below `spec` */
+};
+
+struct rg_artifact {
+    struct rg_artifact_info info;
+    struct rg_arena arena;
+    struct rg_yaml_json doc;
+    const json_t *spec_json;             /* in doc */
+    struct rg_template_found found;      /* its templates; nothing is rendered yet */
+    struct rg_spec spec;                 /* decoded where there is no template */
+    struct rg_artifact_policy *policies; /* of the last unit that was compiled of it; LlmProvider only */
+};
+
+void rg_artifact_forget_policies(struct rg_artifact *artifact);
+
+/* false: said why. */
+bool rg_artifact_check_handle(struct rg_str handle, const char *path, struct rg_problems *why);
+
+#endif

@@ -1,0 +1,117 @@
+/* See access_trouble.h. */
+#include "control/gateway/access_trouble.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool rg_access_is_stdout(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* "/var/log/x.log" gives "/var/log". The path is absolute. */
+static void directory_of(const char *path, char out[RG_ACCESS_REMEDY_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    int len = slash && slash != path ? (int)(slash - path) : 1;
+    snprintf(out, RG_ACCESS_REMEDY_MAX, "%.*s", len, path);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+int rg_access_check(const char *path)
+{
+    char directory[RG_ACCESS_REMEDY_MAX];
+    if (rg_access_is_stdout(path))
+        return 0;
+    if (is_directory(path))
+        return -EISDIR;
+    /* The rights of the effective user, as open() sees them. */
+    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    directory_of(path, directory);
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
+static void missing(const char *path, char *out)
+{
+    char directory[RG_ACCESS_REMEDY_MAX];
+    directory_of(path, directory);
+    if (is_there(directory))
+        snprintf(out, RG_ACCESS_REMEDY_MAX, "%.255s is a link to nowhere: remove it", path);
+    else
+        snprintf(out, RG_ACCESS_REMEDY_MAX, "create the directory %.255s, or choose another access_log.path",
+                 directory);
+}
+
+static void no_right(const char *path, char *out)
+{
+    char directory[RG_ACCESS_REMEDY_MAX];
+    directory_of(path, directory);
+    const char *what = is_there(path) ? path : directory;
+    snprintf(out, RG_ACCESS_REMEDY_MAX,
+             "let the user with the id %u write to %.255s, or choose another access_log.path", (unsigned)geteuid(),
+             what);
+}
+
+const char *rg_access_remedy(const char *path, int error, char out[RG_ACCESS_REMEDY_MAX])
+{
+    const char *text = "see to the file system, or choose another access_log.path";
+    out[0] = '\0';
+    switch (error) {
+    case ENOENT:
+        missing(path, out);
+        break;
+    case EACCES:
+    case EPERM:
+        no_right(path, out);
+        break;
+    case ENOTDIR:
+        text = "a part of the path is no directory: choose another access_log.path";
+        break;
+    case EISDIR:
+        text = "access_log.path is a directory: name a file in it";
+        break;
+    case EROFS:
+        text = "the file system is read-only (under systemd: LogsDirectory= or ReadWritePaths=): make it writable, or "
+               "choose "
+               "another access_log.path";
+        break;
+    case ENOSPC:
+    case EDQUOT:
+        text = "free space there, or choose another access_log.path";
+        break;
+    case EFBIG:
+        text = "the file is as large as files may be: rotate it";
+        break;
+    case ENXIO:
+    case EPIPE:
+        text = "nobody reads the pipe: start its reader";
+        break;
+    case EMFILE:
+    case ENFILE:
+        text = "raise the limit of open files (LimitNOFILE=)";
+        break;
+    default:
+        break;
+    }
+    if (out[0] == '\0')
+        snprintf(out, RG_ACCESS_REMEDY_MAX, "%s", text);
+    return out;
+}

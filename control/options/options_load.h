@@ -1,0 +1,55 @@
+/*
+ * Loading options, for each program that listens with the datapath: its file and its flags over the defaults of its
+ * table, then what listeners and limits mean together. What else a program's options mean it adds itself.
+ *
+ * The decoded struct begins with struct rg_settings, and its table has the rows of options_listeners.def and
+ * options_limits.def. Thread: control thread, or main before it starts.
+ */
+#ifndef RG_OPTIONS_OPTIONS_LOAD_H
+#define RG_OPTIONS_OPTIONS_LOAD_H
+
+#include "control/options/options.h"
+#include "control/common/conf.h"
+
+struct rg_options_load {
+    /* from the caller; borrowed */
+    const struct rg_conf_table *table;
+    void *target; /* struct rg_settings is its first member */
+    const char *config_path;
+    bool config_given;          /* the file must exist */
+    bool may_be_missing;        /* flags say enough, if it was not given */
+    const char *missing_remedy; /* else */
+    const struct rg_flag_values *listen;
+    const char *const *default_listen; /* NULL at the end */
+    const struct rg_address *v6_only;
+    uint16_t n_v6_only;
+    const struct rg_options_outside *outside;
+
+    struct rg_settings *settings;                                  /* of the target */
+    struct rg_listener_settings plain_listeners[RG_LISTENERS_MAX]; /* as they are by default */
+    struct rg_conf_tree *tree;                                     /* NULL: no file */
+    struct rg_conf_errors errors;
+};
+
+/* Presets, then the file and --listen. Negative errno only when memory runs out or the like; errors are in `errors`. */
+int rg_options_load_begin(struct rg_options_load *l);
+void rg_options_load_fini(struct rg_options_load *l);
+
+/* A flag's value in the place of the file's; text NULL: it was not given. */
+void rg_options_load_flag(struct rg_options_load *l, const char *flag, const char *path, const char *text);
+
+void rg_options_check_listeners(struct rg_options_load *l); /* each once, whom they trust, TLS; files are inspected */
+void rg_options_check_limits(struct rg_options_load *l);    /* and how many workers auto is */
+
+/* The position of an option in the file, or of the file's beginning when it is not there. */
+struct rg_conf_mark rg_options_mark_of(const struct rg_options_load *l, const char *path);
+bool rg_options_is_given(const struct rg_options_load *l, const char *path); /* in the file */
+bool rg_options_file_was_read(const struct rg_options_load *l);
+
+/* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
+void rg_options_name_listener(const struct rg_options_load *l, unsigned i, char *buf, size_t len);
+
+/* Prints the errors, if there are any: -EINVAL then. */
+int rg_options_load_end(struct rg_options_load *l, FILE *err);
+
+#endif
