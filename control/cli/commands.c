@@ -42,7 +42,10 @@ const struct rg_cli_command rg_cli_commands[] = {
     {"delete", REFERENCE, 1, 2, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_delete,
      "delete an artifact, template or gateway; gateways stop serving it", "", "rgctl delete rest-api/hello-v1.0\n"},
     {"deployments", REFERENCE, 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY | RG_CLI_BIT(STATUS), false, rg_cli_deployments,
-     "the deployments of an artifact, newest first, with their status", "",
+     "the deployments of an artifact, newest first, with their status",
+     "LIVE says which one a gateway answers requests by. Where the newest one has FAILED, or is still on its way, that "
+     "is "
+     "an older one, though its status is ARCHIVED: another has taken its place in what is wanted.",
      "rgctl deployments rest-api/hello-v1.0\n"
      "rgctl deployments rest-api/hello-v1.0 --gateway edge-1 --status FAILED\n"},
     {"history", REFERENCE " [DEPLOYMENT]", 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY, false, rg_cli_history,

@@ -81,9 +81,13 @@ static const json_t *find(const struct subject *s, const char *id)
 enum rg_cli_status rg_cli_deployments(struct rg_cli *cli, const struct rg_cli_operands *operands)
 {
     static const struct rg_output_column columns[] = {
-        {"DEPLOYMENT", "deploymentId", RG_OUTPUT_PLAIN},   {"NAME", "name", RG_OUTPUT_PLAIN},
-        {"GATEWAY", "gatewayId", RG_OUTPUT_PLAIN},         {"STATUS", "status", RG_OUTPUT_STATUS},
-        {"CREATED (UTC)", "createdAt", RG_OUTPUT_INSTANT}, {"REASON", "statusReason", RG_OUTPUT_PLAIN},
+        {"DEPLOYMENT", "deploymentId", RG_OUTPUT_PLAIN},
+        {"NAME", "name", RG_OUTPUT_PLAIN},
+        {"GATEWAY", "gatewayId", RG_OUTPUT_PLAIN},
+        {"STATUS", "status", RG_OUTPUT_STATUS},
+        {"LIVE", "live", RG_OUTPUT_YES_NO},
+        {"CREATED (UTC)", "createdAt", RG_OUTPUT_INSTANT},
+        {"REASON", "statusReason", RG_OUTPUT_PLAIN},
         {"MESSAGE", "statusMessage", RG_OUTPUT_PLAIN},
     };
     struct subject s;

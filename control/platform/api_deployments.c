@@ -127,15 +127,16 @@ static void write_deployment(struct rg_call *call, const struct rg_place *place,
     rg_document_secrets(yaml, write_secret_ref, &refs);
 }
 
-/* The oldest go that no status points to, so that at most so many are kept on this gateway. */
+/* The oldest go that no status points to, so that at most so many are kept on this gateway, and what is live. */
 static void forget_oldest(struct rg_call *call, const struct rg_place *place)
 {
-    rg_db_exec(call->db,
-               "DELETE FROM deployments WHERE uuid IN (SELECT d.uuid FROM deployments d WHERE d.artifact_uuid = ?1 AND"
-               " d.gateway_uuid = ?2 AND NOT EXISTS (SELECT 1 FROM deployment_status s WHERE"
-               " s.deployment_uuid = d.uuid) ORDER BY d.created_at_ms DESC, d.rowid DESC LIMIT -1 OFFSET ?3)",
-               RG_WITH(rg_text(place->artifact), rg_text(place->gateway),
-                       rg_int((int64_t)call->store->config.max_per_gateway - 1)));
+    rg_db_exec(
+        call->db,
+        "DELETE FROM deployments WHERE uuid IN (SELECT d.uuid FROM deployments d WHERE d.artifact_uuid = ?1 AND"
+        " d.gateway_uuid = ?2 AND NOT EXISTS (SELECT 1 FROM deployment_status s WHERE"
+        " d.uuid IN (s.deployment_uuid, s.live_uuid)) ORDER BY d.created_at_ms DESC, d.rowid DESC LIMIT -1 OFFSET ?3)",
+        RG_WITH(rg_text(place->artifact), rg_text(place->gateway),
+                rg_int((int64_t)call->store->config.max_per_gateway - 1)));
 }
 
 static const char *name_of(struct rg_call *call, struct rg_str given)
@@ -265,6 +266,11 @@ void rg_delete_deployment(struct rg_call *call)
     if (strcmp(current.deployment, call->args[1]) == 0 && current.status != RG_STATUS_UNDEPLOYED) {
         rg_refuse(call, 409, "DEPLOYMENT_ACTIVE", "The deployment is %s on the gateway \"%s\"; undeploy it first.",
                   rg_status_name(current.status), gateway);
+        return;
+    }
+    if (strcmp(current.live, call->args[1]) == 0) {
+        rg_refuse(call, 409, "DEPLOYMENT_ACTIVE",
+                  "The deployment answers requests on the gateway \"%s\"; undeploy or replace it first.", gateway);
         return;
     }
     rg_db_exec(call->db, "DELETE FROM deployments WHERE uuid = ?1", RG_WITH(rg_text(call->args[1])));

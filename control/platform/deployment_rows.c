@@ -4,22 +4,24 @@
 #include "control/platform/handlers.h"
 #include "control/platform/lookups.h"
 
-/* A deployment that no status points to any more is ARCHIVED. */
-#define DEPLOYMENT                                                                                                   \
-    "SELECT d.uuid, d.display_name, g.handle, coalesce(s.status, 'ARCHIVED'), d.base_deployment_uuid, d.metadata,"   \
-    " d.created_at, coalesce(s.updated_at, d.created_at), d.created_by, s.status_desired, s.status_reason,"          \
-    " s.status_message, s.status_path, s.performed_at FROM deployments d JOIN gateways g ON g.uuid = d.gateway_uuid" \
+/* A deployment that no status points to any more is ARCHIVED. It may be live all the same, where a newer one failed. */
+#define DEPLOYMENT                                                                                                 \
+    "SELECT d.uuid, d.display_name, g.handle, coalesce(s.status, 'ARCHIVED'), d.base_deployment_uuid, d.metadata," \
+    " d.created_at, coalesce(s.updated_at, d.created_at), d.created_by, s.status_desired, s.status_reason,"        \
+    " s.status_message, s.status_path, s.performed_at, EXISTS (SELECT 1 FROM deployment_status l WHERE"            \
+    " l.live_uuid = d.uuid) FROM deployments d JOIN gateways g ON g.uuid = d.gateway_uuid"                         \
     " LEFT JOIN deployment_status s ON s.deployment_uuid = d.uuid "
 
 static json_t *deployment(struct rg_call *call, const struct rg_rows *rows)
 {
     (void)call;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:o, s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*}", "deploymentId",
-                     rg_rows_text(rows, 0), "name", rg_rows_text(rows, 1), "gatewayId", rg_rows_text(rows, 2), "status",
-                     rg_rows_text(rows, 3), "baseDeploymentId", rg_rows_text(rows, 4), "metadata",
-                     rg_json_of_document(rg_rows_view(rows, 5)), "createdAt", rg_rows_text(rows, 6), "updatedAt",
-                     rg_rows_text(rows, 7), "createdBy", rg_rows_text(rows, 8), "statusDesired", rg_rows_text(rows, 9),
-                     "statusReason", rg_rows_text(rows, 10), "statusMessage", rg_rows_text(rows, 11), "statusFieldPath",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s*, s:o, s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*}",
+                     "deploymentId", rg_rows_text(rows, 0), "name", rg_rows_text(rows, 1), "gatewayId",
+                     rg_rows_text(rows, 2), "status", rg_rows_text(rows, 3), "live", (int)rg_rows_int(rows, 14),
+                     "baseDeploymentId", rg_rows_text(rows, 4), "metadata", rg_json_of_document(rg_rows_view(rows, 5)),
+                     "createdAt", rg_rows_text(rows, 6), "updatedAt", rg_rows_text(rows, 7), "createdBy",
+                     rg_rows_text(rows, 8), "statusDesired", rg_rows_text(rows, 9), "statusReason",
+                     rg_rows_text(rows, 10), "statusMessage", rg_rows_text(rows, 11), "statusFieldPath",
                      rg_rows_text(rows, 12), "performedAt", rg_rows_text(rows, 13));
 }
 

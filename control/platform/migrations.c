@@ -119,6 +119,14 @@ static const char *const steps[] = {
 
     /* 2 */
     "CREATE INDEX audit_age ON audit (performed_at);",
+
+    /* 3: what answers requests, whatever has been asked for since; the history says it of what is there already */
+    "ALTER TABLE deployment_status ADD COLUMN live_uuid TEXT REFERENCES deployments ON DELETE SET NULL;"
+    "CREATE INDEX deployment_status_live ON deployment_status (live_uuid);"
+    "UPDATE deployment_status SET live_uuid = (SELECT CASE e.to_status WHEN 'DEPLOYED' THEN e.deployment_uuid END"
+    " FROM deployment_events e JOIN deployments d ON d.uuid = e.deployment_uuid"
+    " WHERE d.artifact_uuid = deployment_status.artifact_uuid AND d.gateway_uuid = deployment_status.gateway_uuid"
+    " AND e.to_status IN ('DEPLOYED', 'UNDEPLOYED') ORDER BY e.id DESC LIMIT 1);",
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -289,6 +289,10 @@ const struct rg_param rg_deployment_rows[] = {
     SHOWN(rg_answer_only, "gatewayId", "The gateway's handle."),
     SHOWN(rg_answer_only, "status",
           "DEPLOYING, DEPLOYED, UNDEPLOYING, UNDEPLOYED, FAILED, or ARCHIVED: another has taken its place."),
+    SHOWN(
+        rg_answer_only, "live",
+        "true: the gateway answers requests by it. That is the last one that was acknowledged, also where a newer one "
+        "is on its way or has FAILED."),
     SHOWN(rg_answer_only, "statusDesired",
           "DEPLOYED or UNDEPLOYED: what is wanted, whether it has been reached or not."),
     SHOWN(rg_answer_only, "statusReason", "The error code of what has failed."),

@@ -10,7 +10,9 @@
 
 /* ---- How it stands ---- */
 
-#define COLUMNS "s.deployment_uuid, s.status, s.status_desired, s.performed_at, s.performed_at_ms, s.status_reason"
+#define COLUMNS                                                                                          \
+    "s.deployment_uuid, s.status, s.status_desired, s.performed_at, s.performed_at_ms, s.status_reason," \
+    " coalesce(s.live_uuid, '')"
 
 static void read_current(struct rg_store *store, const struct rg_rows *rows, struct rg_current *ret)
 {
@@ -20,6 +22,7 @@ static void read_current(struct rg_store *store, const struct rg_rows *rows, str
     ret->desires_deployed = strcmp(rg_rows_text(rows, 2), "DEPLOYED") == 0;
     snprintf(ret->performed_at, sizeof(ret->performed_at), "%s", rg_rows_text(rows, 3));
     ret->performed_ms = rg_rows_int(rows, 4);
+    snprintf(ret->live, sizeof(ret->live), "%s", rg_rows_text(rows, 6));
 }
 
 void rg_current_load(struct rg_store *store, const struct rg_place *place, struct rg_current *ret)
@@ -201,7 +204,8 @@ enum rg_verdict rg_operation_settle(struct rg_store *store, const struct rg_plac
     rg_store_time(now, rg_store_now(store));
     rg_db_exec(&store->db,
                "UPDATE deployment_status SET status = ?4, status_reason = ?5, status_message = ?6, status_path = ?7,"
-               " updated_at = ?8 WHERE organization_uuid = ?1 AND artifact_uuid = ?2 AND gateway_uuid = ?3",
+               " updated_at = ?8, live_uuid = CASE ?4 WHEN 'DEPLOYED' THEN deployment_uuid WHEN 'UNDEPLOYED' THEN NULL"
+               " ELSE live_uuid END WHERE organization_uuid = ?1 AND artifact_uuid = ?2 AND gateway_uuid = ?3",
                RG_WITH(rg_text(place->organization), rg_text(place->artifact), rg_text(place->gateway),
                        rg_text(rg_status_name(decision.next)), rg_text(why.code), rg_text(why.message),
                        rg_text(why.path), rg_text(now)));
@@ -231,9 +235,9 @@ static bool next_waiting(struct rg_store *store, const char *gateway, struct rg_
     if (found) {
         *current = (struct rg_current){0};
         read_current(store, &rows, current);
-        snprintf(place->organization, sizeof(place->organization), "%s", rg_rows_text(&rows, 6));
-        snprintf(place->artifact, sizeof(place->artifact), "%s", rg_rows_text(&rows, 7));
-        place->type = rg_type_of_kind(rg_rows_text(&rows, 8));
+        snprintf(place->organization, sizeof(place->organization), "%s", rg_rows_text(&rows, 7));
+        snprintf(place->artifact, sizeof(place->artifact), "%s", rg_rows_text(&rows, 8));
+        place->type = rg_type_of_kind(rg_rows_text(&rows, 9));
     }
     rg_rows_end(&rows);
     return found;

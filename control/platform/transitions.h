@@ -23,6 +23,7 @@ struct rg_current {
     enum rg_status status; /* NONE: no row */
     bool desires_deployed;
     char deployment[RG_UUID_LEN + 1];
+    char live[RG_UUID_LEN + 1]; /* what the gateway said last that it serves; "": nothing */
     char performed_at[RG_INSTANT_TEXT_MAX];
     int64_t performed_ms;
 };

@@ -258,7 +258,7 @@ def test_from_nothing_to_a_deployed_api_and_back(rgctl, platform):
     assert "revoked" in rgctl("token", "list", "edge-1").out
     rgctl("apply", "-f", "-", text=HELLO)
     table = rgctl("deployments", "rest-api/hello-v1.0").out.splitlines()
-    assert table[0].split()[:4] == ["DEPLOYMENT", "NAME", "GATEWAY", "STATUS"] and " DEPLOYED " in table[1]
+    assert table[0].split()[:5] == ["DEPLOYMENT", "NAME", "GATEWAY", "STATUS", "LIVE"] and " DEPLOYED " in table[1]
     assert "\033" not in table[1]
     assert "hello-v1.0" in rgctl("get", "RestApi").out
     assert yaml.safe_load(rgctl("get", "rest-api/hello-v1.0").out)["displayName"] == "Hello"

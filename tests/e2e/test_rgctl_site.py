@@ -76,8 +76,11 @@ def test_from_nothing_to_a_deployed_api_a_failed_one_and_back(site):
     assert '"x deployed by"' in named  # the line that is at fault
     assert place.count("spec.policies[0]") == 1 and "GATEWAY_PROCESSING_ERROR" in place
     assert site.status("/hello/inspect") == 200  # what was live is live
-    statuses = [d["status"] for d in site.rgctl_json("deployments", "rest-api/hello")]
-    assert statuses == ["FAILED", "ARCHIVED"]
+    statuses = [(d["status"], d["live"]) for d in site.rgctl_json("deployments", "rest-api/hello")]
+    assert statuses == [("FAILED", False), ("ARCHIVED", True)]
+    head, *rows = site.rgctl("deployments", "rest-api/hello").stdout.splitlines()
+    lives = [row[head.index("LIVE"):].split()[0] for row in rows]
+    assert lives == ["no", "yes"]  # which one answers is seen at a glance
     site.rgctl("restore", "rest-api/hello")
     assert site.status("/hello/inspect") == 200
     site.rgctl("undeploy", "rest-api/hello")

@@ -145,6 +145,43 @@ static void test_newer_schema(void **state)
     free(deploy(f, "hello", "edge-1"));
 }
 
+/* One of before there was a column for what is live: the history says it. */
+static void test_older_schema(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    struct rg_db db;
+    struct rg_session session;
+    struct operation op;
+    char *token = make_gateway(f, "edge-1"), *ids[4];
+    connect_as(f, token, "", &session);
+    make_api(f, "hello");
+    make_api(f, "gone");
+    for (int i = 0; i < 4; i++) {
+        f->now_ms += 1000;
+        ids[i] = deploy(f, i < 3 ? "hello" : "gone", "edge-1");
+        last_operation(f, &op);
+        ack(f, &session, &op, i != 2);
+    }
+    assert_int_equal(callf(f, "POST", NULL, API "/rest-apis/gone/deployments/%s/undeploy", ids[3]), 200);
+    last_operation(f, &op);
+    ack(f, &session, &op, true);
+    fixture_close(f);
+    assert_int_equal(rg_db_open(&db, path_in(f, "ringgate.db", path)), 0);
+    assert_int_equal(rg_db_script(&db, "DROP INDEX deployment_status_live;"
+                                       "ALTER TABLE deployment_status DROP COLUMN live_uuid;"
+                                       "DELETE FROM schema_migrations WHERE step = 3"),
+                     0);
+    rg_db_close(&db);
+    fixture_open(f);
+    for (int i = 0; i < 4; i++) {
+        status_of(f, i < 3 ? "hello" : "gone", ids[i]);
+        assert_int_equal(json_is_true(json_object_get(f->body, "live")), i == 1);
+        free(ids[i]);
+    }
+    free(token);
+}
+
 static void test_admin_token_is_replaced(void **state)
 {
     struct fixture *f = *state;
@@ -312,15 +349,11 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_DISK(test_files),
-        ON_DISK(test_nothing_in_the_clear),
-        ON_DISK(test_reopen),
-        ON_DISK(test_newer_schema),
-        ON_DISK(test_admin_token_is_replaced),
-        ON_DISK(test_wrong_files),
-        ON_DISK(test_corrupt),
-        ON_DISK(test_not_writable),
-        ON_DISK(test_full),
+        ON_DISK(test_files),        ON_DISK(test_nothing_in_the_clear),
+        ON_DISK(test_reopen),       ON_DISK(test_newer_schema),
+        ON_DISK(test_older_schema), ON_DISK(test_admin_token_is_replaced),
+        ON_DISK(test_wrong_files),  ON_DISK(test_corrupt),
+        ON_DISK(test_not_writable), ON_DISK(test_full),
         ON_DISK(test_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

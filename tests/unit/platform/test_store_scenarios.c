@@ -25,6 +25,12 @@ static void assert_status(struct fixture *f, const char *deployment, const char 
     assert_string_equal(status_of(f, "hello", deployment), wanted);
 }
 
+static void assert_live(struct fixture *f, const char *deployment, bool wanted)
+{
+    status_of(f, "hello", deployment);
+    assert_int_equal(json_is_true(json_object_get(f->body, "live")), wanted);
+}
+
 /* 1 and 2: there and back. */
 static void test_deploy_and_undeploy(void **state)
 {
@@ -162,6 +168,53 @@ static void test_failure_and_restore(void **state)
     assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d2), 409);
     assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 204);
     assert_int_equal(callf(f, "GET", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 404);
+    free(d1);
+    free(d2);
+    free(s.token);
+}
+
+/* What answers requests is the last that was acknowledged, whatever became of those after it, until it is gone. */
+static void test_live(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    struct operation op;
+    set_up(f, &s);
+    char *d1 = deploy(f, "hello", "edge-1");
+    assert_live(f, d1, false);
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    assert_live(f, d1, true);
+    f->now_ms += 1000;
+    char *d2 = deploy(f, "hello", "edge-1");
+    assert_live(f, d1, true); /* the other one is on its way */
+    last_operation(f, &op);
+    ack(f, &s.session, &op, false);
+    assert_live(f, d1, true);
+    assert_live(f, d2, false);
+    assert_status(f, d1, "ARCHIVED");
+    assert_int_equal(callf(f, "GET", NULL, "/api/v0.9/rest-apis/hello/deployments"), 200);
+    assert_true(json_is_false(json_object_get(json_array_get(json_object_get(f->body, "list"), 0), "live")));
+    assert_true(json_is_true(json_object_get(json_array_get(json_object_get(f->body, "list"), 1), "live")));
+    assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d1), 409);
+    assert_string_equal(got(f, "code"), "DEPLOYMENT_ACTIVE");
+    for (int i = 0; i < 30; i++) { /* and it is kept, however many have failed since */
+        f->now_ms += 1000;
+        free(deploy(f, "hello", "edge-1"));
+        last_operation(f, &op);
+        ack(f, &s.session, &op, false);
+    }
+    assert_live(f, d1, true);
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/restore", d1), 200);
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    assert_live(f, d1, true);
+    assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d1), 200);
+    assert_live(f, d1, true);
+    last_operation(f, &op);
+    ack(f, &s.session, &op, true);
+    assert_live(f, d1, false);
+    assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d1), 204);
     free(d1);
     free(d2);
     free(s.token);
@@ -537,14 +590,23 @@ static void test_guards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_deploy_and_undeploy), WITH_STORE(test_timeout_and_late_success),
-        WITH_STORE(test_lenient_timeout),     WITH_STORE(test_failure_and_restore),
-        WITH_STORE(test_undeploy_of_failed),  WITH_STORE(test_reconnect),
-        WITH_STORE(test_stale_acks),          WITH_STORE(test_instances),
-        WITH_STORE(test_trimmed_zeros),       WITH_STORE(test_failure_that_is_made_up_for),
-        WITH_STORE(test_gateway_deleted),     WITH_STORE(test_gateway_deleted_for_good),
-        WITH_STORE(test_retention),           WITH_STORE(test_burst),
-        WITH_STORE(test_bad_frames),          cmocka_unit_test(test_every_pair),
+        WITH_STORE(test_deploy_and_undeploy),
+        WITH_STORE(test_timeout_and_late_success),
+        WITH_STORE(test_lenient_timeout),
+        WITH_STORE(test_failure_and_restore),
+        WITH_STORE(test_undeploy_of_failed),
+        WITH_STORE(test_reconnect),
+        WITH_STORE(test_stale_acks),
+        WITH_STORE(test_instances),
+        WITH_STORE(test_trimmed_zeros),
+        WITH_STORE(test_failure_that_is_made_up_for),
+        WITH_STORE(test_gateway_deleted),
+        WITH_STORE(test_gateway_deleted_for_good),
+        WITH_STORE(test_retention),
+        WITH_STORE(test_burst),
+        WITH_STORE(test_live),
+        WITH_STORE(test_bad_frames),
+        cmocka_unit_test(test_every_pair),
         cmocka_unit_test(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
