@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/agent/remote.h"
+#include "control/common/address.h"
 #include "control/gateway/access_trouble.h"
 #include "control/gateway/certificates.h"
 #include "control/gateway/gateway.h"
 #include "control/gateway/listen_inherit.h"
-#include "control/agent/remote.h"
-#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 static int start(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings)

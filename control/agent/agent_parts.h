@@ -12,12 +12,12 @@
 
 #include "control/agent/ack.h"
 #include "control/agent/agent.h"
-#include "control/artifact/artifact.h"
-#include "control/artifact/compile.h"
 #include "control/agent/deployment.h"
 #include "control/agent/fetch.h"
 #include "control/agent/link.h"
 #include "control/agent/state_dir.h"
+#include "control/artifact/artifact.h"
+#include "control/artifact/compile.h"
 #include "control/common/problems.h"
 #include "datapath/policy/keys.h"
 

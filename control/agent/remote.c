@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/descriptors.h"
+#include "control/common/file.h"
 #include "control/options/control_url.h"
-#include "control/agent/descriptors.h"
 #include "control/options/options.h"
 
 #define CONNECT_SECONDS 10L
@@ -30,28 +31,6 @@ void rg_remote_fini(struct rg_remote *r)
 }
 
 /* ---- The token ---- */
-
-static int read_bytes(const char *path, char *bytes, size_t room)
-{
-    struct stat st;
-    size_t got = 0;
-    int fd = rg_descriptors_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    int r = fstat(fd, &st) < 0 ? -errno : !S_ISREG(st.st_mode) ? -EINVAL : 0;
-    while (r == 0 && got < room) {
-        ssize_t n = read(fd, bytes + got, room - got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            r = -errno;
-        if (n <= 0)
-            break;
-        got += (size_t)n;
-    }
-    close(fd);
-    return r < 0 ? r : (int)got;
-}
 
 static bool is_space(char c)
 {
@@ -82,11 +61,11 @@ static int judge(const char *path, struct rg_str text, char *why)
 int rg_token_read(const char *path, char ret[RG_TOKEN_MAX + 1], char why[RG_TOKEN_WHY_MAX])
 {
     char bytes[RG_TOKEN_MAX + 64] = {0}; /* room for white space around it */
-    int n = read_bytes(path, bytes, sizeof(bytes));
+    ssize_t n = rg_file_load(path, RG_FILE_REGULAR, bytes, sizeof(bytes));
     if (n < 0) {
         snprintf(why, RG_TOKEN_WHY_MAX, "%s, which can't be read (%s)", path,
-                 n == -EINVAL ? "it is no ordinary file" : strerror(-n));
-        return n;
+                 n == -EINVAL || n == -EISDIR ? "it is no ordinary file" : strerror((int)-n));
+        return (int)n;
     }
     struct rg_str text = {bytes, (size_t)n};
     while (text.len > 0 && is_space(text.ptr[0])) {

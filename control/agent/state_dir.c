@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/agent/state_parts.h"
+#include "control/common/file.h"
 #include "datapath/base/log.h"
 
 #define LOCK_WAIT_MS   2000
@@ -92,43 +93,13 @@ void rg_state_dir_close(struct rg_state_dir *dir)
 
 /* ---- Loading ---- */
 
-static int read_whole(int fd, size_t len, char **ret)
-{
-    char *bytes = malloc(len + 1);
-    size_t got = 0;
-    if (!bytes)
-        return -ENOMEM;
-    while (got < len) {
-        ssize_t n = read(fd, bytes + got, len - got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int error = -errno;
-            free(bytes);
-            return error;
-        }
-        if (n == 0)
-            break; /* shorter than it was: its checksum will tell */
-        got += (size_t)n;
-    }
-    memset(bytes + got, 0, len + 1 - got);
-    *ret = bytes;
-    return 0;
-}
-
+/* Longer, or no file at all, is nothing of ours. */
 static int read_file(struct rg_state_dir *dir, const char *name, char **ret, size_t *ret_len)
 {
-    struct stat st;
-    int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* a FIFO would hold up the start */
+    int fd = rg_file_open(dir->fd, name, O_NOFOLLOW, RG_FILE_REGULAR);
     if (fd < 0)
-        return -errno;
-    int r = fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0 && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX_BYTES))
-        r = -EFBIG;
-    if (r == 0)
-        r = read_whole(fd, (size_t)st.st_size, ret);
-    if (r == 0)
-        *ret_len = (size_t)st.st_size;
+        return fd;
+    int r = rg_file_read_all(fd, FILE_MAX_BYTES, ret, ret_len);
     close(fd);
     return r;
 }

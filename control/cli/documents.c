@@ -6,13 +6,16 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "control/cli/cli.h"
 #include "control/cli/document_shape.h"
 #include "control/common/conf_tree.h"
+#include "control/common/file.h"
 
 void rg_documents_init(struct rg_documents *documents)
 {
@@ -205,45 +208,11 @@ static bool take_text(struct rg_documents *all, const char *file, const char *te
 
 /* ---- files ---- */
 
-/* *ret has a NUL after it that does not count. */
-static int read_all(FILE *in, char **ret, size_t *ret_len)
-{
-    size_t len = 0, room = 65536;
-    char *text = malloc(room + 1);
-    while (text) {
-        size_t n = fread(text + len, 1, room - len, in);
-        len += n;
-        if (n == 0)
-            break;
-        if (len > RG_DOCUMENT_FILE_MAX) {
-            free(text);
-            return -EFBIG;
-        }
-        if (len == room) {
-            char *more = realloc(text, 2 * room + 1);
-            if (!more)
-                free(text);
-            text = more;
-            room *= 2;
-        }
-    }
-    if (!text)
-        return -ENOMEM;
-    if (ferror(in)) {
-        free(text);
-        return -EIO;
-    }
-    text[len] = '\0';
-    *ret = text;
-    *ret_len = len;
-    return 0;
-}
-
-static bool read_stream(struct rg_documents *all, const char *name, FILE *in)
+static bool read_open_file(struct rg_documents *all, const char *name, int fd)
 {
     char *text = NULL;
     size_t len = 0;
-    int r = read_all(in, &text, &len);
+    int r = rg_file_read_all(fd, RG_DOCUMENT_FILE_MAX, &text, &len);
     if (r < 0) {
         rg_cli_complain("can't read %s: %s", name, strerror(-r));
         return false;
@@ -259,13 +228,13 @@ static bool read_stream(struct rg_documents *all, const char *name, FILE *in)
 
 static bool read_file(struct rg_documents *all, const char *path)
 {
-    FILE *in = fopen(path, "re");
-    if (!in) {
-        rg_cli_complain("can't read %s: %s", path, strerror(errno));
+    int fd = rg_file_open(AT_FDCWD, path, 0, RG_FILE_ANY);
+    if (fd < 0) {
+        rg_cli_complain("can't read %s: %s", path, strerror(-fd));
         return false;
     }
-    bool ok = read_stream(all, path, in);
-    fclose(in);
+    bool ok = read_open_file(all, path, fd);
+    close(fd);
     return ok;
 }
 
@@ -307,7 +276,7 @@ bool rg_documents_read(struct rg_documents *documents, const char *path)
 {
     struct stat st;
     if (strcmp(path, "-") == 0)
-        return read_stream(documents, "standard input", stdin);
+        return read_open_file(documents, "standard input", STDIN_FILENO);
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return read_directory(documents, path);
     return read_file(documents, path);

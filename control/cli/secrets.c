@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/cli/commands.h"
 #include "control/cli/reference.h"
 #include "control/cli/results.h"
+#include "control/common/file.h"
 
 #define SECRET_MAX 65536u
 
@@ -79,15 +81,13 @@ enum rg_cli_status rg_cli_key_revoke(struct rg_cli *cli, const struct rg_cli_ope
 static bool read_value(const char *file, char value[SECRET_MAX + 1])
 {
     bool is_stdin = strcmp(file, "-") == 0;
-    FILE *in = is_stdin ? stdin : fopen(file, "re");
-    if (!in) {
-        rg_cli_complain("can't read %s: %s", file, strerror(errno));
+    ssize_t n = is_stdin ? rg_file_read(STDIN_FILENO, value, SECRET_MAX + 1)
+                         : rg_file_load(file, RG_FILE_ANY, value, SECRET_MAX + 1);
+    if (n < 0) {
+        rg_cli_complain("can't read %s: %s", file, strerror((int)-n));
         return false;
     }
-    size_t n = fread(value, 1, SECRET_MAX + 1, in);
-    bool bad = ferror(in) || n > SECRET_MAX || memchr(value, '\0', n);
-    if (!is_stdin)
-        fclose(in);
+    bool bad = n > SECRET_MAX || memchr(value, '\0', (size_t)n);
     n -= n > 0 && value[n - 1] == '\n';
     value[bad ? 0 : n] = '\0';
     if (bad || n == 0)

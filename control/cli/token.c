@@ -1,12 +1,12 @@
 /* See token.h. */
 #include "control/cli/token.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/cli/cli.h"
+#include "control/common/file.h"
 
 static void trim(char *text)
 {
@@ -31,18 +31,16 @@ static bool check(const char *token, const char *from)
 
 static bool read_file(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
 {
-    FILE *in = fopen(file, "re");
-    if (!in) {
-        rg_cli_complain("--token-file: can't read %s: %s", file, strerror(errno));
+    ssize_t n = rg_file_load(file, RG_FILE_ANY, ret, RG_CLIENT_TOKEN_MAX);
+    if (n < 0) {
+        rg_cli_complain("--token-file: can't read %s: %s", file, strerror((int)-n));
         return false;
     }
-    size_t n = fread(ret, 1, RG_CLIENT_TOKEN_MAX, in);
-    bool bad = ferror(in) || n == RG_CLIENT_TOKEN_MAX || memchr(ret, '\0', n);
-    fclose(in);
+    bool bad = n == RG_CLIENT_TOKEN_MAX || memchr(ret, '\0', (size_t)n);
     ret[bad ? 0 : n] = '\0';
     if (bad)
-        rg_cli_complain("--token-file: %s is not a token: it can't be read, is longer than %u bytes or is no text",
-                        file, RG_CLIENT_TOKEN_MAX - 1);
+        rg_cli_complain("--token-file: %s is not a token: it is longer than %u bytes or no text", file,
+                        RG_CLIENT_TOKEN_MAX - 1);
     return !bad;
 }
 

@@ -7,9 +7,9 @@
 #ifndef RG_CLI_WAIT_H
 #define RG_CLI_WAIT_H
 
+#include "control/cli/cli.h"
 #include "control/cli/kinds.h"
 #include "control/common/problems.h"
-#include "control/cli/cli.h"
 
 /* One deployment of one artifact. Views. */
 struct rg_wait {

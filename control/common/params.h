@@ -10,8 +10,8 @@
 
 #include <jansson.h>
 
-#include "datapath/base/arena.h"
 #include "control/common/problems.h"
+#include "datapath/base/arena.h"
 #include "datapath/policy/param.h"
 
 struct rg_params_source {

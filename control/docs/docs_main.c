@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/docs/docs.h"
 #include "control/cli/help.h"
+#include "control/docs/docs.h"
 
 static const struct {
     const char *name;

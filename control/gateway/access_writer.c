@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/gateway/access_trouble.h"
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 #include "control/common/loop.h"
+#include "control/gateway/access_trouble.h"
 #include "datapath/base/log.h"
 
 #define RECORDS_PER_TICK 65536 /* of one ring, so that a busy worker can't hold the control thread */
@@ -72,9 +72,9 @@ static bool open_file(struct rg_access_writer *w)
     struct stat st;
     w->is_stdout = rg_access_is_stdout(w->path);
     /* O_NONBLOCK: a FIFO without a reader is an error, not a wait. */
-    w->fd = w->is_stdout
-                ? STDOUT_FILENO
-                : rg_descriptors_open(w->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    w->fd = w->is_stdout ? STDOUT_FILENO
+                         : rg_descriptors_open(AT_FDCWD, w->path,
+                                               O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (w->fd < 0 || fstat(w->fd, &st) < 0) {
         report_failure(w, "open", errno);
         close_file(w);

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 #include "control/gateway/listen.h"
 
 /* ---- Answers ---- */

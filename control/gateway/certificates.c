@@ -3,10 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
-#include "control/agent/descriptors.h"
 #include "control/common/conf.h"
+#include "control/common/file.h"
 #include "datapath/base/log.h"
 
 #define FILE_MAX    (1024 * 1024)
@@ -24,39 +23,17 @@ struct files {
 
 /* ---- files ---- */
 
-static int read_open_file(FILE *in, char **ret, size_t *ret_len)
-{
-    struct stat st;
-    if (fstat(fileno(in), &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    if (st.st_size > FILE_MAX)
-        return -EFBIG;
-    char *text = malloc(FILE_MAX);
-    if (!text)
-        return -ENOMEM;
-    setvbuf(in, NULL, _IONBF, 0); /* it would keep a copy of a key, which nobody wipes */
-    *ret_len = fread(text, 1, FILE_MAX, in);
-    *ret = text;
-    return ferror(in) ? -EIO : 0;
-}
-
 static int read_file(struct files *files, const char *path, struct rg_str *ret)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *in = rg_descriptors_fopen(path, "re");
-    if (!in)
-        return -errno;
-    int r = read_open_file(in, &text, &len);
-    fclose(in);
-    if (text) {
-        files->texts[files->n] = text;
-        files->lens[files->n++] = len;
-        *ret = (struct rg_str){text, len};
-    }
-    return r;
+    int r = rg_file_load_all(path, RG_FILE_REGULAR, FILE_MAX, &text, &len);
+    if (r < 0)
+        return r;
+    files->texts[files->n] = text;
+    files->lens[files->n++] = len;
+    *ret = (struct rg_str){text, len};
+    return 0;
 }
 
 static void forget(struct files *files)

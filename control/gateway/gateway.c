@@ -8,7 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 #include "datapath/base/log.h"
 
 #define LAST_ANSWERS_MS 500
@@ -50,7 +50,7 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     rg_info("%s %s starting pid=%d kernel=%s", program ? program->name : "ringgate", RG_VERSION, (int)getpid(),
             uts.release);
     rg_descriptors_init();
-    rg_descriptors_check(settings);
+    rg_gateway_check_descriptors(settings);
 
     g->current = calloc(1, sizeof(*g->current));
     if (!g->current)

@@ -12,17 +12,17 @@
 
 #include "bpf/sockmap_loader.h"
 #include "bpf/steer_loader.h"
+#include "control/agent/agent.h"
+#include "control/common/loop.h"
 #include "control/gateway/access_writer.h"
 #include "control/gateway/admin.h"
-#include "control/agent/agent.h"
 #include "control/gateway/gateway_routes.h"
 #include "control/gateway/health.h"
 #include "control/gateway/listen.h"
-#include "control/common/loop.h"
 #include "control/gateway/metrics_text.h"
 #include "control/gateway/notify.h"
-#include "control/options/options.h"
 #include "control/gateway/resolve.h"
+#include "control/options/options.h"
 #include "datapath/tls/store.h"
 #include "datapath/worker.h"
 
@@ -168,9 +168,10 @@ const char *rg_gateway_unready_name(unsigned index);     /* of bit 1 << index */
 void rg_gateway_note_readiness(struct rg_gateway *g);    /* tells the log and the service manager of changes */
 void rg_gateway_send_status(const struct rg_gateway *g); /* to the service manager, as last noted */
 
-/* ---- gateway_shortage.c: what ran out ---- */
+/* ---- gateway_shortage.c: what ran out, or will ---- */
 
-void rg_gateway_note_shortages(struct rg_gateway *g); /* a line for each resource, at most once a minute */
+void rg_gateway_note_shortages(struct rg_gateway *g);           /* a line for each resource, at most once a minute */
+void rg_gateway_check_descriptors(const struct rg_settings *s); /* warns when there are few for these settings */
 
 /* ---- gateway_endpoints.c: where deployed routes lead to ---- */
 

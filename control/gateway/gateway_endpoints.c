@@ -1,8 +1,8 @@
 /* Where deployed routes lead to: the gateway's table of endpoints, and who resolves their names. See gateway.h. */
 #include <arpa/inet.h>
 
-#include "control/gateway/gateway.h"
 #include "control/common/json.h"
+#include "control/gateway/gateway.h"
 
 int rg_gateway_init_endpoints(struct rg_gateway *g)
 {

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "control/common/descriptors.h"
 #include "control/gateway/certificates.h"
-#include "control/agent/descriptors.h"
 #include "control/gateway/gateway.h"
 #include "control/options/options_table.h"
 #include "datapath/base/log.h"
@@ -134,12 +134,6 @@ static int check_file(const struct rg_gateway *g, FILE *report)
     return -ENOENT;
 }
 
-/* Also while clients hold all descriptors. */
-static FILE *open_config(const char *path)
-{
-    return rg_descriptors_fopen(path, "re");
-}
-
 /* Of the listeners that there will be, whatever the file says of those that stay until a restart. */
 static int load_certificates(struct rg_gateway *g, struct rg_settings *next)
 {
@@ -164,7 +158,7 @@ static int load(struct rg_gateway *g, struct rg_settings *ret, FILE *report)
     FILE *errors = open_memstream(&text, &len);
     if (!errors)
         return -errno;
-    const struct rg_options_outside outside = {open_config, rg_certificates_inspect};
+    const struct rg_options_outside outside = {rg_certificates_inspect};
     r = g->program ? g->program->load(g->program->owner, &outside, ret, errors)
                    : rg_options_load_with(g->flags, &outside, ret, errors);
     if (r == 0)
@@ -213,7 +207,7 @@ static void take_over(struct rg_gateway *g, struct rg_settings_box *box)
     g->has_file = true;
     rg_log_set_level((enum rg_log_level)box->settings.log_level);
     if (other_limit)
-        rg_descriptors_check(&box->settings);
+        rg_gateway_check_descriptors(&box->settings);
     rg_access_writer_configure(&g->access, &box->settings);
     rg_prober_configure(&g->prober, &box->settings);
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 #include "control/gateway/gateway.h"
 #include "datapath/base/log.h"
 #include "datapath/sys.h"

@@ -1,14 +1,15 @@
 /*
- * Descriptors or buffers that run out: workers only count it, the log says it here, with the remedy. One line at the
- * first time, then at most one a minute. Thread: the control thread.
+ * Descriptors or buffers that run out, or will: workers only count it, the log says it here, with the remedy. One line
+ * at the first time, then at most one a minute. Thread: the control thread.
  */
 #include <inttypes.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 #include "control/gateway/gateway.h"
 #include "datapath/base/log.h"
 
-#define QUIET_MS 60000
+#define QUIET_MS       60000
+#define CLIENTS_WANTED 4096 /* with a request each, when limits.connections does not say */
 
 static uint64_t refused(const struct rg_gateway *g, enum rg_reason reason)
 {
@@ -70,4 +71,16 @@ void rg_gateway_note_shortages(struct rg_gateway *g)
     uint64_t now_ms = rg_now_ms();
     note_descriptors(g, now_ms);
     note_buffers(g, now_ms);
+}
+
+void rg_gateway_check_descriptors(const struct rg_settings *s)
+{
+    uint32_t all = rg_descriptors_limit(), idle = rg_worker_clients_of(rg_descriptors_of_datapath());
+    uint64_t wanted_clients = 2 * (uint64_t)(s->connections ? s->connections : CLIENTS_WANTED);
+    if (idle >= wanted_clients)
+        return;
+    rg_warn("few descriptors limit=%u wanted=%" PRIu64
+            " idle_clients=%u busy_clients=%u: there is room for no more clients "
+            "than this, without and with a request in progress; raise LimitNOFILE= in the unit, or ulimit -n%s",
+            all, all + wanted_clients - idle, idle, idle / 2, s->connections ? ", or lower limits.connections" : "");
 }

@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/address.h"
+#include "control/common/descriptors.h"
 #include "control/gateway/health_h2c.h"
 #include "control/gateway/listen.h"
-#include "control/common/address.h"
 #include "datapath/base/log.h"
 
 /* ---- Verdicts ---- */

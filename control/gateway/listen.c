@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/gateway/listen_inherit.h"
-#include "control/common/loop.h"
 #include "control/common/address.h"
+#include "control/common/loop.h"
+#include "control/gateway/listen_inherit.h"
 #include "datapath/base/log.h"
 
 #define SINGLE_BACKLOG 64

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/gateway/listen.h"
 #include "control/common/address.h"
+#include "control/gateway/listen.h"
 #include "datapath/base/log.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */

@@ -10,10 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
+#include "control/common/file.h"
 #include "datapath/base/ascii.h"
-#include "datapath/settings.h"
 #include "datapath/base/assert.h"
+#include "datapath/settings.h"
 
 /* 50 us to 60 s: from a fast answer on loopback to the default response time-out. */
 const uint64_t rg_metrics_bounds_us[RG_METRICS_BOUNDS] = {
@@ -267,11 +268,8 @@ enum process_metric {
 /* A file of /proc as text; false: it can't be read. */
 static bool read_proc(const char *path, char *text, size_t size)
 {
-    FILE *f = rg_descriptors_fopen(path, "re");
-    if (!f)
-        return false;
-    text[fread(text, 1, size - 1, f)] = '\0';
-    fclose(f);
+    ssize_t n = rg_file_load(path, RG_FILE_ANY, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
     return text[0] != '\0';
 }
 

@@ -40,7 +40,6 @@ struct rg_options_findings; /* where rg_options_refuse puts what it is told */
 
 /* What lies outside of options and flags, as the caller deals with it. */
 struct rg_options_outside {
-    FILE *(*open_file)(const char *path); /* NULL and errno when it can't be opened; NULL: fopen does */
     /* Looks into the files that settings name. May be called with settings that have errors. NULL: nobody looks. */
     void (*inspect)(const struct rg_settings *s, struct rg_options_findings *findings);
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "control/common/file.h"
 #include "datapath/base/assert.h"
 
 static const struct rg_conf_mark no_mark = {0, 0};
@@ -14,37 +15,20 @@ static const struct rg_conf_mark no_mark = {0, 0};
 /* --- the file --- */
 
 /* Reads at most one byte more than a configuration may have, which is enough to refuse it. */
-static int read_all(FILE *in, char **ret, size_t *ret_len)
+static int read_file(const struct rg_options_load *l, char **ret, size_t *ret_len)
 {
     size_t room = RG_CONF_FILE_MAX + 1;
     char *text = malloc(room);
     if (!text)
         return -ENOMEM;
-    size_t len = fread(text, 1, room, in);
-    if (ferror(in)) {
-        int err = errno > 0 ? -errno : -EIO;
+    ssize_t len = rg_file_load(l->config_path, RG_FILE_ANY, text, room);
+    if (len < 0) {
         free(text);
-        return err;
+        return (int)len;
     }
     *ret = text;
-    *ret_len = len;
+    *ret_len = (size_t)len;
     return 0;
-}
-
-static FILE *open_file(const struct rg_options_load *l)
-{
-    const char *path = l->config_path;
-    return l->outside->open_file ? l->outside->open_file(path) : fopen(path, "re");
-}
-
-static int read_file(const struct rg_options_load *l, char **ret, size_t *ret_len)
-{
-    FILE *in = open_file(l);
-    if (!in)
-        return -errno;
-    int err = read_all(in, ret, ret_len);
-    fclose(in);
-    return err;
 }
 
 static void refuse_file(struct rg_options_load *l, int err)

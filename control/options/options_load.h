@@ -8,8 +8,8 @@
 #ifndef RG_OPTIONS_OPTIONS_LOAD_H
 #define RG_OPTIONS_OPTIONS_LOAD_H
 
-#include "control/options/options.h"
 #include "control/common/conf.h"
+#include "control/options/options.h"
 
 struct rg_options_load {
     /* from the caller; borrowed */

@@ -5,9 +5,9 @@
 #ifndef RG_PLATFORM_OPTIONS_H
 #define RG_PLATFORM_OPTIONS_H
 
-#include "control/options/options.h"
 #include "control/common/conf.h"
 #include "control/common/flags.h"
+#include "control/options/options.h"
 
 #define RG_PLATFORM_DATA_MAX       200 /* bytes of the data directory's path */
 #define RG_PLATFORM_CONFIG_DEFAULT "/etc/ringgate/platform.yaml"

@@ -11,8 +11,8 @@
 #ifndef RG_PLATFORM_PLATFORM_H
 #define RG_PLATFORM_PLATFORM_H
 
-#include "control/gateway/gateway.h"
 #include "control/common/http_server.h"
+#include "control/gateway/gateway.h"
 #include "control/platform/hub.h"
 #include "control/platform/options.h"
 #include "control/platform/sessions.h"

@@ -8,40 +8,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/file.h"
+
 static int read_all(int fd, char *out, size_t size, size_t *ret_len)
 {
-    size_t len = 0;
-    for (;;) {
-        char beyond;
-        ssize_t n = len < size ? read(fd, out + len, size - len) : read(fd, &beyond, 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        if (len == size)
-            return -EFBIG;
-        len += (size_t)n;
-    }
-    *ret_len = len;
+    char beyond;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_mode & 077)
+        return -EPERM;
+    ssize_t n = rg_file_read(fd, out, size);
+    ssize_t more = n < 0 ? n : rg_file_read(fd, &beyond, 1);
+    if (more != 0)
+        return more < 0 ? (int)more : -EFBIG;
+    *ret_len = (size_t)n;
     return 0;
 }
 
 int rg_secret_file_read(const char *path, char *out, size_t size, size_t *ret_len, char *error, size_t error_size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = rg_file_open(AT_FDCWD, path, O_NOFOLLOW, RG_FILE_REGULAR);
     if (fd < 0) {
-        int rc = -errno;
-        snprintf(error, error_size, "%s: can't be opened: %s", path, strerror(-rc));
-        return rc;
+        snprintf(error, error_size, "%s: can't be opened: %s", path, strerror(-fd));
+        return fd;
     }
-    struct stat st;
-    int rc = fstat(fd, &st) < 0 ? -errno : 0;
-    if (!rc && (!S_ISREG(st.st_mode) || (st.st_mode & 077)))
-        rc = -EPERM;
-    if (!rc)
-        rc = read_all(fd, out, size, ret_len);
+    int rc = read_all(fd, out, size, ret_len);
     close(fd);
     if (rc == -EPERM)
         snprintf(error, error_size, "%s: holds a secret and may be used by others; chmod 600 %s", path, path);

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 
 #include "control/artifact/compile.h"
+#include "control/common/problems.h"
 #include "control/gateway/gateway.h"
 #include "control/gateway/gateway_routes.h"
-#include "control/common/problems.h"
 #include "datapath/policy/keys.h"
 
 #define UNITS_MAX 16

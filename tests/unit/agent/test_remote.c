@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/options/control_url.h"
 #include "control/agent/remote.h"
 #include "control/agent/retry.h"
+#include "control/options/control_url.h"
 
 static void urls(void **state)
 {

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 
 #define LEAVE 100 /* the hard limit of the tests; it can't be raised again */
 

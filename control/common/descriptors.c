@@ -1,15 +1,12 @@
-#include "control/agent/descriptors.h"
+#include "control/common/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/resource.h>
 
 #include "datapath/base/log.h"
-#include "datapath/worker.h"
 
-#define RESERVE_SHARE  16
-#define CLIENTS_WANTED 4096 /* with a request each, when limits.connections does not say */
+#define RESERVE_SHARE 16
 
 static bool has_reserve; /* the soft limit was lowered */
 
@@ -87,13 +84,13 @@ void rg_descriptors_lower(void)
     move(all_but_reserve);
 }
 
-int rg_descriptors_open(const char *path, int flags, mode_t mode)
+int rg_descriptors_open(int dir, const char *path, int flags, mode_t mode)
 {
-    int fd = open(path, flags, mode);
+    int fd = openat(dir, path, flags, mode);
     if (fd >= 0 || errno != EMFILE)
         return fd;
     rg_descriptors_lift();
-    fd = open(path, flags, mode);
+    fd = openat(dir, path, flags, mode);
     rg_descriptors_lower();
     return fd;
 }
@@ -107,18 +104,4 @@ FILE *rg_descriptors_fopen(const char *path, const char *mode)
     f = fopen(path, mode);
     rg_descriptors_lower();
     return f;
-}
-
-/* ---- Are there enough? ---- */
-
-void rg_descriptors_check(const struct rg_settings *s)
-{
-    uint32_t all = rg_descriptors_limit(), idle = rg_worker_clients_of(rg_descriptors_of_datapath());
-    uint64_t wanted_clients = 2 * (uint64_t)(s->connections ? s->connections : CLIENTS_WANTED);
-    if (idle >= wanted_clients)
-        return;
-    rg_warn("few descriptors limit=%u wanted=%" PRIu64
-            " idle_clients=%u busy_clients=%u: there is room for no more clients "
-            "than this, without and with a request in progress; raise LimitNOFILE= in the unit, or ulimit -n%s",
-            all, all + wanted_clients - idle, idle, idle / 2, s->connections ? ", or lower limits.connections" : "");
 }
