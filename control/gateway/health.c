@@ -8,7 +8,7 @@
 
 #include "control/common/address.h"
 #include "control/common/descriptors.h"
-#include "control/gateway/health_h2c.h"
+#include "control/gateway/health_parts.h"
 #include "control/gateway/listen.h"
 #include "datapath/base/log.h"
 
@@ -81,7 +81,7 @@ static void schedule(struct rg_prober *p)
     rg_loop_set_alarm(p->loop, &p->next, took < p->settings.interval_ms ? p->settings.interval_ms - took : 0);
 }
 
-static void finish(struct rg_prober *p, bool healthy)
+void rg_prober_finish(struct rg_prober *p, bool healthy)
 {
     close_probe(p);
     if (healthy)
@@ -91,10 +91,10 @@ static void finish(struct rg_prober *p, bool healthy)
     schedule(p);
 }
 
-static void fail(struct rg_prober *p, const char *what, int error)
+void rg_prober_fail(struct rg_prober *p, const char *what, int error)
 {
     snprintf(p->why, sizeof(p->why), "%s%s%s", what, error ? ": " : "", error ? strerror(error) : "");
-    finish(p, false);
+    rg_prober_finish(p, false);
 }
 
 static void timed_out(struct rg_alarm *a)
@@ -107,165 +107,7 @@ static void timed_out(struct rg_alarm *a)
         [RG_PROBE_READING] = "awaiting the answer",
     };
     snprintf(p->why, sizeof(p->why), "no answer within %u ms, still %s", p->settings.timeout_ms, at[p->state]);
-    finish(p, false);
-}
-
-/* ---- The answer ---- */
-
-static void judge(struct rg_prober *p)
-{
-    struct rg_health_answer answer = {p->status, p->content_type, {p->input + p->head_len, p->body_len}};
-    char why[RG_HEALTH_WHY_MAX];
-    bool healthy = rg_health_judge(&p->settings, &answer, why, sizeof(why));
-    snprintf(p->why, sizeof(p->why), "%s", why);
-    finish(p, healthy);
-}
-
-static bool read_body_chunked(struct rg_prober *p, bool *complete)
-{
-    /* Decoded data moves to the front; what is not decoded yet follows it. */
-    char *body = p->input + p->head_len, *raw = body + p->body_len;
-    size_t left = p->received - p->head_len - p->body_len;
-    for (;;) {
-        size_t used = 0;
-        struct rg_str span = RG_STR_NONE;
-        enum rg_chunked_event event = rg_chunked_step(&p->chunked, raw, left, &used, &span);
-        if (event == RG_CHUNKED_BAD)
-            return false;
-        if (event == RG_CHUNKED_NEED_TRAILER)
-            p->chunked.trailer_space = p->trailers;
-        if (span.len)
-            memmove(body + p->body_len, span.ptr, span.len);
-        p->body_len += span.len;
-        raw += used;
-        left -= used;
-        *complete = event == RG_CHUNKED_END;
-        if (event == RG_CHUNKED_END || event == RG_CHUNKED_MORE)
-            break;
-    }
-    memmove(body + p->body_len, raw, left);
-    p->received = p->head_len + p->body_len + left;
-    return true;
-}
-
-/* false: the probe has failed. */
-static bool read_body(struct rg_prober *p, bool at_end, bool *complete)
-{
-    size_t have = p->received - p->head_len;
-    *complete = false;
-    if (p->framing.kind == RG_BODY_CHUNKED) {
-        if (!read_body_chunked(p, complete)) {
-            fail(p, "the chunked coding of the answer is malformed", 0);
-            return false;
-        }
-    } else if (p->framing.kind == RG_BODY_EOF) {
-        p->body_len = have;
-        *complete = at_end;
-    } else {
-        uint64_t length = p->framing.kind == RG_BODY_LENGTH ? p->framing.length : 0;
-        p->body_len = have < length ? have : (size_t)length;
-        *complete = have >= length;
-    }
-    if (p->body_len > RG_HEALTH_BODY_MAX || p->framing.length > RG_HEALTH_BODY_MAX) {
-        fail(p, "the answer is longer than 64 KiB", 0);
-        return false;
-    }
-    return true;
-}
-
-/* Interim answers are skipped. 1: the head is complete; 0: not yet; -1: the probe has failed. */
-static int read_head(struct rg_prober *p)
-{
-    static const struct rg_h1_limits limits = {
-        .head_bytes = RG_HEALTH_HEAD_MAX,
-        .field_bytes = RG_HEALTH_HEAD_MAX,
-        .target_bytes = 1,
-        .fields = 100,
-    };
-    struct rg_field fields[RG_H1_FIELDS_MAX];
-    struct rg_h1_response head;
-    enum rg_reason reason = RG_REASON_NONE;
-    for (;;) {
-        int32_t n = rg_h1_parse_response(&p->resume, p->input, p->received, &limits, fields, &head, &reason);
-        if (n == 0 || p->received == 0)
-            return 0;
-        if (n > 0)
-            reason = rg_h1_frame_response(&head, RG_METHOD_GET, false, &p->framing);
-        if (n < 0 || reason != RG_REASON_NONE) {
-            fail(p, rg_reason_info(reason)->text.ptr, 0);
-            return -1;
-        }
-        if (head.status >= 200) {
-            p->head_len = (size_t)n;
-            break;
-        }
-        memmove(p->input, p->input + n, p->received - (size_t)n);
-        p->received -= (size_t)n;
-        p->resume = (struct rg_h1_resume){0, 0};
-    }
-    p->status = head.status;
-    for (uint16_t i = 0; i < head.n_fields; i++)
-        if (fields[i].id == RG_FIELD_CONTENT_TYPE)
-            p->content_type = rg_field_value(&fields[i]);
-    rg_chunked_init(&p->chunked, RG_CHUNKED_DATA);
-    return 1;
-}
-
-static void take_input(struct rg_prober *p, bool at_end)
-{
-    bool complete = false;
-    int r = p->head_len > 0 ? 1 : read_head(p);
-    if (r < 0 || (r > 0 && !read_body(p, at_end, &complete)))
-        return;
-    if (complete)
-        judge(p);
-    else if (at_end)
-        fail(p, "the connection was closed without a complete answer", 0);
-    else if (p->received == RG_HEALTH_INPUT)
-        fail(p, "the answer is too long", 0);
-}
-
-static void read_h2c_answer(struct rg_prober *p)
-{
-    char bytes[16384];
-    ssize_t n = recv(p->socket.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        fail(p, "can't receive", errno);
-        return;
-    }
-    if (n == 0) {
-        fail(p, "the connection was closed without a complete answer", 0);
-        return;
-    }
-    rg_probe_h2c_receive(p->h2c, bytes, (size_t)n);
-    int r = rg_probe_h2c_send(p->h2c, p->socket.fd);
-    const char *fault = rg_probe_h2c_fault(p->h2c);
-    p->received = rg_probe_h2c_text_len(p->h2c);
-    if (fault)
-        fail(p, fault, 0);
-    else if (rg_probe_h2c_is_complete(p->h2c))
-        take_input(p, true);
-    else if (r < 0)
-        fail(p, "can't send", -r);
-}
-
-static void read_answer(struct rg_prober *p)
-{
-    if (p->h2c) {
-        read_h2c_answer(p);
-        return;
-    }
-    ssize_t n = recv(p->socket.fd, p->input + p->received, RG_HEALTH_INPUT - p->received, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        fail(p, "can't receive", errno);
-        return;
-    }
-    p->received += (size_t)n;
-    take_input(p, n == 0);
+    rg_prober_finish(p, false);
 }
 
 /* ---- The request ---- */
@@ -280,7 +122,7 @@ static void send_h2c_request(struct rg_prober *p)
 {
     int r = rg_probe_h2c_send(p->h2c, p->socket.fd);
     if (r < 0)
-        fail(p, "can't send", -r);
+        rg_prober_fail(p, "can't send", -r);
     else if (r > 0)
         await_answer(p);
 }
@@ -293,7 +135,7 @@ static void send_request(struct rg_prober *p)
     }
     ssize_t n = send(p->socket.fd, p->request + p->sent, p->request_len - p->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        fail(p, "can't send", errno);
+        rg_prober_fail(p, "can't send", errno);
         return;
     }
     p->sent += n > 0 ? (size_t)n : 0;
@@ -322,11 +164,11 @@ static void connected(struct rg_prober *p)
     if (getsockopt(p->socket.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
     if (error) {
-        fail(p, "can't connect", error);
+        rg_prober_fail(p, "can't connect", error);
         return;
     }
     if (!p->settings.enabled) { /* nothing to ask: a replica that takes connections is up */
-        finish(p, true);
+        rg_prober_finish(p, true);
         return;
     }
     p->state = RG_PROBE_SENDING;
@@ -349,7 +191,7 @@ static void socket_ready(struct rg_watch *w, uint32_t events)
     else if (p->state == RG_PROBE_SENDING)
         send_request(p);
     else
-        read_answer(p);
+        rg_prober_read_answer(p);
 }
 
 static int new_socket(int family)
@@ -397,7 +239,7 @@ static void start_probe(struct rg_prober *p)
         rg_info("the replica is checked again replica=%s", p->address.text);
     p->skipping = false;
     if (r < 0) {
-        fail(p, "can't connect", -r);
+        rg_prober_fail(p, "can't connect", -r);
         return;
     }
     p->state = RG_PROBE_CONNECTING;
