@@ -138,11 +138,6 @@ void rg_agent_tick(struct rg_agent *a)
     rg_link_look_at_token(&a->up);
 }
 
-bool rg_agent_is_connected(const struct rg_agent *a)
-{
-    return a->up.state == RG_LINK_UP;
-}
-
 /* The directory is free at once: whoever takes this gateway's place can begin. */
 void rg_agent_drain(struct rg_agent *a)
 {

@@ -50,7 +50,6 @@ void rg_agent_tick(struct rg_agent *a);    /* every now and then: looks for work
 void rg_agent_drain(struct rg_agent *a);   /* says goodbye to the control plane; what is live stays live */
 void rg_agent_destroy(struct rg_agent *a); /* NULL is fine */
 
-bool rg_agent_is_connected(const struct rg_agent *a);
 void rg_agent_write_json(const struct rg_agent *a, FILE *out); /* GET /control */
 
 #endif

@@ -201,11 +201,6 @@ bool rg_ws_send_text(struct rg_ws *ws, struct rg_str message)
     return send_frame(ws, WSLAY_TEXT_FRAME, message);
 }
 
-bool rg_ws_send_binary(struct rg_ws *ws, struct rg_str message)
-{
-    return send_frame(ws, WSLAY_BINARY_FRAME, message);
-}
-
 bool rg_ws_send_ping(struct rg_ws *ws, struct rg_str payload)
 {
     RG_ASSERT(payload.len <= RG_WS_CONTROL_MAX);

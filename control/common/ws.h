@@ -60,7 +60,6 @@ struct rg_ws *rg_ws_create(enum rg_ws_role role, const struct rg_ws_limits *limi
 
 /* false: not sent, because the connection is ending, or is given up now as the peer does not read (1008). */
 bool rg_ws_send_text(struct rg_ws *ws, struct rg_str message); /* UTF-8 is up to the caller */
-bool rg_ws_send_binary(struct rg_ws *ws, struct rg_str message);
 bool rg_ws_send_ping(struct rg_ws *ws, struct rg_str payload);
 
 /* Begins the close handshake: what was sent before still goes out first. `reason` is cut to what fits. */

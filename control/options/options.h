@@ -71,8 +71,7 @@ unsigned rg_options_keep_fixed(const struct rg_settings *running, struct rg_sett
  */
 int rg_options_check_kept(const struct rg_settings *running, const struct rg_settings *next, FILE *err);
 
-/* The settings as JSON (for the admin's /config). */
-void rg_options_write_json(const struct rg_settings *s, FILE *out);
-void rg_options_begin_json(const struct rg_settings *s, FILE *out); /* likewise, without the last brace */
+/* The settings as JSON (for the admin's /config), without the last brace: a program may have more to say. */
+void rg_options_begin_json(const struct rg_settings *s, FILE *out);
 
 #endif

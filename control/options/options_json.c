@@ -135,9 +135,3 @@ void rg_options_begin_json(const struct rg_settings *s, FILE *out)
     struct writer w = {out, false};
     write_rows(&w, "", (const char *)s);
 }
-
-void rg_options_write_json(const struct rg_settings *s, FILE *out)
-{
-    rg_options_begin_json(s, out);
-    fputs("}\n", out);
-}

@@ -10,8 +10,6 @@
 /* Runs the steps that the database lacks, under the database's write lock: all or none of them. */
 int rg_migrate(struct rg_db *db);
 
-/* The number of steps that this program knows; what the database has. */
-int rg_migrations_known(void);
-int rg_migrations_done(struct rg_db *db);
+int rg_migrations_done(struct rg_db *db); /* how many steps the database has */
 
 #endif

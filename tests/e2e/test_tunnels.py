@@ -23,14 +23,6 @@ def opened(gateway, **more):
     return c
 
 
-def until_frame_at_origin(connection, wanted):
-    """The frames of the tunnel up to the wanted one."""
-    def found():
-        frames, _ = frames_of(bytes(connection.received[connection.at:]))
-        return frames if wanted in frames else None
-    return env.wait_until(found, 5, f"frame {wanted} at the origin")
-
-
 def left(gateway):
     """How many tunnels the log says were told."""
     line = [ln for ln in gateway.log().splitlines() if "drained " in ln][-1]

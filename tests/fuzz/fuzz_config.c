@@ -61,7 +61,8 @@ static char *json_of(const struct rg_settings *s, size_t *ret_len)
     char *json = NULL;
     FILE *out = open_memstream(&json, ret_len);
     RG_ASSERT(out);
-    rg_options_write_json(s, out);
+    rg_options_begin_json(s, out);
+    fputs("}\n", out);
     fclose(out);
     return json;
 }

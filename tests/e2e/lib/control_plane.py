@@ -400,9 +400,3 @@ def rest_api(name, context, upstream, operations=(("GET", "/*"),), policies="", 
     return (f"apiVersion: gateway.api-platform.wso2.com/v1\nkind: RestApi\nmetadata: {{name: {name}}}\nspec:\n"
             f"  displayName: {name}\n  version: {version}\n  context: {context}\n{vhosts}"
             f"  upstream: {{main: {{url: \"{upstream}\"}}}}\n{policies}  operations:\n{rows}")
-
-
-def answering(name, context, body, status=200, method="GET"):
-    """A definition whose routes answer by themselves."""
-    policy = (f"  policies:\n    - {{name: respond, version: v1, params: {{statusCode: {status}, body: {json.dumps(body)}}}}}\n")
-    return rest_api(name, context, "http://127.0.0.1:9", ((method, "/*"),), policy)

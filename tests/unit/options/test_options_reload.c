@@ -72,7 +72,8 @@ static char *json_of(const struct rg_settings *s)
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
-    rg_options_write_json(s, out);
+    rg_options_begin_json(s, out);
+    fputs("}\n", out);
     fclose(out);
     return text;
 }
