@@ -10,6 +10,7 @@ that a test waits for may take so much longer. With --targets it prints what has
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,17 +56,33 @@ HOUSE_TESTS = {
     "house.links": ["python3", "tests/house/check_links.py"],
 }
 
-# Seconds, about, by name or by tree: the longest come first, so that none is left alone at the end.
+# Seconds, about, by name or by tree: the longest come first, so that none is left alone at the end. Fuzzing, in its lanes,
+# lasts as long as all others together.
 COSTS = {
-    "fuzz": 60,
-    "e2e.attacks_slow": 70,
+    "fuzz": 110,
     "e2e.replica": 80,
+    "e2e.attacks_slow": 70,
     "e2e.load": 65,
+    "e2e.rgctl": 60,
+    "e2e.deployments_adversity": 60,
     "unit.sim_teardown_test": 50,
-    "e2e.drain": 40,
+    "e2e.harness_run": 40,
+    "e2e.control": 40,
+    "e2e.h2_attacks": 35,
+    "e2e.tls_reload": 35,
+    "e2e.config": 30,
+    "e2e.h2c": 30,
+    "e2e.tls": 30,
+    "e2e.control_hostile": 25,
+    "e2e.tunnels": 25,
+    "e2e.upstreams": 25,
+    "e2e.peers": 20,
 }
 
 CHAIN_COST = 100
+
+# Fuzzers that run at once: more would only share what the tests beside them leave of the CPUs.
+FUZZ_LANES = os.cpu_count() or 1
 
 # Names that refer to other tests or fixtures of the same tree.
 REFERENCES = ("DEPENDS", "FIXTURES_SETUP", "FIXTURES_REQUIRED", "FIXTURES_CLEANUP")
@@ -108,7 +125,7 @@ def properties_of(test, preset, slower):
     for name in REFERENCES:
         if name in properties:
             properties[name] = [f"{preset}/{value}" for value in properties[name]]
-    # As ./dev counts them: three for each CPU.
+    # As ./dev counts them: four for each CPU.
     properties["PROCESSORS"] = 1 if "waits" in properties.get("LABELS", []) else 2
     # Those that exclude each other form a chain, which must not be left over at the end.
     chained = CHAIN_COST if "RESOURCE_LOCK" in properties else 0
@@ -160,10 +177,13 @@ def main():
         chosen = chosen_tests(preset)
         if not chosen:
             sys.exit(f"build/{preset}: no test was chosen")
-        for test in chosen:
+        for i, test in enumerate(chosen):
             # A test whose program was not built has no command; ctest then reports it as failed.
             command = test.get("command", [f"{test['name']}-is-not-built"])
-            write_test(out, f"{preset}/{test['name']}", command, properties_of(test, preset, arguments.slower))
+            properties = properties_of(test, preset, arguments.slower)
+            if preset == "fuzz":
+                properties["RESOURCE_LOCK"] = f"fuzz lane {i % FUZZ_LANES}"
+            write_test(out, f"{preset}/{test['name']}", command, properties)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "CTestTestfile.cmake").write_text("\n".join(out) + "\n")
 
