@@ -63,6 +63,6 @@ void rg_ws_take_close(struct rg_ws *ws, struct rg_str payload);
 
 /* ---- ws_input.c ---- */
 
-ssize_t rg_ws_take_input(uint8_t *buf, size_t len, int flags, void *ws); /* for wslay */
+ssize_t rg_ws_take_input(uint8_t *buf, size_t len, int flags, void *arg); /* for wslay; arg: a struct rg_ws */
 
 #endif
