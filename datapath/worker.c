@@ -59,6 +59,7 @@ static void tick(struct rg_worker *w)
     rg_pool_trim(&w->upstream_conns);
     rg_pool_trim(&w->endpoint_upstreams);
     rg_pool_trim(&w->tls.sessions);
+    rg_pool_trim(&w->tls.records);
     rg_h2_tick(w);
     rg_metric_set(w->metrics, RG_M_BUFFER_BYTES, rg_bufs_bytes(&w->bufs));
     w->unix_us_offset = rg_sys_unix_us() - w->now_us; /* the wall clock may have been set */

@@ -170,6 +170,7 @@ static void set_options(SSL_CTX *context)
     SSL_CTX_set_tlsext_status_cb(context, staple);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key);
+    rg_tls_takeover_prepare(context);
 }
 
 static bool set_ciphers(SSL_CTX *context, const struct rg_tls_settings *s, struct rg_tls_fault *fault)

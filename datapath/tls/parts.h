@@ -1,5 +1,6 @@
 /* What the files of TLS share, with OpenSSL's types: session.c (a connection), bio.c (its bytes), context.c (how it is
- * made), store.c (the contexts of all listeners), client.c (how it is spoken to a server). */
+ * made), store.c (the contexts of all listeners), client.c (how it is spoken to a server), takeover.c and open.c (an
+ * open session without OpenSSL's). */
 #ifndef RG_TLS_PARTS_H
 #define RG_TLS_PARTS_H
 
@@ -20,6 +21,19 @@
 
 /* bio.c. NULL: no memory. The BIO reads from t->net and writes to t->wire. */
 BIO *rg_tls_bio(struct rg_tls *t);
+
+/* session.c. The session is broken; what it was about to read is dropped. */
+enum rg_tls_event rg_tls_fail(struct rg_tls *t, enum rg_tls_failure failure);
+
+/* takeover.c. Sessions of the context can be taken over; and one whose handshake is done is: t->ssl is NULL then. It
+ * stays OpenSSL's where it does what is not done here. */
+void rg_tls_takeover_prepare(SSL_CTX *context);
+void rg_tls_take_over(struct rg_tls *t);
+
+/* open.c. A session that was taken over: what rg_tls_run, rg_tls_seal and rg_tls_note_end are for it. */
+enum rg_tls_event rg_tls_open_run(struct rg_tls *t, struct rg_input *in);
+uint32_t rg_tls_open_seal(struct rg_tls *t, const struct rg_output *out); /* bytes in one record; 0: no room */
+bool rg_tls_open_note_end(struct rg_tls *t);
 
 /* A listener's certificates, parsed. */
 struct rg_tls_pair {

@@ -4,6 +4,7 @@
 
 #include "datapath/tls/client.h"
 #include "datapath/tls/parts.h"
+#include "datapath/tls/records.h"
 
 #define POOL_CHUNK    (256u * 1024)
 #define SESSIONS_MAX  (1ull << 32)        /* as many as there are connections */
@@ -20,11 +21,15 @@ void rg_tls_env_init(struct rg_tls_env *env, struct rg_bufs *bufs, struct rg_met
     env->budget = 0;
     rg_list_init(&env->waiting);
     rg_pool_init(&env->sessions, sizeof(struct rg_tls), POOL_CHUNK, SESSIONS_MAX);
+    rg_pool_init(&env->records, sizeof(struct rg_tls_records), POOL_CHUNK, SESSIONS_MAX);
+    env->tools = rg_tls_tools_create();
 }
 
 void rg_tls_env_fini(struct rg_tls_env *env)
 {
     rg_pool_fini(&env->sessions);
+    rg_pool_fini(&env->records);
+    rg_tls_tools_destroy(env->tools);
 }
 
 struct rg_tls *rg_tls_accept(struct rg_tls_env *env, uint8_t listener, void *owner)
@@ -46,7 +51,9 @@ void rg_tls_destroy(struct rg_tls *t)
     if (t->memory && t->state != RG_TLS_BROKEN)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
+    rg_tls_records_destroy(t->env, t->records);
     OPENSSL_free(t->subject);
+    OPENSSL_free(t->name);
     rg_input_clear(&t->net);
     rg_output_clear(&t->wire);
     rg_pool_put(&t->env->sessions, t);
@@ -111,7 +118,7 @@ static RG_COLD void note_cause(struct rg_tls *t)
     rg_tls_memory_forget(t->memory);
 }
 
-static enum rg_tls_event fail(struct rg_tls *t, enum rg_tls_failure failure)
+enum rg_tls_event rg_tls_fail(struct rg_tls *t, enum rg_tls_failure failure)
 {
     t->state = RG_TLS_BROKEN;
     if (t->failure == RG_TLS_FAIL_NONE)
@@ -126,7 +133,7 @@ static enum rg_tls_event fail(struct rg_tls *t, enum rg_tls_failure failure)
 static enum rg_tls_event fail_by_error(struct rg_tls *t)
 {
     unsigned long error = ERR_peek_error();
-    return fail(t, error ? meaning_of(error) : RG_TLS_FAIL_MALFORMED);
+    return rg_tls_fail(t, error ? meaning_of(error) : RG_TLS_FAIL_MALFORMED);
 }
 
 /* ---- the first bytes ---- */
@@ -157,9 +164,9 @@ static enum rg_tls_event look_at_first(struct rg_tls *t)
     if (first >= 'A' && first <= 'Z')
         return RG_TLS_PLAINTEXT;
     if (first != HANDSHAKE)
-        return fail(t, RG_TLS_FAIL_NOT_TLS);
+        return rg_tls_fail(t, RG_TLS_FAIL_NOT_TLS);
     if (!begin(t))
-        return fail(t, RG_TLS_FAIL_MEMORY);
+        return rg_tls_fail(t, RG_TLS_FAIL_MEMORY);
     return RG_TLS_SECURE; /* it may go on */
 }
 
@@ -186,6 +193,16 @@ static bool note_subject(struct rg_tls *t)
     return t->subject;
 }
 
+static enum rg_tls_protocol protocol_of(const SSL *ssl)
+{
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(ssl, &name, &len);
+    if (len == 2 && memcmp(name, "h2", 2) == 0)
+        return RG_TLS_H2;
+    return len > 0 ? RG_TLS_HTTP11 : RG_TLS_NO_ALPN;
+}
+
 static enum rg_tls_event shake(struct rg_tls *t)
 {
     if (t->is_server && t->env->budget == 0) {
@@ -197,9 +214,13 @@ static enum rg_tls_event shake(struct rg_tls *t)
     int r = SSL_do_handshake(t->ssl);
     if (r == 1) {
         if (t->is_server && !note_subject(t))
-            return fail(t, RG_TLS_FAIL_CERTIFICATE);
-        forget_errors();
+            return rg_tls_fail(t, RG_TLS_FAIL_CERTIFICATE);
         t->state = RG_TLS_OPEN;
+        t->agreed = (uint8_t)protocol_of(t->ssl);
+        t->resumed = SSL_session_reused(t->ssl);
+        if (t->is_server)
+            rg_tls_take_over(t);
+        forget_errors();
         return RG_TLS_SECURE;
     }
     int error = SSL_get_error(t->ssl, r);
@@ -207,7 +228,7 @@ static enum rg_tls_event shake(struct rg_tls *t)
         forget_errors();
         return RG_TLS_NOTHING;
     }
-    return error == SSL_ERROR_WANT_WRITE ? fail(t, RG_TLS_FAIL_MEMORY) : fail_by_error(t);
+    return error == SSL_ERROR_WANT_WRITE ? rg_tls_fail(t, RG_TLS_FAIL_MEMORY) : fail_by_error(t);
 }
 
 /* ---- records in ---- */
@@ -278,16 +299,21 @@ static enum rg_tls_event after_read(struct rg_tls *t, int r)
         rg_input_clear(&t->net);
         return RG_TLS_END;
     }
-    return error == SSL_ERROR_WANT_WRITE ? fail(t, RG_TLS_FAIL_MEMORY) : fail_by_error(t);
+    return error == SSL_ERROR_WANT_WRITE ? rg_tls_fail(t, RG_TLS_FAIL_MEMORY) : fail_by_error(t);
+}
+
+static enum rg_tls_event open_by_library(struct rg_tls *t, struct rg_input *in)
+{
+    int r = 1;
+    bool enough = open_records(t, in, &r);
+    return enough ? after_read(t, r) : rg_tls_fail(t, RG_TLS_FAIL_MEMORY);
 }
 
 /* One event at a time: what follows the data is told at the end of the turn. */
 static enum rg_tls_event open_all(struct rg_tls *t, struct rg_input *in)
 {
-    int r = 1;
     uint32_t before = in->bytes;
-    bool enough = open_records(t, in, &r);
-    enum rg_tls_event event = enough ? after_read(t, r) : fail(t, RG_TLS_FAIL_MEMORY);
+    enum rg_tls_event event = t->ssl ? open_by_library(t, in) : rg_tls_open_run(t, in);
     if (in->bytes == before)
         return event;
     if (event != RG_TLS_NOTHING)
@@ -303,12 +329,12 @@ enum rg_tls_event rg_tls_run(struct rg_tls *t, struct rg_input *in)
     if (t->state == RG_TLS_START) {
         event = look_at_first(t);
         if (event != RG_TLS_SECURE)
-            return event == RG_TLS_NOTHING && t->fin ? fail(t, RG_TLS_FAIL_CLOSED) : event;
+            return event == RG_TLS_NOTHING && t->fin ? rg_tls_fail(t, RG_TLS_FAIL_CLOSED) : event;
     }
     if (t->state == RG_TLS_SHAKING) {
         event = shake(t);
         if (event != RG_TLS_SECURE)
-            return event == RG_TLS_NOTHING && t->fin ? fail(t, RG_TLS_FAIL_CLOSED) : event;
+            return event == RG_TLS_NOTHING && t->fin ? rg_tls_fail(t, RG_TLS_FAIL_CLOSED) : event;
         secured = true;
     }
     if (t->state == RG_TLS_BROKEN)
@@ -341,6 +367,16 @@ static struct rg_str next_record(struct rg_tls *t, const struct rg_output *out)
     return (struct rg_str){t->env->scratch, len};
 }
 
+/* 0: no memory; what OpenSSL holds of the record follows the next time. Any other failure breaks the session. */
+static uint32_t seal_by_library(struct rg_tls *t, const struct rg_output *out)
+{
+    struct rg_str record = next_record(t, out);
+    int n = SSL_write(t->ssl, record.ptr, (int)record.len);
+    if (n <= 0 && SSL_get_error(t->ssl, n) != SSL_ERROR_WANT_WRITE)
+        t->state = RG_TLS_BROKEN;
+    return n > 0 ? (uint32_t)n : 0;
+}
+
 static bool has_room(const struct rg_tls *t)
 {
     return t->wire.bytes < WIRE_HIGH && t->wire.count < RG_OUT_SEGMENTS - 2;
@@ -351,16 +387,15 @@ bool rg_tls_seal(struct rg_tls *t, struct rg_output *out)
     if (t->state != RG_TLS_OPEN && t->state != RG_TLS_ENDED)
         return t->state != RG_TLS_BROKEN;
     while (out->bytes > 0 && has_room(t)) {
-        struct rg_str record = next_record(t, out);
-        int n = SSL_write(t->ssl, record.ptr, (int)record.len);
+        uint32_t n = t->ssl ? seal_by_library(t, out) : rg_tls_open_seal(t, out);
         if (n > 0) {
-            rg_output_sent(out, (uint32_t)n);
+            rg_output_sent(out, n);
             continue;
         }
-        /* No memory: what OpenSSL holds of the record follows when the rest of it has been sent. */
-        if (SSL_get_error(t->ssl, n) == SSL_ERROR_WANT_WRITE && t->wire.bytes > 0)
+        /* No memory: it goes on when what is there has been sent. */
+        if (t->state != RG_TLS_BROKEN && t->wire.bytes > 0)
             return true;
-        fail(t, RG_TLS_FAIL_MEMORY);
+        rg_tls_fail(t, RG_TLS_FAIL_MEMORY);
         return false;
     }
     return true;
@@ -368,6 +403,7 @@ bool rg_tls_seal(struct rg_tls *t, struct rg_output *out)
 
 bool rg_tls_is_between(const struct rg_tls *t)
 {
+    RG_ASSERT(!t->is_server);
     return t->state == RG_TLS_OPEN && rg_list_empty(&t->waiting) && !more_is_there(t);
 }
 
@@ -375,7 +411,7 @@ bool rg_tls_note_end(struct rg_tls *t)
 {
     if (t->noted || (t->state != RG_TLS_OPEN && t->state != RG_TLS_ENDED))
         return t->noted;
-    t->noted = SSL_shutdown(t->ssl) >= 0;
+    t->noted = t->ssl ? SSL_shutdown(t->ssl) >= 0 : rg_tls_open_note_end(t);
     forget_errors();
     return t->noted;
 }
@@ -384,18 +420,12 @@ bool rg_tls_note_end(struct rg_tls *t)
 
 enum rg_tls_protocol rg_tls_agreed(const struct rg_tls *t)
 {
-    const unsigned char *name = NULL;
-    unsigned len = 0;
-    if (t->ssl)
-        SSL_get0_alpn_selected(t->ssl, &name, &len);
-    if (len == 2 && memcmp(name, "h2", 2) == 0)
-        return RG_TLS_H2;
-    return len > 0 ? RG_TLS_HTTP11 : RG_TLS_NO_ALPN;
+    return (enum rg_tls_protocol)t->agreed;
 }
 
 bool rg_tls_resumed(const struct rg_tls *t)
 {
-    return t->ssl && SSL_session_reused(t->ssl);
+    return t->resumed;
 }
 
 static struct rg_str text_of(const char *text)
@@ -410,16 +440,16 @@ struct rg_str rg_tls_client_subject(const struct rg_tls *t)
 
 struct rg_str rg_tls_version_name(const struct rg_tls *t)
 {
-    return text_of(t->ssl ? SSL_get_version(t->ssl) : NULL);
+    return text_of(t->ssl ? SSL_get_version(t->ssl) : t->version);
 }
 
 struct rg_str rg_tls_cipher_name(const struct rg_tls *t)
 {
     const SSL_CIPHER *cipher = t->ssl ? SSL_get_current_cipher(t->ssl) : NULL;
-    return text_of(cipher ? SSL_CIPHER_standard_name(cipher) : NULL);
+    return text_of(cipher ? SSL_CIPHER_standard_name(cipher) : t->cipher);
 }
 
 struct rg_str rg_tls_server_name(const struct rg_tls *t)
 {
-    return text_of(t->ssl ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name) : NULL);
+    return text_of(t->ssl ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name) : t->name);
 }

@@ -4,7 +4,8 @@
  * and knows no HTTP.
  *
  * Lifetime: made with the connection, before anything has come; OpenSSL's part only with the first byte, so that a
- * client that says nothing costs next to nothing. Freed by its owner, the socket. Thread: the worker's.
+ * client that says nothing costs next to nothing, and only until the handshake with a client is done (takeover.c).
+ * Freed by its owner, the socket. Thread: the worker's.
  */
 #ifndef RG_TLS_H
 #define RG_TLS_H
@@ -16,7 +17,9 @@
 
 #define RG_TLS_RECORD 16384u /* most plaintext of a record */
 
+struct rg_tls_records;
 struct rg_tls_store;
+struct rg_tls_tools;
 struct ssl_st; /* OpenSSL's */
 struct ssl_session_st;
 
@@ -33,8 +36,9 @@ struct rg_tls_env {
     uint16_t worker;
     uint16_t budget;        /* handshake steps that may still be made in this turn */
     struct rg_list waiting; /* sessions that go on at the end of the turn, the longest waiting first */
-    struct rg_pool sessions;
-    char scratch[RG_TLS_RECORD]; /* for pieces that lie apart */
+    struct rg_pool sessions, records;
+    struct rg_tls_tools *tools;        /* keys.h; NULL: none, sessions stay OpenSSL's */
+    char scratch[RG_TLS_RECORD + 256]; /* for pieces that lie apart, and plaintext without a block, padding included */
 };
 
 enum rg_tls_state {
@@ -64,12 +68,15 @@ enum rg_tls_failure {
 enum rg_tls_protocol { RG_TLS_NO_ALPN, RG_TLS_HTTP11, RG_TLS_H2 }; /* what ALPN has agreed on */
 
 struct rg_tls {
-    struct ssl_st *ssl; /* NULL in RG_TLS_START */
+    struct ssl_st *ssl; /* NULL in RG_TLS_START, and when `records` have taken its place */
+    struct rg_tls_records *records;
     struct rg_tls_env *env;
     void *owner;                  /* the socket */
     struct rg_tls_memory *memory; /* of a client */
     const char *cause;            /* why it failed, in OpenSSL's words, a constant; NULL: it has none */
     char *subject;                /* of the client's certificate, RFC 2253; NULL: it has shown none */
+    const char *version, *cipher; /* that were agreed on, constants; NULL: not yet, or it is OpenSSL's */
+    char *name;                   /* that the client asked for; likewise */
     struct rg_list waiting;       /* env->waiting */
     struct rg_input net;          /* received, not yet decrypted */
     struct rg_output wire;        /* records to be sent */
@@ -79,6 +86,8 @@ struct rg_tls {
     bool fin;        /* nothing more will be received */
     bool noted;      /* the end of our side has been told */
     bool is_server;
+    bool resumed;
+    uint8_t agreed; /* enum rg_tls_protocol */
 };
 
 enum rg_tls_event {
@@ -109,7 +118,7 @@ bool rg_tls_note_end(struct rg_tls *t);
 /* It goes on at the end of the turn. */
 void rg_tls_later(struct rg_tls *t);
 
-/* Nothing of a record is left that was not told: what comes next belongs to what is said next. */
+/* Of a server: nothing of a record is left that was not told: what comes next belongs to what is said next. */
 bool rg_tls_is_between(const struct rg_tls *t);
 
 enum rg_tls_protocol rg_tls_agreed(const struct rg_tls *t);

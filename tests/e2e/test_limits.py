@@ -12,6 +12,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, get
 from lib.gateway import nofile_limit
+from lib.idle_clients import IdleClients
 from lib.raw_origin import Held, reply
 
 HERE = __file__.rsplit("/", 1)[0]
@@ -295,26 +296,16 @@ def test_thousand_connections_at_once(programs):
 
 # ---- idle connections ----
 
-def idle_clients(gateway, n, *how):
-    p = subprocess.Popen([sys.executable, "-B", f"{HERE}/lib/idle_clients.py", gateway.address[0], str(gateway.address[1]), str(n),
-                          "/bytes/100", *how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    word = p.stdout.readline().strip()
-    return p, word
-
-
 def test_ten_thousand_idle_connections_of_http2(programs):
     """Each costs at most 8 KiB beyond what one of HTTP/1 may cost."""
     n = 10_000 if not env.SANITIZER else 1_000
     origin = programs.origin()
     gateway = programs.gateway(origin.address, workers=2)
-    warm, word = idle_clients(gateway, 100, "h2")
-    assert word == "ready", word
-    warm.communicate()
+    with IdleClients(gateway, 100, "h2"):
+        pass
     settle(gateway)
     before = gateway.rss_bytes()
-    p, word = idle_clients(gateway, n, "h2")
-    try:
-        assert word == "ready", word
+    with IdleClients(gateway, n, "h2"):
         gateway.wait_metric(n, "ringgate_http2_connections_open")
         each = lambda: (gateway.rss_bytes() - before) / n
         if not env.SANITIZER:  # what is held for streams goes back some time after they have ended
@@ -322,8 +313,6 @@ def test_ten_thousand_idle_connections_of_http2(programs):
             print(f"an idle connection of HTTP/2 costs {each():.0f} bytes")
         env.wait_until(lambda: gateway.process.cpu_share(0.5) < 0.1, 10, "idle connections to use no CPU")
         assert env.best_of(3, lambda: time_of_get(gateway)) < env.scaled(0.2)
-    finally:
-        p.communicate()
     gateway.wait_metric(0, "ringgate_connections_open", 15)
 
 
@@ -332,14 +321,11 @@ def test_ten_thousand_idle_connections(programs):
     n = 10_000 if not env.SANITIZER else 2_000
     origin = programs.origin()
     gateway = programs.gateway(origin.address, workers=2)
-    warm, word = idle_clients(gateway, 100)
-    assert word == "ready", word
-    warm.communicate()
+    with IdleClients(gateway, 100):
+        pass
     settle(gateway)
     before = gateway.rss_bytes()
-    p, word = idle_clients(gateway, n)
-    try:
-        assert word == "ready", word
+    with IdleClients(gateway, n):
         gateway.wait_metric(n, "ringgate_connections_open")
         each = (gateway.rss_bytes() - before) / n
         print(f"an idle connection costs {each:.0f} bytes")
@@ -350,8 +336,6 @@ def test_ten_thousand_idle_connections(programs):
         gateway.wait_metric(n, "ringgate_connections_open")
         rows = json.loads(gateway.admin("GET", "/workers")[1])["workers"]
         assert sum(r["steering"]["open"] for r in rows) == n
-    finally:
-        p.communicate()
     gateway.wait_metric(0, "ringgate_connections_open", 15)
     settle(gateway)
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """
 Holds N idle keep-alive connections, each after one request, in a process of its own; says "ready" or what went wrong, and
-ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH [h2 | tls1.2 | tls1.3]
+ends when its standard input does. Usage: idle_clients.py HOST PORT N PATH [h2] [tls1.2 | tls1.3]
+Over TLS the first handshake is a full one, and nearly all others resume its session.
 """
 
 import resource
 import socket
 import ssl
+import subprocess
 import sys
 
 
@@ -36,17 +38,19 @@ def read_h2(s):
         data = data[9 + int.from_bytes(data[:3], "big"):]
 
 
-def tls_context(version):
+def tls_context(version, h2):
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ctx.check_hostname, ctx.verify_mode = False, ssl.CERT_NONE
     ctx.minimum_version = ctx.maximum_version = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}[version]
+    ctx.set_alpn_protocols(["h2" if h2 else "http/1.1"])
     return ctx
 
 
 def main():
     host, port, n, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    h2 = sys.argv[5:] == ["h2"]
-    ctx = tls_context(sys.argv[5]) if len(sys.argv) > 5 and not h2 else None
+    h2 = "h2" in sys.argv[5:]
+    tls = [word for word in sys.argv[5:] if word.startswith("tls")]
+    ctx, session = tls_context(tls[0], h2) if tls else None, None
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     request = h2_request(path) if h2 else f"GET {path} HTTP/1.1\r\nHost: idle\r\n\r\n".encode()
@@ -56,7 +60,7 @@ def main():
         for _ in range(min(100, n - start)):
             s = socket.create_connection((host, port), 20)
             if ctx:
-                s = ctx.wrap_socket(s, server_hostname="a.example")
+                s = ctx.wrap_socket(s, server_hostname="a.example", session=session)
             s.sendall(request)
             batch.append(s)
         for s in batch:
@@ -80,8 +84,31 @@ def main():
                 print(f"got {head[:60]!r}", flush=True)
                 return
         sockets += batch
+        session = session or (batch[0].session if ctx else None)  # with the response came the ticket
     print("ready", flush=True)
     sys.stdin.read()
 
 
-main()
+class IdleClients:
+    """N of them, in so many processes, from "with" to its end."""
+
+    def __init__(self, gateway, n, *how, processes=1, path="/bytes/100"):
+        self.argv = [[sys.executable, "-B", __file__, *map(str, gateway.address), str(n // processes), path, *how]] * processes
+        self.processes = []
+
+    def __enter__(self):
+        self.processes = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                          for argv in self.argv]
+        words = [p.stdout.readline().strip() for p in self.processes]
+        if set(words) != {"ready"}:
+            self.__exit__()
+            raise AssertionError(f"idle clients: {words}")
+        return self
+
+    def __exit__(self, *_):
+        for p in self.processes:
+            p.communicate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+/* See keys.h. */
+#include "datapath/tls/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
+#include <openssl/objects.h>
+
+static EVP_MAC_CTX *make_hmac(EVP_MAC *mac, char *digest)
+{
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                           OSSL_PARAM_construct_end()};
+    EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    if (ctx && EVP_MAC_CTX_set_params(ctx, params) == 1)
+        return ctx;
+    EVP_MAC_CTX_free(ctx);
+    return NULL;
+}
+
+struct rg_tls_tools *rg_tls_tools_create(void)
+{
+    static char sha256[] = "SHA256", sha384[] = "SHA384";
+    struct rg_tls_tools *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_KDF *prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+    t->aes_128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
+    t->aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    t->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+    t->hmac_sha256 = make_hmac(hmac, sha256);
+    t->hmac_sha384 = make_hmac(hmac, sha384);
+    t->prf = prf ? EVP_KDF_CTX_new(prf) : NULL;
+    EVP_MAC_free(hmac);
+    EVP_KDF_free(prf);
+    if (t->hmac_sha256 && t->hmac_sha384 && t->prf)
+        return t;
+    rg_tls_tools_destroy(t);
+    return NULL;
+}
+
+void rg_tls_tools_destroy(struct rg_tls_tools *t)
+{
+    if (!t)
+        return;
+    EVP_CIPHER_free(t->aes_128_gcm);
+    EVP_CIPHER_free(t->aes_256_gcm);
+    EVP_CIPHER_free(t->chacha20_poly1305);
+    EVP_MAC_CTX_free(t->hmac_sha256);
+    EVP_MAC_CTX_free(t->hmac_sha384);
+    EVP_KDF_CTX_free(t->prf);
+    free(t);
+}
+
+bool rg_tls_suite_find(const struct rg_tls_tools *tools, int cipher, int hash, struct rg_tls_suite *ret)
+{
+    bool long_hash = hash == NID_sha384;
+    if (!long_hash && hash != NID_sha256)
+        return false;
+    *ret = (struct rg_tls_suite){.hmac = long_hash ? tools->hmac_sha384 : tools->hmac_sha256,
+                                 .hash = long_hash ? "SHA384" : "SHA256",
+                                 .key = RG_TLS_KEY_MAX,
+                                 .secret = long_hash ? 48 : 32};
+    if (cipher == NID_aes_128_gcm) {
+        ret->cipher = tools->aes_128_gcm;
+        ret->key = 16;
+    } else if (cipher == NID_aes_256_gcm) {
+        ret->cipher = tools->aes_256_gcm;
+    } else if (cipher == NID_chacha20_poly1305) {
+        ret->cipher = tools->chacha20_poly1305;
+    }
+    return ret->cipher;
+}
+
+bool rg_tls_expand(const struct rg_tls_suite *suite, const unsigned char *secret, const char *label, unsigned char *to,
+                   size_t n)
+{
+    static const char prefix[] = "tls13 ";
+    unsigned char info[64], block[EVP_MAX_MD_SIZE];
+    size_t label_len = sizeof(prefix) - 1 + strlen(label), at = 0, len = 0;
+    if (n > suite->secret || label_len + 5 > sizeof(info))
+        return false;
+    info[at++] = 0;
+    info[at++] = (unsigned char)n;
+    info[at++] = (unsigned char)label_len;
+    memcpy(info + at, prefix, sizeof(prefix) - 1);
+    memcpy(info + at + sizeof(prefix) - 1, label, strlen(label));
+    at += label_len;
+    info[at++] = 0; /* no context */
+    info[at++] = 1; /* the first block of HKDF-Expand, which is enough */
+    bool ok = EVP_MAC_init(suite->hmac, secret, suite->secret, NULL) == 1 &&
+              EVP_MAC_update(suite->hmac, info, at) == 1 &&
+              EVP_MAC_final(suite->hmac, block, &len, sizeof(block)) == 1 && len >= n;
+    if (ok)
+        memcpy(to, block, n);
+    OPENSSL_cleanse(block, sizeof(block));
+    return ok;
+}
+
+bool rg_tls_key_block(const struct rg_tls_tools *tools, const struct rg_tls_suite *suite, const unsigned char *master,
+                      size_t master_len, const unsigned char server_random[32], const unsigned char client_random[32],
+                      unsigned char *to, size_t n)
+{
+    static char label[] = "key expansion";
+    unsigned char secret[64], randoms[64];
+    char hash[8];
+    if (master_len > sizeof(secret) || strlen(suite->hash) >= sizeof(hash))
+        return false;
+    memcpy(secret, master, master_len);
+    memcpy(randoms, server_random, 32);
+    memcpy(randoms + 32, client_random, 32);
+    strcpy(hash, suite->hash);
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, hash, 0),
+                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, master_len),
+                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, label, sizeof(label) - 1),
+                           OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, randoms, sizeof(randoms)),
+                           OSSL_PARAM_construct_end()};
+    EVP_KDF_CTX_reset(tools->prf); /* seeds add up */
+    bool ok = EVP_KDF_derive(tools->prf, to, n, params) == 1;
+    EVP_KDF_CTX_reset(tools->prf);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return ok;
+}
