@@ -60,12 +60,22 @@ static enum rg_socket_event wait_for_more(struct rg_worker *w, struct rg_socket 
     return RG_SOCKET_NOTHING;
 }
 
+/*
+ * A client whose first request came with the end of its handshake gets the tickets of its session with the answer: it
+ * waits for that, not for them, and so they cost no send of their own.
+ */
+static bool answer_follows(const struct rg_socket *s, enum rg_tls_event event)
+{
+    return event == RG_TLS_SECURE && s->in.bytes > 0 && rg_tls_has_only_tickets(s->tls);
+}
+
 enum rg_socket_event rg_socket_tls_go_on(struct rg_worker *w, struct rg_socket *s)
 {
     enum rg_tls_event event = rg_tls_run(s->tls, &s->in);
     if (event == RG_TLS_PLAINTEXT)
         return in_the_clear(s);
-    send_records(w, s);
+    if (!answer_follows(s, event))
+        send_records(w, s);
     switch (event) {
     case RG_TLS_LATER:
         return RG_SOCKET_NOTHING;

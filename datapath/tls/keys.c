@@ -111,7 +111,7 @@ bool rg_tls_key_block(const struct rg_tls_tools *tools, const struct rg_tls_suit
     memcpy(secret, master, master_len);
     memcpy(randoms, server_random, 32);
     memcpy(randoms + 32, client_random, 32);
-    strcpy(hash, suite->hash);
+    memcpy(hash, suite->hash, strlen(suite->hash) + 1);
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, hash, 0),
                            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, master_len),
                            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, label, sizeof(label) - 1),

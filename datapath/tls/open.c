@@ -76,6 +76,7 @@ static void take(struct rg_tls *t, void *to, uint32_t n)
     char *at = to;
     while (n > 0) {
         struct rg_str f = front(t);
+        RG_ASSERT(f.ptr);
         uint32_t here = f.len < n ? (uint32_t)f.len : n;
         memcpy(at, f.ptr, here);
         use(t, here);
@@ -128,6 +129,7 @@ static bool hold_rest(struct rg_tls *t)
         return false;
     while (t->net.bytes > 0) {
         struct rg_str f = rg_input_front(&t->net);
+        RG_ASSERT(f.ptr);
         memcpy(r->held + r->held_bytes, f.ptr, f.len);
         r->held_bytes += (uint32_t)f.len;
         rg_input_use(&t->net, (uint32_t)f.len);

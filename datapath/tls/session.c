@@ -401,6 +401,12 @@ bool rg_tls_seal(struct rg_tls *t, struct rg_output *out)
     return true;
 }
 
+/* In TLS 1.3 the client's Finished is the last word of the handshake. */
+bool rg_tls_has_only_tickets(const struct rg_tls *t)
+{
+    return !t->ssl && t->records && t->records->is_13;
+}
+
 bool rg_tls_is_between(const struct rg_tls *t)
 {
     RG_ASSERT(!t->is_server);

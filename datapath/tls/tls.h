@@ -118,6 +118,8 @@ bool rg_tls_note_end(struct rg_tls *t);
 /* It goes on at the end of the turn. */
 void rg_tls_later(struct rg_tls *t);
 
+/* Of a handshake with a client that was just done: what is to be sent are tickets, which it does not wait for. */
+bool rg_tls_has_only_tickets(const struct rg_tls *t);
 /* Of a server: nothing of a record is left that was not told: what comes next belongs to what is said next. */
 bool rg_tls_is_between(const struct rg_tls *t);
 
