@@ -133,7 +133,7 @@ const struct rg_endpoint *rg_endpoints_next(const struct rg_endpoints *t, const 
 static void free_endpoint(struct rg_endpoint *e)
 {
     rg_tls_client_destroy(e->tls);
-    free((void *)(uintptr_t)e->addresses);
+    free(e->addresses);
     free((char *)(uintptr_t)e->host.ptr);
     free((char *)(uintptr_t)e->authority.ptr);
     free((char *)(uintptr_t)e->text.ptr);
@@ -217,18 +217,10 @@ void rg_endpoint_put(struct rg_endpoint *e)
 
 /* ---- addresses ---- */
 
-static bool is_same(const struct rg_addresses *a, const union rg_ip *list, unsigned n)
-{
-    bool same = a && a->n == n;
-    for (unsigned i = 0; same && i < n; i++)
-        same = rg_ip_equal(&a->list[i], &list[i]);
-    return same;
-}
-
-static void replace(struct rg_endpoint *e, const struct rg_addresses *next)
+static void replace(struct rg_endpoint *e, struct rg_addresses *next)
 {
     struct rg_endpoints *t = e->table;
-    struct rg_addresses *old = (struct rg_addresses *)(uintptr_t)e->addresses;
+    struct rg_addresses *old = e->addresses;
     __atomic_store_n(&e->addresses, next, __ATOMIC_RELEASE);
     if (!old)
         return;
@@ -248,15 +240,13 @@ int rg_endpoint_publish(struct rg_endpoint *e, const union rg_ip *list, unsigned
             tell_workers(e->table);
         return 0;
     }
-    if (n > RG_ENDPOINT_ADDRESSES_MAX)
-        n = RG_ENDPOINT_ADDRESSES_MAX;
-    if (is_same(e->addresses, list, n))
+    if (n > RG_ADDRESSES_MAX)
+        n = RG_ADDRESSES_MAX;
+    if (e->addresses && rg_addresses_are(e->addresses, list, n))
         return 0;
-    struct rg_addresses *a = calloc(1, sizeof *a + n * sizeof *list);
+    struct rg_addresses *a = rg_addresses_create(list, n, e->addresses);
     if (!a)
         return -ENOMEM;
-    a->n = n;
-    memcpy(a->list, list, n * sizeof *list);
     replace(e, a);
     __atomic_store_n(&e->state, RG_ENDPOINT_RESOLVED, __ATOMIC_RELEASE);
     tell_workers(e->table);
@@ -314,45 +304,21 @@ void rg_endpoints_tick(struct rg_endpoints *t, uint64_t now_ms)
 
 /* ---- health; workers ---- */
 
-#define BACK_OFF_MS     1000u
 #define BACK_OFF_MAX_MS 30000u
 
-static uint64_t back_off_ms(uint32_t failures)
-{
-    uint64_t ms = failures < 6 ? (uint64_t)BACK_OFF_MS << (failures - 1) : BACK_OFF_MAX_MS;
-    return ms < BACK_OFF_MAX_MS ? ms : BACK_OFF_MAX_MS;
-}
-
-/* Whoever tries it counts as failed in advance: others go on leaving it alone, for longer, until it has connected. */
 bool rg_endpoint_is_down(struct rg_endpoint *e, uint64_t now_ms)
 {
-    uint64_t until = __atomic_load_n(&e->down_until_ms, __ATOMIC_RELAXED);
-    if (until == 0)
-        return false;
-    if (now_ms < until)
-        return true;
-    uint32_t failures = __atomic_load_n(&e->failures, __ATOMIC_RELAXED) + 1;
-    uint64_t next = now_ms + back_off_ms(failures);
-    if (!__atomic_compare_exchange_n(&e->down_until_ms, &until, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return true;
-    __atomic_store_n(&e->failures, failures, __ATOMIC_RELAXED);
-    return false;
+    return rg_health_state(&e->health, now_ms) != RG_HEALTH_UP && !rg_health_claim(&e->health, now_ms, BACK_OFF_MAX_MS);
 }
 
-/* Many connects that fail together are one failure. */
 void rg_endpoint_failed(struct rg_endpoint *e, uint64_t now_ms)
 {
-    uint64_t none = 0;
-    if (__atomic_compare_exchange_n(&e->down_until_ms, &none, now_ms + BACK_OFF_MS, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED))
-        __atomic_store_n(&e->failures, 1, __ATOMIC_RELAXED);
+    rg_health_failed(&e->health, now_ms);
 }
 
 void rg_endpoint_connected(struct rg_endpoint *e)
 {
-    /* Read first: in normal operation the line stays shared between the workers' CPUs. */
-    if (__atomic_load_n(&e->down_until_ms, __ATOMIC_RELAXED) != 0)
-        __atomic_store_n(&e->down_until_ms, 0, __ATOMIC_RELAXED);
+    rg_health_connected(&e->health);
 }
 
 void rg_endpoint_tls_failed(struct rg_endpoint *e, const char *cause)

@@ -12,12 +12,12 @@
 #ifndef RG_ENDPOINT_H
 #define RG_ENDPOINT_H
 
+#include "datapath/addresses.h"
 #include "datapath/base/fault.h"
 #include "datapath/base/list.h"
 #include "datapath/settings.h"
 
-#define RG_ENDPOINT_ADDRESSES_MAX 32 /* of a name; more are not used */
-#define RG_ENDPOINT_HOST_MAX      255
+#define RG_ENDPOINT_HOST_MAX 255
 
 struct rg_tls_client; /* tls/client.h */
 struct rg_upstream;
@@ -31,22 +31,6 @@ struct rg_endpoint_spec {
     /* of TLS; "": see route/spec.h */
     bool verify;
     struct rg_str ca_file, cert_file, key_file, server_name;
-};
-
-union rg_ip { /* with the port */
-    struct sockaddr sa;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
-
-bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b);
-
-/* Immutable once published. */
-struct rg_addresses {
-    struct rg_addresses *older; /* waits to be freed; the control thread's */
-    uint64_t epoch;             /* workers that have come so far do not read it any more */
-    unsigned n;
-    union rg_ip list[];
 };
 
 enum rg_endpoint_state {
@@ -74,14 +58,13 @@ struct rg_endpoint {
     uint64_t tls_failures_said, tls_said_ms;
 
     /* of all threads; atomic */
-    const struct rg_addresses *addresses; /* NULL: none */
-    uint8_t state;                        /* enum rg_endpoint_state */
-    bool wanted;                          /* refs > 0 */
-    uint32_t users;                       /* workers that have an upstream for it */
-    uint32_t failures;                    /* connects that failed in a row, of all workers */
-    uint64_t down_until_ms;               /* CLOCK_MONOTONIC; 0: nothing is known against it */
-    uint64_t tls_failures;                /* handshakes */
-    const char *tls_cause;                /* of the last one: a constant text */
+    struct rg_addresses *addresses; /* NULL: none */
+    uint8_t state;                  /* enum rg_endpoint_state */
+    bool wanted;                    /* refs > 0 */
+    uint32_t users;                 /* workers that have an upstream for it */
+    struct rg_health health;        /* of all its addresses together */
+    uint64_t tls_failures;          /* handshakes */
+    const char *tls_cause;          /* of the last one: a constant text */
 
     struct rg_upstream *of_worker[]; /* by the worker's id, touched by that worker alone */
 };

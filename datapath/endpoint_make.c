@@ -92,16 +92,6 @@ static bool is_refused(const union rg_ip *ip)
     return ip->sa.sa_family == AF_INET ? is_refused4(ntohl(ip->in.sin_addr.s_addr)) : is_refused6(&ip->in6.sin6_addr);
 }
 
-bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b)
-{
-    if (a->sa.sa_family != b->sa.sa_family)
-        return false;
-    if (a->sa.sa_family == AF_INET)
-        return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-    return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
-           IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
-}
-
 unsigned rg_endpoint_allowed(union rg_ip *list, unsigned n)
 {
     unsigned stay = 0;
@@ -254,12 +244,9 @@ static int fill_where(struct rg_endpoint *e)
     e->is_name = parse_address(e->host, e->port, &ip) == 0;
     if (e->is_name)
         return 0;
-    struct rg_addresses *a = calloc(1, sizeof *a + sizeof ip);
-    if (!a)
+    e->addresses = rg_addresses_create(&ip, 1, NULL);
+    if (!e->addresses)
         return -ENOMEM;
-    a->n = 1;
-    a->list[0] = ip;
-    e->addresses = a;
     e->state = RG_ENDPOINT_RESOLVED;
     return 0;
 }

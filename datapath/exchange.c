@@ -19,6 +19,7 @@
 #include "datapath/core.h"
 #include "datapath/exchange_parts.h"
 #include "datapath/targets.h"
+#include "datapath/upstream_endpoint.h"
 
 /* ---- the machine ---- */
 
@@ -88,8 +89,8 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
     case RG_ACQUIRE_WAIT:
         rg_exchange_run(w, x);
         break;
-    case RG_ACQUIRE_FAILED:
-        rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
+    case RG_ACQUIRE_FAILED: /* where another place has failed before, that is what there is to say */
+        rg_exchange_fail(w, x, x->tries > 0 ? RG_REASON_REPLICA_CONNECT : RG_REASON_OVERLOADED);
         break;
     case RG_ACQUIRE_UNRESOLVED:
         if (!rg_exchange_goes_elsewhere(w, x))
@@ -110,7 +111,7 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     if (x->upstream->address.sa.sa_family == AF_UNIX)
         rg_sys_connected(uc->sock.fd);
     const struct rg_upstream_metrics *m = x->upstream->metrics;
-    rg_upstream_connected(w, x->upstream);
+    rg_upstream_connected(w, x);
     rg_metric_add(w->metrics, m->connects, 1);
     rg_histogram_record(&w->metrics->histograms[m->connect], w->now_us - uc->connect_us);
     /* Whoever talks before being asked would have its words taken for the answer. One that has left is found out by
@@ -129,12 +130,18 @@ static bool is_own_shortage(int err)
     return err == EADDRNOTAVAIL || err == ENOBUFS || err == ENOMEM || err == EMFILE || err == ENFILE;
 }
 
+/* Without an IPv6 address of our own there is none to connect from, either: what no port is left for has no other. */
+static bool may_be_the_address(struct rg_worker *w, struct rg_exchange *x, int err)
+{
+    return err == EADDRNOTAVAIL && (x->tries > 0 || rg_upstream_skip_address(w, x, &rg_server_conn(x->up)->peer));
+}
+
 static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
 {
     int err = rg_server_sock(x->up)->error;
     enum rg_reason tls = rg_server_why_no_tls(x->up);
     rg_metric_add(w->metrics, x->upstream->metrics->connect_failures, 1);
-    if (is_own_shortage(err)) {
+    if (is_own_shortage(err) && !may_be_the_address(w, x, err)) {
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         return;
     }

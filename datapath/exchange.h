@@ -35,6 +35,7 @@ struct rg_exchange {
     struct rg_client *client;
     struct rg_upstream *upstream;     /* where it goes; from the beginning to the end */
     const struct rg_targets *targets; /* where else it could go; NULL: nowhere */
+    struct rg_addresses_tried tried;  /* of the endpoint of `upstream` */
     struct rg_snapshot *snapshot; /* pinned: in which its route was found; NULL: it took none, or has let go of it */
     const struct rg_route *route; /* in there; NULL likewise */
     struct rg_server *up;         /* the connection, or a stream on it; NULL: none */
@@ -44,7 +45,8 @@ struct rg_exchange {
     uint8_t minor;             /* of the client */
     uint8_t reason;            /* enum rg_reason; NONE while all is well */
     uint8_t interims;          /* 1xx passed on */
-    uint8_t tries;             /* connects that failed, and after which another target was tried */
+    uint8_t tries;             /* connects that failed, and after which another place was tried */
+    uint8_t slow_tries;        /* those of them that failed otherwise than by a refusal */
     uint16_t status;           /* of the final response; 0: none yet */
     bool keep;                 /* the client connection may go on afterwards */
     bool client_persistent;    /* the client would let it; `keep` may be false nonetheless */

@@ -5,8 +5,9 @@
 #include "datapath/exchange.h"
 #include "datapath/upstream_endpoint.h"
 
-#define TRIES_MAX 3 /* connects of an exchange */
-#define DRAWS     4 /* for one that can be used, before all are looked at */
+#define TRIES_MAX      RG_ADDRESSES_MAX /* connects of an exchange */
+#define SLOW_TRIES_MAX 3                /* those of them that are not refused at once: each takes its time */
+#define DRAWS          4                /* for one that can be used, before all are looked at */
 
 static const struct rg_targets_item *draw(struct rg_worker *w, const struct rg_targets *t)
 {
@@ -69,7 +70,7 @@ static const struct rg_targets_item *pick(struct rg_worker *w, const struct rg_t
 /* One whose time to be tried has come is tried: that was told to nobody else. */
 static bool is_trial(const struct rg_targets_item *item)
 {
-    return __atomic_load_n(&item->endpoint->down_until_ms, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&item->endpoint->health.down_until_ms, __ATOMIC_RELAXED) != 0;
 }
 
 /* other_than: NULL, or one that is not wanted. NULL: there is none that can be used. */
@@ -126,21 +127,24 @@ static bool fits(struct rg_exchange *x, const struct rg_endpoint *next)
     return rg_h1_replace_host(x->head->data, x->head->cap, &x->head->len, next->authority);
 }
 
-static bool has_other_addresses(const struct rg_endpoint *e)
+static bool lead_to_other_target(struct rg_worker *w, struct rg_exchange *x)
 {
-    const struct rg_addresses *a = __atomic_load_n(&e->addresses, __ATOMIC_ACQUIRE);
-    return a && a->n > 1;
-}
-
-bool rg_targets_lead_elsewhere(struct rg_worker *w, struct rg_exchange *x)
-{
-    if (!x->targets || !x->head || x->tries + 1 >= TRIES_MAX)
-        return false;
     struct rg_endpoint *e = x->targets->n > 1 ? choose(w, x->targets, x->upstream->endpoint) : NULL;
     struct rg_upstream *u = e ? rg_upstream_to(w, e) : NULL;
-    if (u && fits(x, e))
-        go_to(x, u);
-    else if (!has_other_addresses(x->upstream->endpoint))
+    if (!u || !fits(x, e))
+        return false;
+    go_to(x, u);
+    x->tried = (struct rg_addresses_tried){0};
+    return true;
+}
+
+/* One that refused may serve at another address. Where no answer came in time another target is the better choice. */
+bool rg_targets_lead_elsewhere(struct rg_worker *w, struct rg_exchange *x)
+{
+    if (!x->targets || !x->head || x->tries + 1 >= TRIES_MAX || x->slow_tries >= SLOW_TRIES_MAX)
+        return false;
+    bool stays = x->up && x->slow_tries == 0 && rg_upstream_has_untried(w, x, true);
+    if (!stays && !lead_to_other_target(w, x) && !(x->up && rg_upstream_has_untried(w, x, false)))
         return false;
     x->tries++;
     return true;

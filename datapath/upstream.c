@@ -181,6 +181,21 @@ static void connect_to(struct rg_worker *w, struct rg_upstream_conn *uc, const u
     rg_socket_connect(w, &uc->sock, &uc->peer.sa, ip->sa.sa_family == AF_INET ? sizeof ip->in : sizeof ip->in6);
 }
 
+/* Its descriptor, and *ip where it is for an address of a name; -ENXIO: none is known. This machine may have no IPv6.
+ */
+static int open_to_next(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x, const union rg_ip **ip)
+{
+    *ip = NULL;
+    if (RG_LIKELY(u->address.len > 0))
+        return open_socket(w, &u->address.sa);
+    int fd;
+    do {
+        *ip = rg_upstream_address(w, x);
+        fd = *ip ? open_socket(w, &(*ip)->sa) : -ENXIO;
+    } while (RG_UNLIKELY(fd == -EAFNOSUPPORT) && rg_upstream_skip_address(w, x, *ip));
+    return fd;
+}
+
 /* NULL: none may be opened now (WAIT), or can be. */
 struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
                                           enum rg_acquire *why)
@@ -190,13 +205,13 @@ struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstrea
     u->no_descriptor = false;
     if (most > 0 && u->open >= most)
         return NULL;
-    const union rg_ip *ip = u->address.len == 0 ? rg_upstream_address(u) : NULL;
-    if (u->address.len == 0 && !ip) {
+    const union rg_ip *ip;
+    int fd = open_to_next(w, u, x, &ip);
+    if (fd == -ENXIO) {
         if (rg_endpoint_state(u->endpoint) != RG_ENDPOINT_RESOLVING)
             *why = RG_ACQUIRE_UNRESOLVED;
         return NULL;
     }
-    int fd = open_socket(w, ip ? &ip->sa : &u->address.sa);
     u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
     if (u->no_descriptor) {
         if (rg_list_empty(&u->in_need))

@@ -64,8 +64,7 @@ struct rg_upstream {
     struct rg_list all;
     struct rg_list sessions; /* struct rg_h2c: those that are not over, the longest used first */
     struct rg_list waiting;  /* exchanges, the longest waiting first */
-    bool failing;            /* the last connect has failed: all addresses are tried */
-    uint32_t address_at;     /* counts connections to addresses of a name */
+    uint32_t address_turn;   /* counts connections to addresses of a name */
     struct rg_tls_memory tls;
     bool no_descriptor; /* the last that had to wait did so for want of a descriptor, not for replica.connections */
 };
@@ -98,7 +97,7 @@ enum rg_acquire rg_upstream_acquire(struct rg_worker *w, struct rg_exchange *x, 
 /* The exchange is done with it. keep: it may carry another request. */
 void rg_upstream_release(struct rg_worker *w, struct rg_server *s, bool keep);
 /* What a connect has found out, for whoever chooses where requests go. x: whose it was, error: the errno. */
-void rg_upstream_connected(struct rg_worker *w, struct rg_upstream *u);
+void rg_upstream_connected(struct rg_worker *w, struct rg_exchange *x);
 void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int error);
 /* A connection came free: the exchange that has waited longest tries again. */
 void rg_upstream_serve_waiting(struct rg_worker *w, struct rg_upstream *u);

@@ -67,40 +67,42 @@ void rg_upstream_free_all(struct rg_worker *w)
 
 /* ---- addresses ---- */
 
-/* Those in front that are of one family: the resolver has put first what this machine reaches best. */
-static unsigned preferred(const struct rg_addresses *a)
+static struct rg_addresses *addresses_of(const struct rg_upstream *u)
 {
-    unsigned n = 1;
-    while (n < a->n && a->list[n].sa.sa_family == a->list[0].sa.sa_family)
-        n++;
-    return n;
+    return __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
 }
 
-const union rg_ip *rg_upstream_address(struct rg_upstream *u)
+const union rg_ip *rg_upstream_address(struct rg_worker *w, const struct rg_exchange *x)
 {
-    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
+    struct rg_upstream *u = x->upstream;
+    struct rg_addresses *a = addresses_of(u);
+    return a ? rg_addresses_next(a, &x->tried, u->address_turn++, w->now_ms) : NULL;
+}
+
+bool rg_upstream_has_untried(const struct rg_worker *w, const struct rg_exchange *x, bool usable)
+{
+    const struct rg_addresses *a = x->upstream->endpoint ? addresses_of(x->upstream) : NULL;
+    return a && rg_addresses_any_left(a, &x->tried, usable, w->now_ms);
+}
+
+bool rg_upstream_skip_address(struct rg_worker *w, struct rg_exchange *x, const union rg_ip *ip)
+{
+    struct rg_addresses *a = x->upstream->endpoint ? addresses_of(x->upstream) : NULL;
     if (!a)
-        return NULL;
-    return &a->list[u->address_at++ % (u->failing ? a->n : preferred(a))];
-}
-
-static bool is_among(const struct rg_addresses *a, const union rg_ip *ip)
-{
-    for (unsigned i = 0; i < a->n; i++)
-        if (rg_ip_equal(&a->list[i], ip))
-            return true;
-    return false;
+        return false;
+    rg_addresses_failed(a, &x->tried, ip, w->now_ms);
+    return rg_addresses_any_left(a, &x->tried, false, w->now_ms);
 }
 
 /* What runs goes on: a name that has other addresses now says nothing about the connections that there are. */
 static void close_elsewhere(struct rg_worker *w, struct rg_upstream *u)
 {
-    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
+    const struct rg_addresses *a = addresses_of(u);
     struct rg_list *head = &u->idle[false], *i = head->next;
     while (a && i != head) {
         struct rg_upstream_conn *uc = RG_CONTAINER(i, struct rg_upstream_conn, idle);
         i = i->next;
-        if (!is_among(a, &uc->peer))
+        if (!rg_addresses_has(a, &uc->peer))
             rg_upstream_end(w, uc);
     }
 }
@@ -123,25 +125,29 @@ void rg_upstream_look_at_endpoints(struct rg_worker *w)
 
 /* ---- health ---- */
 
-void rg_upstream_connected(struct rg_worker *w, struct rg_upstream *u)
+void rg_upstream_connected(struct rg_worker *w, struct rg_exchange *x)
 {
+    struct rg_upstream *u = x->upstream;
     if (RG_LIKELY(!u->endpoint)) {
         rg_replica_connected(w->replica);
         return;
     }
-    u->failing = false;
     rg_endpoint_connected(u->endpoint);
+    struct rg_addresses *a = addresses_of(u);
+    if (a && a->n > 1)
+        rg_addresses_connected(a, &x->tried, &rg_server_conn(x->up)->peer, w->now_ms);
 }
 
-/* The address after it is the next. Others count on meanwhile: without this, a request could get the dead one again. */
-static void go_on_after(struct rg_upstream *u, const union rg_ip *failed)
+/* There is no use in waiting for the next one; anything else may have taken the whole of `timeouts.connect`, or a
+ * handshake. */
+static bool is_refusal(int error)
 {
-    const struct rg_addresses *a = __atomic_load_n(&u->endpoint->addresses, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; a && i < a->n; i++)
-        if (rg_ip_equal(&a->list[i], failed)) {
-            u->address_at = i + 1;
-            return;
-        }
+    static const int refusals[] = {ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL,
+                                   ENOENT,       EACCES,      EPERM,        EINVAL};
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        if (error == refusals[i])
+            return true;
+    return false;
 }
 
 void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int error)
@@ -151,10 +157,13 @@ void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int 
         rg_replica_connect_failed(w->replica, w->settings->health.fall, error);
         return;
     }
-    u->failing = true;
-    if (x->up) /* else it waited in line until time was up */
-        go_on_after(u, &rg_server_conn(x->up)->peer);
-    rg_endpoint_failed(u->endpoint, w->now_ms);
+    struct rg_addresses *a = x->up ? addresses_of(u) : NULL; /* else it waited in line until time was up */
+    if (!is_refusal(error))
+        x->slow_tries++;
+    if (a)
+        rg_addresses_failed(a, &x->tried, &rg_server_conn(x->up)->peer, w->now_ms);
+    if (!a || rg_addresses_all_down(a, w->now_ms))
+        rg_endpoint_failed(u->endpoint, w->now_ms);
 }
 
 /* ---- TLS ---- */

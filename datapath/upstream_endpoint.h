@@ -12,8 +12,12 @@
 /* NULL: no memory. */
 struct rg_upstream *rg_upstream_to(struct rg_worker *w, struct rg_endpoint *e);
 
-/* The address for the next connection. NULL: none is known. */
-const union rg_ip *rg_upstream_address(struct rg_upstream *u);
+/* The address for the next connection of x. NULL: none is known. */
+const union rg_ip *rg_upstream_address(struct rg_worker *w, const struct rg_exchange *x);
+/* Whether a connect of x to another address of its endpoint may help. usable: to one that is not left alone. */
+bool rg_upstream_has_untried(const struct rg_worker *w, const struct rg_exchange *x, bool usable);
+/* Nothing can be sent to this one from here. false: there is no other one. */
+bool rg_upstream_skip_address(struct rg_worker *w, struct rg_exchange *x, const union rg_ip *ip);
 
 /* The mail: names have other addresses, or endpoints are wanted no longer. */
 void rg_upstream_look_at_endpoints(struct rg_worker *w);

@@ -29,7 +29,7 @@ static enum state state_of(const struct rg_endpoint *e, uint64_t now_ms)
     enum rg_endpoint_state known = rg_endpoint_state(e);
     if (known != RG_ENDPOINT_RESOLVED)
         return known == RG_ENDPOINT_RESOLVING ? RESOLVING : UNRESOLVED;
-    return __atomic_load_n(&e->down_until_ms, __ATOMIC_RELAXED) > now_ms ? DOWN : UP;
+    return rg_health_state(&e->health, now_ms) == RG_HEALTH_DOWN ? DOWN : UP;
 }
 
 void rg_gateway_count_endpoints(struct rg_gateway *g)
@@ -64,7 +64,7 @@ static void write_endpoint(const struct rg_endpoint *e, uint64_t now_ms, FILE *o
             rg_endpoint_is_wanted(e) ? "true" : "false");
     for (unsigned i = 0; e->addresses && i < e->addresses->n; i++) {
         fputs(i == 0 ? "" : ",", out);
-        write_address(&e->addresses->list[i], out);
+        write_address(&e->addresses->list[i].ip, out);
     }
     fputs("]}", out);
 }

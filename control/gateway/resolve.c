@@ -192,7 +192,7 @@ static unsigned keep_allowed(const struct rg_resolver *r, union rg_ip *list, uns
 static unsigned take_addresses(const struct ares_addrinfo *result, uint16_t port, union rg_ip *list)
 {
     unsigned n = 0;
-    for (const struct ares_addrinfo_node *i = result->nodes; i && n < RG_ENDPOINT_ADDRESSES_MAX; i = i->ai_next) {
+    for (const struct ares_addrinfo_node *i = result->nodes; i && n < RG_ADDRESSES_MAX; i = i->ai_next) {
         memset(&list[n], 0, sizeof list[n]);
         if (i->ai_family == AF_INET) {
             list[n].in.sin_family = AF_INET;
@@ -232,7 +232,7 @@ static void note_failure(struct name *n, const char *cause)
 
 static void note_addresses(struct name *n, const struct ares_addrinfo *result)
 {
-    union rg_ip list[RG_ENDPOINT_ADDRESSES_MAX];
+    union rg_ip list[RG_ADDRESSES_MAX];
     struct rg_endpoint *e = n->endpoint;
     unsigned found = keep_allowed(n->resolver, list, take_addresses(result, e->port, list));
     if (found == 0) {

@@ -1,7 +1,9 @@
 """Upstreams of routes: connections that are kept and those that end, targets that fail, names, and what is told of it."""
 
 import json
+import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -307,6 +309,38 @@ def test_a_name_of_the_hosts_file(programs, routed):
     gateway.deploy(unit("/a", target(origin.address, host="localhost")))
     assert body_of(gateway, "/a") == b"by name"  # the first request may have come before the address
     assert origin.requests[0].get("host") == f"localhost:{origin.port}"
+
+
+needs_hosts = pytest.mark.skipif(
+    os.geteuid() != 0 or subprocess.call(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL) != 0,
+    reason="needs root, to give names other addresses")
+
+
+def ask_by_name(programs, routed, addresses):
+    """The statuses of 20 requests, each by a connection of its own, and how many connects failed."""
+    gateway = routed(hosts={"several.test": addresses})
+    origin = programs.raw_origin(lambda c, r: Answer(reply(b"by name", connection="close"), "close"))
+    gateway.deploy(unit("/a", target(origin.address, host="several.test")))
+    statuses = [get(gateway.address, "/a").status for _ in range(20)]
+    assert sorted(endpoints_of(gateway)[f"http://several.test:{origin.port}"]["addresses"]) == sorted(addresses)
+    m = gateway.metrics()
+    assert m.get("ringgate_upstream_connects_total", result="ok") == statuses.count(200)
+    return statuses, m.get("ringgate_upstream_connects_total", result="failed")
+
+
+# Now and then one of those that have failed is tried again: after 1 s, 2 s, 4 s, ...
+@needs_hosts
+def test_the_family_of_which_nobody_listens_costs_one_connect(programs, routed):
+    statuses, failed = ask_by_name(programs, routed, ["::1", "127.0.0.1"])
+    assert set(statuses) == {200}
+    assert failed <= 5
+
+
+@needs_hosts
+def test_all_addresses_of_a_name_are_tried(programs, routed):
+    statuses, failed = ask_by_name(programs, routed, [f"127.0.0.{i}" for i in range(2, 9)] + ["127.0.0.1"])
+    assert set(statuses) == {200}
+    assert failed <= 7 * 5
 
 
 def test_a_name_that_is_nobody_s_holds_up_nothing(programs, routed):

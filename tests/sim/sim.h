@@ -38,7 +38,7 @@ struct sim_script {
     unsigned naps;         /* so often time passes when nothing is left to happen, until the worker's next timer */
     unsigned no_sockets;   /* before so many naps no descriptor is left for a connection to the replica */
     unsigned sockets;      /* so many connections to the replica may be open at once; 0: any number */
-    bool no_ipv6;          /* connects to such addresses are refused, others succeed, and in time */
+    int no_ipv6;           /* connects to such addresses fail by this errno, others succeed, and in time; 0: as any */
     unsigned leaves_at;    /* the replica ends the connection instead of answering this request, and somebody else takes
                               the descriptor; 0: never */
     unsigned drain_at;     /* before this step the worker is told to drain; 0: never */

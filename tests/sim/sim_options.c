@@ -84,7 +84,7 @@ static void options_of(struct sim_options *o, unsigned i, bool faults)
         if (!op->refused)
             may(o, i, 0, true);
         if (op->refused || (faults && !sim.script.no_ipv6))
-            may(o, i, -ECONNREFUSED, true);
+            may(o, i, op->refused ? -sim.script.no_ipv6 : -ECONNREFUSED, true);
         if (op->cancelled)
             may(o, i, -ECANCELED, true);
         break;

@@ -107,7 +107,7 @@ void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const st
 {
     (void)ring;
     (void)len;
-    submit(slot, RG_OP_CONNECT, fd, PLAIN)->refused = sim.script.no_ipv6 && sa->sa_family == AF_INET6;
+    submit(slot, RG_OP_CONNECT, fd, PLAIN)->refused = sim.script.no_ipv6 != 0 && sa->sa_family == AF_INET6;
 }
 
 void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "datapath/sys.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_world.h"
 
 uint64_t rg_sys_now_ns(void)
 {
@@ -17,7 +17,8 @@ uint64_t rg_sys_unix_us(void)
 
 int rg_sys_socket(const struct sockaddr *to)
 {
-    (void)to;
+    if (to->sa_family == AF_INET6 && sim.script.no_ipv6 == EAFNOSUPPORT)
+        return -EAFNOSUPPORT;
     return sim_open_upstream();
 }
 

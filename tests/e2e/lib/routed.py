@@ -22,12 +22,21 @@ def unit(path, *targets, handle=None, route=None, **upstream):
 
 
 class Routed(Gateway):
-    def __init__(self, directory, replica, config=None, environment=None, **more):
+    def __init__(self, directory, replica, config=None, environment=None, hosts=None, **more):
+        """hosts: names with the addresses that they have instead of what the system's hosts file says; needs root."""
         self.routes_path = os.path.join(str(directory), "routes.json")
         self.revision = 0
         super().__init__(directory, replica, config, wait=False,
                          environment={"RINGGATE_ROUTES": self.routes_path, **(environment or {})}, **more)
         self.argv[0] = env.ROUTED
+        if hosts:
+            self.argv = self._with_hosts(hosts) + self.argv
+
+    def _with_hosts(self, hosts):
+        path = os.path.join(self.directory, "hosts")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(f"{address} {name}\n" for name, addresses in hosts.items() for address in addresses)
+        return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', path]
 
     def deploy(self, *units):
         """Returns when every worker has it."""

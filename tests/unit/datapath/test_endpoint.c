@@ -137,8 +137,8 @@ static void addresses_and_paths_need_no_resolver(void **state)
     struct rg_endpoint *v4 = named("127.0.0.1", 80), *v6 = named("::1", 8080), *path = named("/run/x.sock", 0);
     assert_false(v4->is_name || v6->is_name || path->is_name);
     assert_int_equal(v4->addresses->n, 1);
-    assert_int_equal(ntohs(v4->addresses->list[0].in.sin_port), 80);
-    assert_int_equal(v6->addresses->list[0].sa.sa_family, AF_INET6);
+    assert_int_equal(ntohs(v4->addresses->list[0].ip.in.sin_port), 80);
+    assert_int_equal(v6->addresses->list[0].ip.sa.sa_family, AF_INET6);
     assert_string_equal(v6->authority.ptr, "[::1]:8080");
     assert_int_equal(path->address.sa.sa_family, AF_UNIX);
     assert_string_equal(path->text.ptr, "unix:/run/x.sock");

@@ -107,6 +107,12 @@ static void connect_fails(struct rg_endpoint *e)
     rg_upstream_connect_failed(&w, &x, 111);
 }
 
+static void connects(struct rg_endpoint *e)
+{
+    struct rg_exchange x = {.upstream = rg_upstream_to(&w, e)};
+    rg_upstream_connected(&w, &x);
+}
+
 static void one_that_fails_is_left_alone_and_tried_once(void **state)
 {
     (void)state;
@@ -120,7 +126,7 @@ static void one_that_fails_is_left_alone_and_tried_once(void **state)
     for (size_t i = 100; i < 200; i++)
         counts[lead(i, t)]++;
     assert_int_equal(counts[0], 1);
-    rg_upstream_connected(&w, rg_upstream_to(&w, t->items[0].endpoint));
+    connects(t->items[0].endpoint);
     for (size_t i = 200; i < 300; i++)
         counts[lead(i, t)]++;
     assert_true(counts[0] > 50);

@@ -144,7 +144,7 @@ static bool first_is(const struct rg_endpoint *e, const char *text)
 {
     struct in_addr want;
     inet_pton(AF_INET, text, &want);
-    return e->addresses && e->addresses->list[0].in.sin_addr.s_addr == want.s_addr;
+    return e->addresses && e->addresses->list[0].ip.in.sin_addr.s_addr == want.s_addr;
 }
 
 /* ---- the tests ---- */
@@ -158,7 +158,7 @@ static void a_name_gets_all_its_addresses(void **state)
     assert_int_equal(rg_endpoint_state(e), RG_ENDPOINT_RESOLVING);
     WAIT_FOR(rg_endpoint_state(e) == RG_ENDPOINT_RESOLVED);
     assert_int_equal(e->addresses->n, 2);
-    assert_int_equal(ntohs(e->addresses->list[1].in.sin_port), 8080);
+    assert_int_equal(ntohs(e->addresses->list[1].ip.in.sin_port), 8080);
     assert_string_equal(server.name, "origin.example.");
     rg_endpoint_put(e);
 }
