@@ -149,13 +149,14 @@ def test_slow_reader_gets_every_byte(programs):
 @timing
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed (package wrk)")
 def test_agrees_with_wrk(programs):
-    """The origin waits 4 ms before each answer, so that it sets the pace and neither of the two clients."""
+    """The origin waits 4 ms before each answer, so that it sets the pace and neither of the two clients, side by side."""
     origin = programs.origin("--quiet")
     path, rates, medians = "/bytes/1024?delay=4", [], []
     for _ in range(3):
-        r = measure(origin.address, "--path", path, "--connections", 32, "--duration", 2, "--warmup", 0.2)
+        ours = start(origin.address, "--path", path, "--connections", 32, "--duration", 2, "--warmup", 0.2)
         w = subprocess.run(["wrk", "-t1", "-c32", "-d2s", "--latency", f"http://{origin.address}{path}"], check=True,
                            capture_output=True, text=True, timeout=30).stdout
+        r = end(ours)
         rates.append(r["rate"] / float(re.search(r"Requests/sec: +([\d.]+)", w).group(1)))
         medians.append(r["latency_us"]["p50"] / 1e3 / float(re.search(r"50% +([\d.]+)ms", w).group(1)))
     assert 0.9 < sorted(rates)[1] < 1.1, rates
