@@ -7,6 +7,7 @@ import pytest
 
 from lib import env, seccomp
 from lib.client import get
+from lib.nobody import become_nobody, program_in_reach
 from lib.process import StartError
 
 SETUP, ENTER, REGISTER = seccomp.IO_URING_SETUP, seccomp.IO_URING_ENTER, seccomp.IO_URING_REGISTER
@@ -63,12 +64,6 @@ def disabled():
     put(0)
 
 
-def become_nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
 def test_io_uring_switched_off(programs, disabled):
     disabled(2)
     assert "kernel.io_uring_disabled is 2" in log_of_a_failed_start(programs)
@@ -76,7 +71,8 @@ def test_io_uring_switched_off(programs, disabled):
 
 def test_io_uring_for_administrators_only(programs, disabled):
     disabled(1)
-    line = log_of_a_failed_start(programs, become_nobody)
+    with program_in_reach():
+        line = log_of_a_failed_start(programs, become_nobody)
     assert "kernel.io_uring_disabled is 1" in line and "kernel.io_uring_group" in line
     origin = programs.raw_origin()
     assert get(programs.gateway(origin.address).address).status == 200 # root may

@@ -12,6 +12,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, get
 from lib.load import Loader
+from lib.nobody import become_nobody, program_in_reach
 from lib.raw_origin import reply
 
 
@@ -176,20 +177,16 @@ def test_restart_on_an_owned_socket_refuses_nobody(programs, workers, reuseport)
     assert result["failed"] == 0 and result["refused"] == 0, result
 
 
-def become_nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_port_of_another_user_is_shared(programs):
     """systemd's ReusePort=yes with User=: nobody else may bind a socket beside root's, so all workers accept from that one."""
     owned = owned_listener(reuseport=True)
     origin = programs.raw_origin()
     address = f"127.0.0.1:{owned.getsockname()[1]}"
-    gateway = programs.gateway(listen=[address], inherit=[owned], preexec=become_nobody,
-                               flags=["--workers", "2", "--listen", address, "--replica", origin.address, "--admin", "{admin}"])
+    with program_in_reach():
+        gateway = programs.gateway(
+            listen=[address], inherit=[owned], preexec=become_nobody,
+            flags=["--workers", "2", "--listen", address, "--replica", origin.address, "--admin", "{admin}"])
     for _ in range(40):
         assert get(gateway.address).status == 200
     assert "share" in gateway.log() and address in gateway.log()
