@@ -88,13 +88,14 @@ static bool strip_prefix(const struct self *s, struct rg_str *value)
 
 /* The one key that the request shows; two would leave open which of them counts elsewhere. */
 static bool find_key(const struct self *s, const struct rg_policy_request *q, char room[RG_QUERY_VALUE_MAX],
-                     struct rg_str *ret)
+                     const struct rg_field **ret_field, struct rg_str *ret)
 {
     if (s->parameter.len > 0)
         return rg_query_only(q->query, s->parameter, room, ret);
     const struct rg_field *f = rg_policy_find_field(&q->head, &s->field, NULL);
     if (!f || rg_policy_find_field(&q->head, &s->field, f))
         return false;
+    *ret_field = f;
     *ret = rg_field_value(f);
     return true;
 }
@@ -112,13 +113,14 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
 {
     const struct self *s = self;
     char room[RG_QUERY_VALUE_MAX];
+    const struct rg_field *field = NULL;
     struct rg_str key;
     (void)state;
-    bool shown = find_key(s, q, room, &key) && strip_prefix(s, &key) && key.len > 0;
+    bool shown = find_key(s, q, room, &field, &key) && strip_prefix(s, &key) && key.len > 0;
     if (!shown || !s->keys || rg_key_set_check(s->keys, q->worker, key, q->unix_ms) != RG_KEY_GOOD)
         return refuse(s, q);
-    if (s->parameter.len == 0)
-        rg_policy_remove_field(&q->head, &s->field);
+    if (field)
+        rg_policy_remove_found(&q->head, field);
     else if (!rg_query_remove(&q->query, s->parameter, &q->scratch))
         return RG_POLICY_FULL;
     return RG_POLICY_NEXT;

@@ -12,8 +12,9 @@
 
 struct rg_policy_name rg_policy_name_of(struct rg_str text)
 {
-    uint64_t bit = text.len > 0 ? rg_policy_name_bit(text.ptr, text.len) : 0;
-    return (struct rg_policy_name){text, bit, (uint8_t)rg_field_lookup(text.ptr, text.len)};
+    uint8_t id = (uint8_t)rg_field_lookup(text.ptr, text.len);
+    uint64_t bit = text.len > 0 ? rg_policy_name_bit(text.ptr, text.len, id) : 0;
+    return (struct rg_policy_name){text, bit, id};
 }
 
 const struct rg_field *rg_policy_find_field(const struct rg_policy_head *head, const struct rg_policy_name *name,
@@ -44,16 +45,26 @@ void rg_policy_remove_field(struct rg_policy_head *head, const struct rg_policy_
     head->n_received = received;
 }
 
+void rg_policy_remove_found(struct rg_policy_head *head, const struct rg_field *found)
+{
+    uint16_t at = (uint16_t)(found - head->fields);
+    RG_ASSERT(at < head->n);
+    head->n--;
+    head->n_received = (uint16_t)(head->n_received - (at < head->n_received));
+    memmove(&head->fields[at], &head->fields[at + 1], (size_t)(head->n - at) * sizeof *head->fields);
+}
+
 void rg_policy_add_field(struct rg_policy_head *head, const struct rg_field *line)
 {
     RG_ASSERT(head->n < head->room);
     head->fields[head->n++] = *line;
-    head->names |= rg_policy_name_bit(line->name, line->name_len);
+    head->names |= rg_policy_name_bit(line->name, line->name_len, line->id);
 }
 
 void rg_policy_set_field(struct rg_policy_head *head, const struct rg_field *line)
 {
-    struct rg_policy_name name = {rg_field_name(line), rg_policy_name_bit(line->name, line->name_len), line->id};
+    struct rg_policy_name name = {rg_field_name(line), rg_policy_name_bit(line->name, line->name_len, line->id),
+                                  line->id};
     rg_policy_remove_field(head, &name);
     rg_policy_add_field(head, line);
 }

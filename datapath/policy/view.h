@@ -25,9 +25,11 @@ struct rg_policy_head {
     uint64_t names;      /* bits of all names that it has, or had: what has none of them is not there */
 };
 
-/* A bit of 64 that a name, in any case, has; others may have it, too. */
-static inline uint64_t rg_policy_name_bit(const char *name, size_t len)
+/* A bit of 64 that a name, in any case, has; others may have it, too. A known name has that of its id. */
+static inline uint64_t rg_policy_name_bit(const char *name, size_t len, uint8_t id)
 {
+    if (id != RG_FIELD_OTHER)
+        return UINT64_C(1) << (id & 63);
     unsigned first = (unsigned char)rg_lower(name[0]), last = (unsigned char)rg_lower(name[len - 1]);
     return UINT64_C(1) << ((7 * (unsigned)len + first + 3 * last) & 63);
 }
@@ -37,7 +39,7 @@ static inline struct rg_policy_head rg_policy_head_of(struct rg_field *fields, u
 {
     struct rg_policy_head head = {fields, n, room, n, 0};
     for (uint16_t i = 0; i < n; i++)
-        head.names |= rg_policy_name_bit(fields[i].name, fields[i].name_len);
+        head.names |= rg_policy_name_bit(fields[i].name, fields[i].name_len, fields[i].id);
     return head;
 }
 
@@ -91,13 +93,13 @@ struct rg_policy_name rg_policy_name_of(struct rg_str text); /* a view of it */
 
 /* Of a literal that begins and ends with a letter: a constant. */
 #define RG_POLICY_LETTER(c) ((size_t)(unsigned char)((c) | 0x20))
-#define RG_POLICY_NAME(name, field_id)                                                 \
-    {                                                                                  \
-        .text = {name, sizeof(name) - 1},                                              \
-        .bit = UINT64_C(1) << ((7 * (sizeof(name) - 1) + RG_POLICY_LETTER((name)[0]) + \
-                                3 * RG_POLICY_LETTER((name)[sizeof(name) - 2])) &      \
-                               63),                                                    \
-        .id = field_id                                                                 \
+#define RG_POLICY_OTHER_BIT(name) \
+    ((7 * (sizeof(name) - 1) + RG_POLICY_LETTER((name)[0]) + 3 * RG_POLICY_LETTER((name)[sizeof(name) - 2])) & 63)
+#define RG_POLICY_NAME(name, field_id)                                                                    \
+    {                                                                                                     \
+        .text = {name, sizeof(name) - 1},                                                                 \
+        .bit = UINT64_C(1) << ((field_id) != RG_FIELD_OTHER ? (field_id)&63 : RG_POLICY_OTHER_BIT(name)), \
+        .id = field_id                                                                                    \
     }
 
 static inline bool rg_policy_is_named(const struct rg_field *f, const struct rg_policy_name *name)
@@ -113,6 +115,8 @@ static inline bool rg_policy_is_named(const struct rg_field *f, const struct rg_
 const struct rg_field *rg_policy_find_field(const struct rg_policy_head *head, const struct rg_policy_name *name,
                                             const struct rg_field *after);
 void rg_policy_remove_field(struct rg_policy_head *head, const struct rg_policy_name *name);
+/* The one that was found: no other of its name goes. */
+void rg_policy_remove_found(struct rg_policy_head *head, const struct rg_field *found);
 /* A compiled line (rg_policy_line_make), or one of rg_policy_line_begin. There is room: the chain has counted. */
 void rg_policy_add_field(struct rg_policy_head *head, const struct rg_field *line);
 

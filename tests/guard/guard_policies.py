@@ -9,7 +9,7 @@ from pathlib import Path
 
 import guard
 
-MOST = 9600  # instructions that five policies may take in the two phases of an exchange
+MOST = 8700  # instructions that five policies may take in the two phases of an exchange
 EXCHANGES = 10100  # as in policies.c, with those that warm up
 
 

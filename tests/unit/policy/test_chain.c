@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "datapath/policy/digest.h"
 #include "policy_fixture.h"
 
 #define GET     "GET /a HTTP/1.1\nHost: h\n"
@@ -158,6 +159,24 @@ static void too_many(void **state)
     play_fini(&p);
 }
 
+/* It stands behind those that were received, and goes like one of them. */
+static void key_that_a_policy_has_set(void **state)
+{
+    (void)state;
+    struct rg_key key = {.name = RG_STR("k")};
+    struct play p;
+    play_init(&p);
+    assert_true(rg_digest(RG_STR("k-set"), key.hash));
+    assert_int_equal(rg_key_set_replace(p.keys, &key, 1), 0);
+    play_with(&p, "set-headers",
+              "{'request':{'headers':[{'name':'x-a','value':'1'},{'name':'x-key','value':'k-set'},{'name':'x-b','value'"
+              ":'2'}]}}",
+              "");
+    play_with(&p, "api-key-auth", "{'key':'x-key','in':'header'}", "");
+    assert_string_equal(play_request(&p, GET "x-c: 3\n"), "GET /a\nHost: h\nx-c: 3\nx-a: 1\nx-b: 2\n");
+    play_fini(&p);
+}
+
 /* Names that are constants are found like those that are looked up; and a name in whatever case. */
 static void names(void **state)
 {
@@ -185,6 +204,7 @@ int main(void)
         cmocka_unit_test(tightest_limit_is_told),
         cmocka_unit_test(shared),
         cmocka_unit_test(too_many),
+        cmocka_unit_test(key_that_a_policy_has_set),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

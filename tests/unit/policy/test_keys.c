@@ -69,6 +69,20 @@ static void hashes(void **state)
     assert_false(rg_key_hash_parse(RG_STR("xa7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), hash));
 }
 
+static void digests_that_differ(void **state)
+{
+    (void)state;
+    uint8_t a[RG_DIGEST_LEN], b[RG_DIGEST_LEN];
+    assert_true(rg_digest(RG_STR("abc"), a));
+    memcpy(b, a, sizeof b);
+    assert_true(rg_digest_eq(a, b));
+    for (unsigned bit = 0; bit < RG_DIGEST_LEN * 8; bit++) {
+        b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(rg_digest_eq(a, b));
+        b[bit / 8] = a[bit / 8];
+    }
+}
+
 struct reader {
     struct rg_key_set *set;
     uint16_t worker;
@@ -116,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(let_in),
         cmocka_unit_test(hashes),
+        cmocka_unit_test(digests_that_differ),
         cmocka_unit_test(replaced_under_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

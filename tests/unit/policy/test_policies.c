@@ -246,6 +246,8 @@ static void api_keys(void **state)
     static const struct row rows[] = {
         {"api-key-auth", "{'key':'X-API-Key','in':'header'}", GET "x-api-key: k-good\n", "GET /a/b?x=1&y=2\nHost: h\n",
          NULL, NULL},
+        {"api-key-auth", "{'key':'X-API-Key','in':'header'}", GET "a: 1\nx-api-key: k-good\nb: 2\nc: 3\n",
+         "GET /a/b?x=1&y=2\nHost: h\na: 1\nb: 2\nc: 3\n", NULL, NULL},
         {"api-key-auth", "{'key':'X-API-Key','in':'header'}", GET, NO_KEY, NULL, NULL},
         {"api-key-auth", "{'key':'X-API-Key','in':'header'}", GET "x-api-key: k-old\n", NO_KEY, NULL, NULL},
         {"api-key-auth", "{'key':'X-API-Key','in':'header'}", GET "x-api-key: k-goo\n", NO_KEY, NULL, NULL},
