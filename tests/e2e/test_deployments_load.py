@@ -101,7 +101,7 @@ def test_a_route_beside_10000(site):
     for i in (0, ARTIFACTS - 1):
         assert get(site.gateway.address, f"/api{i}/r{ROUTES - 1}/7").body == str(i).encode()
     numbers = iter(range(10))
-    assert env.best_of(10, lambda: add_route(site, next(numbers))) < env.scaled(0.1)
+    assert env.best_of(10, lambda: add_route(site, next(numbers))) < env.scaled(0.05)
 
 
 def test_what_a_deployment_does_not_touch(site):
