@@ -11,7 +11,7 @@ import pytest
 from lib import env
 from lib.attack import Lane
 from lib.client import get
-from lib.h2 import H2, REFUSED_STREAM, WINDOW_UPDATE, request_fields
+from lib.h2 import H2, HEADER_TABLE_SIZE, REFUSED_STREAM, WINDOW_UPDATE, request_fields
 from lib.raw_origin import Answer, reply
 
 
@@ -35,6 +35,19 @@ def test_requests_one_after_the_other(lane):
             assert (r.status, r.get("x-target"), r.complete) == (200, f"/{i}", True)
             assert r.get("content-type") == "Text/Plain" and "connection" not in dict(r.fields)
     assert len([x for x in lane.origin.connections if x.requests]) == 1, "upstream connections are not kept"
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 65536])
+def test_tables_of_any_size(lane, size):
+    """More different fields than any table has room for, then the same ones again."""
+    with H2(lane.gateway.address, settings=[(HEADER_TABLE_SIZE, size)]) as c:
+        c.decoder.max_allowed_table_size = size
+        c.ping()
+        for n in [*range(40), *range(30, 40)]:
+            more = [(f"X-Number-{n}", f"{n} " * 20), ("X-Same", "yes")]
+            lane.reset(lambda *_: reply(b"x", fields=more))
+            r = c.ask("/t")
+            assert (r.status, r.get(f"x-number-{n}"), r.get("x-same")) == (200, (f"{n} " * 20).strip(), "yes"), r
 
 
 def test_one_port_serves_both(lane):

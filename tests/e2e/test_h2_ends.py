@@ -135,6 +135,20 @@ def test_fault_beside_the_head(lane, interim):
         c.expect_alive()
 
 
+def test_heads_that_were_taken_back_leave_the_table_alone(lane):
+    """The client has never seen them: what follows must not refer to their fields."""
+    kept = lambda n: [("X-Kept", str(n)), ("X-Mode", "good")]
+    with H2(lane.gateway.address) as c:
+        for n in range(4):
+            lane.reset(lambda *_: Answer(BROKEN_CHUNKS.replace(b"\r\n", f"\r\nX-Lost: {n}\r\nX-Mode: bad\r\n".encode(), 1), "keep"))
+            assert c.ask("/b").status == 502
+            lane.origin.script = lambda *_: reply(b"x", fields=kept(n))
+            for _ in range(3):
+                r = c.ask("/k")
+                assert (r.status, r.get("x-kept"), r.get("x-mode"), r.get("x-lost")) == (200, str(n), "good", None), r
+                assert r.get("via") == "1.1 ringgate" and len(r.get("x-request-id")) == 36, r
+
+
 def test_fault_beside_the_head_for_a_client_with_a_small_table(lane):
     """It waits to be told of its table's size by the first head, which can't be taken back."""
     lane.reset(lambda *_: Answer(BROKEN_CHUNKS, "keep"))
