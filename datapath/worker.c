@@ -189,12 +189,19 @@ static void name_thread(const struct rg_worker *w)
     pthread_setname_np(pthread_self(), name);
 }
 
+/* To one of the CPUs that the process may use: steering deals them out to the workers in the same order. */
 static void pin_thread(const struct rg_worker *w)
 {
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(w->id % (unsigned)sysconf(_SC_NPROCESSORS_ONLN), &cpus);
-    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+    cpu_set_t usable, one;
+    if (pthread_getaffinity_np(pthread_self(), sizeof usable, &usable) != 0)
+        return;
+    int nth = (int)w->id % CPU_COUNT(&usable);
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &usable) || nth-- > 0)
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 }
 
 static void *thread_main(void *arg)
