@@ -25,6 +25,10 @@ typedef __u32 __rg_u32;
                                 */
 #define RG_STEER_BEHIND    16u /* connections that may wait before it counts */
 #define RG_STEER_MUCH_MORE 4u  /* times as slow, times as many waiting: enough to tell two workers apart */
+#define RG_STEER_NEAR_MORE 8u  /* the near worker may carry so much more, */
+#define RG_STEER_NEAR_PART 8u  /* and this part of the other's load, before the other gets the connection */
+
+#define RG_STEER_CPUS_MAX 256 /* a power of two; CPUs beyond share the places of these */
 
 /*
  * One cache line pair per worker, in an mmapped array. The worker writes `open`, `accepted`, `busy_since`, `requests`
@@ -48,6 +52,7 @@ struct rg_steer_worker {
 
 /* Why a connection went where it went: one counter per verdict. RG_STEER_VERDICTS(X) with X(ID, "name", "help"). */
 #define RG_STEER_VERDICTS(X)                                                                  \
+    X(NEAR, "near", "The worker of the CPU on which the SYN came; it is about as loaded.")    \
     X(LOAD, "load", "The less loaded of two candidates.")                                     \
     X(AVOIDED, "avoided", "The other candidate was busy, behind or retired.")                 \
     X(SCANNED, "scanned", "Both candidates were unfit; another worker took it.")              \

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,21 @@ static int share_maps(struct steer_bpf *to, const struct steer_bpf *from)
     return err ? err : bpf_map__reuse_fd(to->maps.verdicts, bpf_map__fd(from->maps.verdicts));
 }
 
+/*
+ * Each worker gets its share of the CPUs that this process may use, in the order in which pinned workers do; of the
+ * others, from which clients may call all the same, by number.
+ */
+static void deal_cpus(struct steer_bpf__rodata *rodata, unsigned workers)
+{
+    cpu_set_t usable;
+    unsigned used = 0;
+
+    if (sched_getaffinity(0, sizeof(usable), &usable) != 0)
+        CPU_ZERO(&usable); /* more CPUs than fit */
+    for (unsigned cpu = 0; cpu < RG_STEER_CPUS_MAX; cpu++)
+        rodata->rg_worker_of_cpu[cpu] = (uint8_t)((CPU_ISSET(cpu, &usable) ? used++ : cpu) % workers);
+}
+
 static int load_group(struct rg_steer *s, unsigned group, enum rg_steer_mode mode, char *verifier_log)
 {
     LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = verifier_log,
@@ -61,7 +77,9 @@ static int load_group(struct rg_steer *s, unsigned group, enum rg_steer_mode mod
     if (!skel)
         return -errno;
     skel->rodata->rg_workers = s->workers;
-    skel->rodata->rg_by_load = mode == RG_STEER_MODE_LOAD;
+    skel->rodata->rg_by_load = mode != RG_STEER_MODE_HASH;
+    skel->rodata->rg_prefer_near = mode == RG_STEER_MODE_NEAR;
+    deal_cpus(skel->rodata, s->workers);
     err = group > 0 ? share_maps(skel, s->group[0]) : 0;
     if (!err)
         err = steer_bpf__load(skel);

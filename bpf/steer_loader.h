@@ -13,7 +13,7 @@
 
 struct rg_steer;
 
-enum rg_steer_mode { RG_STEER_MODE_HASH, RG_STEER_MODE_LOAD };
+enum rg_steer_mode { RG_STEER_MODE_HASH, RG_STEER_MODE_LOAD, RG_STEER_MODE_NEAR };
 
 /*
  * Negative errno when the kernel or the rights don't allow it; `why` (may be NULL) then says so in words that an

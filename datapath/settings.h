@@ -44,7 +44,7 @@ struct rg_prefix { /* an address range; IPv4 is kept as ::ffff:a.b.c.d */
 bool rg_prefixes_hold(const struct rg_prefix *prefixes, unsigned n, const struct in6_addr *addr);
 
 enum rg_proxy_mode { RG_PROXY_MODE_OFF, RG_PROXY_MODE_ACCEPT, RG_PROXY_MODE_REQUIRE };
-enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD };
+enum rg_steering_mode { RG_STEERING_OFF, RG_STEERING_HASH, RG_STEERING_LOAD, RG_STEERING_NEAR };
 enum rg_sockmap_mode { RG_SOCKMAP_OFF, RG_SOCKMAP_AUTO };
 enum rg_replica_protocol { RG_REPLICA_HTTP1, RG_REPLICA_H2C };
 enum rg_access_format { RG_ACCESS_JSON };

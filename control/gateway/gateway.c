@@ -135,6 +135,15 @@ static int steer_all(struct rg_gateway *g)
     return 0;
 }
 
+static const struct {
+    enum rg_steer_mode mode;
+    const char *name;
+} steering_modes[] = {
+    [RG_STEERING_HASH] = {RG_STEER_MODE_HASH, "hash"},
+    [RG_STEERING_LOAD] = {RG_STEER_MODE_LOAD, "load"},
+    [RG_STEERING_NEAR] = {RG_STEER_MODE_NEAR, "near"},
+};
+
 void rg_gateway_load_steering(struct rg_gateway *g)
 {
     const struct rg_settings *s = rg_gateway_settings(g);
@@ -143,8 +152,8 @@ void rg_gateway_load_steering(struct rg_gateway *g)
         rg_info("steering is off, the kernel's hash chooses the worker of a connection");
         return;
     }
-    enum rg_steer_mode mode = s->steering == RG_STEERING_HASH ? RG_STEER_MODE_HASH : RG_STEER_MODE_LOAD;
-    int r = rg_steer_create(&g->steer, mode, g->n_workers, g->listen.groups, why, sizeof(why));
+    int r =
+        rg_steer_create(&g->steer, steering_modes[s->steering].mode, g->n_workers, g->listen.groups, why, sizeof(why));
     if (r < 0) {
         rg_warn("steering is not available, the kernel's hash chooses the worker of a connection: %s",
                 why[0] ? why : strerror(-r));
@@ -160,7 +169,7 @@ void rg_gateway_load_steering(struct rg_gateway *g)
         return;
     }
     g->metrics.values[RG_CM_STEERING_ACTIVE] = 1;
-    rg_info("steering is on mode=%s listeners=%u", mode == RG_STEER_MODE_LOAD ? "load" : "hash", g->listen.groups);
+    rg_info("steering is on mode=%s listeners=%u", steering_modes[s->steering].name, g->listen.groups);
 }
 
 /* ---- Workers ---- */

@@ -10,6 +10,7 @@ static const struct rg_conf_word words_protocol[] = {
 };
 
 static const struct rg_conf_word words_steering[] = {
+    {"near", RG_STEERING_NEAR, NULL},
     {"load", RG_STEERING_LOAD, NULL},
     {"hash", RG_STEERING_HASH, NULL},
     {"off", RG_STEERING_OFF, NULL},

@@ -4,9 +4,11 @@ run; with plain hashing about half of them hang. Needs a build with debug switch
 """
 
 import json
+import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +89,7 @@ def stall(gateway, worker=0):
 
 @pytest.mark.parametrize("worker", [0, 1])
 def test_new_connections_avoid_a_stalled_worker(steered, worker):
-    gateway = steered("load")
+    gateway = steered("near")
     # A p99 of half a second is at the mercy of whatever else the machine does; steering that does not work shows each time.
     assert any(stalled_is_as_fast_as_calm(gateway, worker) for _ in range(4)), "the stall was felt in every round"
 
@@ -113,7 +115,7 @@ def stalled_is_as_fast_as_calm(gateway, worker):
 
 
 def test_no_connection_of_a_burst_hangs(steered):
-    gateway = steered("load")
+    gateway = steered("near")
     stall(gateway)
     times = burst(gateway.address, 100, WINDOW)
     assert all(isinstance(t, float) for t in times), [t for t in times if not isinstance(t, float)][:3]
@@ -170,20 +172,21 @@ def test_long_stall_is_seen_and_survived(steered):
         "accepted"] > accepted, 10, "new connections on the worker that had stalled", 0)
 
 
-def test_load_is_followed(steered):
-    """The worker with fewer open connections gets the next: both sides stay about even, whatever the hash says."""
-    gateway = steered("load")
+@pytest.mark.parametrize("mode, most_apart", [("load", 10), ("near", 24)])  # near: an eighth, and eight more
+def test_load_is_followed(steered, mode, most_apart):
+    """The worker with fewer open connections gets the next: both sides stay about even, whatever the hash or the CPU says."""
+    gateway = steered(mode)
     clients = [Client(gateway.address) for _ in range(200)]
     for c in clients:
         assert c.request(req(method="GET", target="/bytes/1")).status == 200
     opened = [r["steering"]["open"] for r in json.loads(gateway.admin("GET", "/workers")[1])["workers"]]
     for c in clients:
         c.close()
-    assert sum(opened) == 200 and max(opened) - min(opened) <= 10, opened
+    assert sum(opened) == 200 and max(opened) - min(opened) <= most_apart, opened
 
 
 def test_verdicts_add_up(steered):
-    gateway = steered("load")
+    gateway = steered("near")
     before = gateway.metrics()
     for _ in range(50):
         one_exchange(gateway.address)
@@ -191,6 +194,15 @@ def test_verdicts_add_up(steered):
     assert after.sum("ringgate_steering_verdicts_total") - before.sum("ringgate_steering_verdicts_total") == 50
     assert after.get("ringgate_connections_accepted_total") - before.get("ringgate_connections_accepted_total") == 50
     assert after.get("ringgate_steering_verdicts_total", verdict="error") == 0
+
+
+def test_pinned_workers_share_the_cpus_that_they_may_use(programs):
+    usable = sorted(os.sched_getaffinity(0))[-2:]
+    gateway = programs.gateway("127.0.0.1:1", {"pin_workers": True}, workers=3,
+                               preexec=lambda: os.sched_setaffinity(0, usable))
+    tasks = Path(f"/proc/{gateway.process.popen.pid}/task")
+    pinned = {(t / "comm").read_text().strip(): os.sched_getaffinity(int(t.name)) for t in tasks.iterdir()}
+    assert [pinned[f"rg-worker-{i}"] for i in range(3)] == [{usable[i % len(usable)]} for i in range(3)]
 
 
 def test_without_rights_the_gateway_runs_on_the_kernels_hash(programs):
@@ -212,7 +224,7 @@ def test_without_rights_the_gateway_runs_on_the_kernels_hash(programs):
 
 
 def test_ipv6_and_several_listeners_are_steered(steered, programs):
-    steered("load")  # skips where steering can't be shown
+    steered("near")  # skips where steering can't be shown
     origin = programs.origin()
     ports = [env.free_port(), env.free_port()]
     gateway = programs.gateway(origin.address, listen=[f"127.0.0.1:{ports[0]}", f"[::]:{ports[1]}"], workers=2)

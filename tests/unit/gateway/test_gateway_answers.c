@@ -41,8 +41,8 @@ static void metrics_show_the_gateway(void **state)
     assert_non_null(strstr(text, "\nringgate_tunnels_total 5\n"));
     assert_non_null(strstr(text, "\nringgate_workers 2\n"));
     assert_non_null(strstr(text, "\nringgate_steering_active 1\n"));
-    assert_non_null(strstr(text, "\nringgate_steering_verdicts_total{verdict=\"load\"} 100\n"));
-    assert_non_null(strstr(text, "\nringgate_steering_verdicts_total{verdict=\"error\"} 106\n"));
+    assert_non_null(strstr(text, "\nringgate_steering_verdicts_total{verdict=\"load\"} 101\n"));
+    assert_non_null(strstr(text, "\nringgate_steering_verdicts_total{verdict=\"error\"} 107\n"));
     assert_non_null(strstr(text, "\nringgate_draining 0\n"));
 }
 

@@ -18,7 +18,7 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_false(s.pin_workers);
     assert_int_equal(s.n_listeners, 1);
     assert_string_equal(s.listeners[0].address.text, "[::]:80");
-    assert_int_equal(s.steering, RG_STEERING_LOAD);
+    assert_int_equal(s.steering, RG_STEERING_NEAR);
     assert_true(s.admin_enabled);
     assert_string_equal(s.admin.text, "127.0.0.1:9901");
     assert_string_equal(s.replica.text, "127.0.0.1:9000");
@@ -202,10 +202,10 @@ static const struct {
     {"limits: {body_bytes: -1}", "1:22: limits.body_bytes: got -1, wanted a size from 0 to 1024TiB, like 64MiB"},
     /* words */
     {"steering: {mode: laod}",
-     "1:18: steering.mode: got \"laod\", wanted one of load, hash or off; did you mean load?"},
+     "1:18: steering.mode: got \"laod\", wanted one of near, load, hash or off; did you mean load?"},
     {"steering: {mode: LOAD}",
-     "1:18: steering.mode: got \"LOAD\", wanted one of load, hash or off; did you mean load?"},
-    {"steering: {mode: rr}", "1:18: steering.mode: got \"rr\", wanted one of load, hash or off"},
+     "1:18: steering.mode: got \"LOAD\", wanted one of near, load, hash or off; did you mean load?"},
+    {"steering: {mode: rr}", "1:18: steering.mode: got \"rr\", wanted one of near, load, hash or off"},
     {"access_log: {format: text}", "1:22: access_log.format: got \"text\", wanted json"},
     {"log: {level: warning}", "1:14: log.level: got \"warning\", wanted one of error, warn, info or debug"},
     /* addresses */
@@ -354,7 +354,7 @@ static void several_errors_come_in_the_order_of_the_file(void **state)
                "timeout: {connect: 5}\n",
                "t.yaml:1:14: log.level: got \"x\", wanted one of error, warn, info or debug\n"
                "t.yaml:1:17: log.level: got the key twice (first in line 1), wanted it once\n"
-               "t.yaml:2:18: steering.mode: got \"lod\", wanted one of load, hash or off; did you mean load?\n"
+               "t.yaml:2:18: steering.mode: got \"lod\", wanted one of near, load, hash or off; did you mean load?\n"
                "t.yaml:3:10: workers: got a list, wanted auto or a whole number from 1 to 64\n"
                "t.yaml:5:16: limits.field_bytes: got 1MiB, wanted at most limits.head_bytes, which is 32KiB\n"
                "t.yaml:6:12: limits.headers: got \"none\", wanted a whole number from 1 to 256\n"

@@ -41,7 +41,7 @@ static void fixed_options_stay_and_are_reported(void **state)
                                   "pin_workers: false -> true\n"
                                   "backlog: 4096 -> 9\n"
                                   "listeners: [::]:80 -> [::]:80, unix:/run/x\n"
-                                  "steering.mode: load -> off\n"
+                                  "steering.mode: near -> off\n"
                                   "admin.address: 127.0.0.1:9901 -> off\n"
                                   "access_log.ring_bytes: 1MiB -> 64KiB\n");
     assert_int_equal(next.workers, 2);
@@ -49,7 +49,7 @@ static void fixed_options_stay_and_are_reported(void **state)
     assert_int_equal(next.backlog, 4096);
     assert_int_equal(next.n_listeners, 1);
     assert_memory_equal(next.listeners, running.listeners, sizeof(next.listeners));
-    assert_int_equal(next.steering, RG_STEERING_LOAD);
+    assert_int_equal(next.steering, RG_STEERING_NEAR);
     assert_true(next.admin_enabled);
     assert_string_equal(next.admin.text, "127.0.0.1:9901");
     assert_int_equal(next.access_ring_bytes, 1 << 20);
@@ -116,7 +116,7 @@ static void json_has_the_shape_of_the_file(void **state)
                                  "\"address\":\"127.0.0.1:9000\",\"protocol\":\"http1\","));
     assert_non_null(strstr(
         json, "\"health\":{\"path\":\"/api/v2/status\",\"interval\":\"1s\",\"timeout\":\"2s\",\"expect\":\"auto\","
-              "\"rise\":1,\"fall\":2}},\"steering\":{\"mode\":\"load\"},\"control\":{\"url\":\"off\","));
+              "\"rise\":1,\"fall\":2}},\"steering\":{\"mode\":\"near\"},\"control\":{\"url\":\"off\","));
     assert_non_null(strstr(json, "\"log\":{\"level\":\"info\"}}\n"));
     free(json);
 }
