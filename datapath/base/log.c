@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "datapath/base/assert.h"
+#include "datapath/base/log_format.h"
 
 #define PREFIX_MAX 48
 
@@ -149,14 +150,12 @@ void rg_log(enum rg_log_level level, const char *format, ...)
     char message[RG_LOG_LINE_MAX];
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(message, sizeof(message), format, args);
+    bool whole = rg_log_format(message, sizeof(message), format, args);
     va_end(args);
-    if (len < 0) /* an encoding error in an argument: the format alone still says where it came from */
-        snprintf(message, sizeof(message), "%s", format);
 
     char line[LINE_BYTES + 1];
     size_t n = write_prefix(line, level);
-    n += write_escaped(line + n, message, len >= (int)sizeof(message));
+    n += write_escaped(line + n, message, !whole);
     line[n++] = '\n';
     ssize_t written;
     do

@@ -1,5 +1,7 @@
 /* Log lines as they leave the process: standard error is a datagram socket here, so one write is one datagram. */
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -117,7 +119,39 @@ static void control_bytes_are_escaped(void **state)
     (void)state;
     rg_info("host=%s", "a\nb\r\tc\x1b[31m\x7f\x01 \xc3\xa4 \xc2\x9b end");
     assert_string_equal(after_time(read_line()),
-                        "info  host=a\\nb\\r\\tc\\x1b[31m\\x7f\\x01 \xc3\xa4 \\xc2\\x9b end\n");
+                        "info  host=\"a\\nb\\r\\tc\\x1b[31m\\x7f\\x01 \xc3\xa4 \\xc2\\x9b end\"\n");
+}
+
+/* A value can't look like another key, or end before its end. */
+static void values_are_one_value_each(void **state)
+{
+    (void)state;
+    rg_info("x error=\"%s\" n=%u", "no \"such\" C:\\file", 3u);
+    assert_string_equal(after_time(read_line()), "info  x error=\"no \\\"such\\\" C:\\\\file\" n=3\n");
+    rg_info("x name=\"%.*s\"", 3, "a\"b\"c");
+    assert_string_equal(after_time(read_line()), "info  x name=\"a\\\"b\"\n");
+    rg_info("x file=%s path=%s empty=%s", "/a b/\"c\"", "/a=b\\", "");
+    assert_string_equal(after_time(read_line()), "info  x file=\"/a b/\\\"c\\\"\" path=/a=b\\ empty=\n");
+    rg_info("x level=%s", "info\" admin=\"yes");
+    assert_string_equal(after_time(read_line()), "info  x level=\"info\\\" admin=\\\"yes\"\n");
+    rg_info("%s", "got \"a b\", wanted c"); /* a sentence is no value */
+    assert_string_equal(after_time(read_line()), "info  got \"a b\", wanted c\n");
+    rg_info("x list=%s%s; y", "a b", "c");
+    assert_string_equal(after_time(read_line()), "info  x list=a bc; y\n");
+}
+
+static void numbers_are_written_like_printf(void **state)
+{
+    (void)state;
+    rg_info("%d %ld %lld %zd %jd %u %lu %llu %zu %ju %x", -1, -2L, -3LL, (ssize_t)-4, (intmax_t)-5, ~0u, ~0ul, ~0ull,
+            (size_t)6, (uintmax_t)7, 0xbeefu);
+    char wanted[256];
+    snprintf(wanted, sizeof(wanted), "info  -1 -2 -3 -4 -5 %u %lu %llu 6 7 beef\n", ~0u, ~0ul, ~0ull);
+    assert_string_equal(after_time(read_line()), wanted);
+    rg_info("%03d|%4u|%08x|%c|%d%%|%.2s|%.*s|", 7, 12u, 0xabu, 'z', 50, "abc", 0, "abc");
+    assert_string_equal(after_time(read_line()), "info  007|  12|000000ab|z|50%|ab||\n");
+    rg_info("%d %" PRIu64 " %" PRId64, INT_MIN, UINT64_MAX, INT64_MIN);
+    assert_string_equal(after_time(read_line()), "info  -2147483648 18446744073709551615 -9223372036854775808\n");
 }
 
 static void long_lines_are_cut_with_a_mark(void **state)
@@ -255,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(levels_filter, redirect, restore),
         cmocka_unit_test_setup_teardown(level_names, redirect, restore),
         cmocka_unit_test_setup_teardown(control_bytes_are_escaped, redirect, restore),
+        cmocka_unit_test_setup_teardown(values_are_one_value_each, redirect, restore),
+        cmocka_unit_test_setup_teardown(numbers_are_written_like_printf, redirect, restore),
         cmocka_unit_test_setup_teardown(long_lines_are_cut_with_a_mark, redirect, restore),
         cmocka_unit_test_setup_teardown(journal_gets_priorities, redirect, restore),
         cmocka_unit_test_setup_teardown(another_streams_name_is_not_ours, redirect, restore),
