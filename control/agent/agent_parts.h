@@ -36,7 +36,8 @@ struct rg_version {       /* of an artifact: one deployment, as it came */
     char performed_at[RG_INSTANT_TEXT_MAX];
     char *text; /* YAML, until it is on the disk; NULL otherwise */
     size_t text_len;
-    struct rg_artifact *artifact; /* deployed; NULL where nothing else is compiled against it */
+    struct rg_artifact *artifact;        /* deployed; NULL where nothing else is compiled against it */
+    struct rg_artifact_policy *policies; /* those of it that count, where it is gone; NULL: none */
 };
 
 struct rg_entry {
@@ -159,6 +160,7 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind,
                               const char *id);                /* made if need be; NULL: no memory */
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e); /* has no orders; the file is the caller's matter */
 void rg_version_fini(struct rg_version *v);
+void rg_version_drop_artifact(struct rg_version *v); /* all of it but what counts on with the next version */
 void rg_entry_note_handle(struct rg_entry *e, const struct rg_artifact *artifact);
 const char *rg_or_dash(const char *text);                        /* for the log, where a value may be missing */
 void rg_entry_set_failure(struct rg_entry *e, const char *text); /* NULL: none; without memory it is not shown */

@@ -35,6 +35,13 @@ static struct rg_key_set *keys(void *owner, const struct rg_artifact *artifact)
     return e ? e->keys : NULL;
 }
 
+static struct rg_artifact_policy *policies_of_live(const struct rg_entry *e)
+{
+    if (!e->is_known || !e->live.deployed)
+        return NULL;
+    return e->live.artifact ? rg_artifact_policies(e->live.artifact) : e->live.policies;
+}
+
 int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_artifact *artifact, struct rg_unit **ret,
                      char *why, size_t why_size)
 {
@@ -44,6 +51,7 @@ int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_art
                                          .secret = secret,
                                          .keys = keys,
                                          .owner = &owner,
+                                         .before = policies_of_live(e),
                                          .place = &a->place,
                                          .forbidden = &admin,
                                          .n_forbidden = a->has_admin};

@@ -79,8 +79,19 @@ void rg_version_fini(struct rg_version *v)
 {
     free(v->text);
     rg_artifact_destroy(v->artifact);
+    rg_artifact_policies_free(v->policies);
     rg_unit_unref(v->unit);
     *v = (struct rg_version){0};
+}
+
+void rg_version_drop_artifact(struct rg_version *v)
+{
+    if (!v->artifact)
+        return;
+    rg_artifact_policies_free(v->policies);
+    v->policies = rg_artifact_take_policies(v->artifact);
+    rg_artifact_destroy(v->artifact);
+    v->artifact = NULL;
 }
 
 void rg_entry_set_failure(struct rg_entry *e, const char *text)

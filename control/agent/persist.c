@@ -84,10 +84,8 @@ static void revive(struct rg_agent *a, struct rg_entry *e)
         rg_error("state: an artifact can't be served any more kind=%s name=%s artifact=%s deployment=%s reason=\"%s\"",
                  rg_kind_info(e->kind)->name, rg_or_dash(e->handle), e->id, e->live.deployment_id, why);
     rg_entry_set_failure(e, r < 0 ? why : NULL);
-    if (e->kind == RG_KIND_REST_API) {
-        rg_artifact_destroy(e->live.artifact);
-        e->live.artifact = NULL;
-    }
+    if (e->kind == RG_KIND_REST_API)
+        rg_version_drop_artifact(&e->live);
 }
 
 static unsigned revive_all(struct rg_agent *a)

@@ -175,10 +175,8 @@ static void go_live(struct rg_agent *a, struct rg_order *o)
     o->version.text = NULL;
     o->version.artifact = NULL;
     o->version.unit = NULL;
-    if (e->kind == RG_KIND_REST_API) { /* nothing is compiled against it */
-        rg_artifact_destroy(e->live.artifact);
-        e->live.artifact = NULL;
-    }
+    if (e->kind == RG_KIND_REST_API) /* nothing is compiled against it */
+        rg_version_drop_artifact(&e->live);
     e->is_known = true;
     e->is_acked = false;
     e->is_unsaved = true;

@@ -81,20 +81,29 @@ static void fetch(struct rg_secret *s)
         snprintf(s->failure, sizeof(s->failure), "no memory");
 }
 
+/* The place in front, as of all that is wrong with a definition. */
+static void complain(const struct rg_artifact_secret *secret, const char *cause, char *why, size_t why_size)
+{
+    snprintf(
+        why, why_size,
+        "%s: got the secret \"%.*s\", which can't be had (%s), wanted one that the control plane has; set it there, "
+        "then deploy again",
+        secret->path, (int)secret->handle.len, secret->handle.ptr, cause);
+}
+
 /* Of the order's own; those of a proxy's provider came with that. */
 enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order *o, char *why, size_t why_size)
 {
     const struct rg_artifact_info *info = rg_artifact_info(o->version.artifact);
     enum rg_secrets_state state = RG_SECRETS_THERE;
     for (size_t i = 0; i < info->n_secrets; i++) {
-        struct rg_secret *s = get(a, info->secrets[i]);
+        struct rg_secret *s = get(a, info->secrets[i].handle);
         if (s && !s->fetch && s->asked_ms < o->began_ms)
             fetch(s); /* what was asked for earlier may be older than the definition; one answer serves a burst */
         if (s && s->fetch) {
             state = RG_SECRETS_COMING;
         } else if (!s || s->failure[0]) {
-            snprintf(why, why_size, "the secret \"%.*s\" can't be had: %s", (int)info->secrets[i].len,
-                     info->secrets[i].ptr, s ? s->failure : "its name is none");
+            complain(&info->secrets[i], s ? s->failure : "its name is none", why, why_size);
             return RG_SECRETS_MISSING;
         }
     }

@@ -167,13 +167,13 @@ static int collect_secrets(struct rg_artifact *a)
     size_t n = 0;
     for (const struct rg_template_name *s = a->found.secrets; s; s = s->next)
         n++;
-    struct rg_str *list = rg_arena_array(&a->arena, n, sizeof(*list));
+    struct rg_artifact_secret *list = rg_arena_array(&a->arena, n, sizeof(*list));
     if (!list)
         return -ENOMEM;
     a->info.secrets = list;
     a->info.n_secrets = n;
     for (const struct rg_template_name *s = a->found.secrets; s; s = s->next)
-        list[--n] = s->text; /* in the order of the text */
+        list[--n] = (struct rg_artifact_secret){s->text, s->path}; /* in the order of the text */
     return 0;
 }
 
@@ -249,11 +249,23 @@ int rg_artifact_decode(const char *text, size_t len, struct rg_artifact **ret, s
     return 0;
 }
 
-void rg_artifact_forget_policies(struct rg_artifact *artifact)
+struct rg_artifact_policy *rg_artifact_policies(const struct rg_artifact *artifact)
 {
-    while (artifact->policies) {
-        struct rg_artifact_policy *p = artifact->policies;
-        artifact->policies = p->next;
+    return artifact->policies;
+}
+
+struct rg_artifact_policy *rg_artifact_take_policies(struct rg_artifact *artifact)
+{
+    struct rg_artifact_policy *policies = artifact->policies;
+    artifact->policies = NULL;
+    return policies;
+}
+
+void rg_artifact_policies_free(struct rg_artifact_policy *policies)
+{
+    while (policies) {
+        struct rg_artifact_policy *p = policies;
+        policies = p->next;
         rg_policy_unref(p->policy);
         free(p);
     }
@@ -263,7 +275,7 @@ void rg_artifact_destroy(struct rg_artifact *artifact)
 {
     if (!artifact)
         return;
-    rg_artifact_forget_policies(artifact);
+    rg_artifact_policies_free(artifact->policies);
     rg_yaml_json_fini(&artifact->doc);
     rg_arena_fini(&artifact->arena);
     free(artifact);

@@ -40,8 +40,10 @@ static bool remember_secret(struct rg_template_eval *e, struct rg_str handle)
         if (rg_str_eq(n->text, handle))
             return true;
     struct rg_template_name *name = rg_arena_alloc(e->arena, sizeof(*name));
-    if (!name || !rg_arena_copy(e->arena, handle, &name->text))
+    struct rg_str path;
+    if (!name || !rg_arena_copy(e->arena, handle, &name->text) || !rg_arena_copy(e->arena, rg_str_of(e->path), &path))
         return fail_memory(e);
+    name->path = path.ptr;
     name->next = e->found->secrets;
     e->found->secrets = name;
     return true;

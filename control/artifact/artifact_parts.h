@@ -5,14 +5,25 @@
 #include "control/artifact/artifact_spec.h"
 #include "control/artifact/artifact_template.h"
 #include "control/common/yaml_json.h"
+#include "datapath/policy/digest.h"
 
 struct rg_policy;
 
-/* A policy of a provider, for its proxies: what goes through them counts against the same limits. */
+/* What makes it the same policy in the next deployment (compile_kept.h). */
+struct rg_artifact_policy_id {
+    uint8_t digest[RG_DIGEST_LEN];
+};
+
+/*
+ * One that counts, for the artifact's next deployment; and any of a provider, for its proxies: what goes through them
+ * counts against the same limits.
+ */
 struct rg_artifact_policy {
     struct rg_artifact_policy *next;
     struct rg_policy *policy; /* a reference */
-    char place[];             /* where its parameters stand, below `spec` */
+    bool counts, is_taken;    /* has an id; goes over into the unit that is being made */
+    struct rg_artifact_policy_id id;
+    char place[]; /* where its parameters stand, below `spec` */
 };
 
 struct rg_artifact {
@@ -22,10 +33,8 @@ struct rg_artifact {
     const json_t *spec_json;             /* in doc */
     struct rg_template_found found;      /* its templates; nothing is rendered yet */
     struct rg_spec spec;                 /* decoded where there is no template */
-    struct rg_artifact_policy *policies; /* of the last unit that was compiled of it; LlmProvider only */
+    struct rg_artifact_policy *policies; /* of the last unit that was compiled of it */
 };
-
-void rg_artifact_forget_policies(struct rg_artifact *artifact);
 
 /* false: said why. */
 bool rg_artifact_check_handle(struct rg_str handle, const char *path, struct rg_problems *why);

@@ -259,6 +259,7 @@ static bool render_action(struct render *r, const char *p, const char *end, stru
                                  .source = r->source,
                                  .arena = r->arena,
                                  .found = r->found,
+                                 .path = r->path,
                                  .secret_is_allowed = secret_is_allowed(r->path)};
     *trims_after = end - p >= 2 && end[-1] == '-' && rg_template_is_blank(end[-2]);
     e.end -= *trims_after;

@@ -24,6 +24,7 @@
 struct rg_template_name { /* a list of texts */
     const struct rg_template_name *next;
     struct rg_str text;
+    const char *path; /* of a secret: where it is named first */
 };
 
 struct rg_template_source {
@@ -63,6 +64,7 @@ struct rg_template_eval {
     const struct rg_template_source *source; /* NULL: nothing is asked for, functions give "" */
     struct rg_arena *arena;
     struct rg_template_found *found;
+    const char *path; /* of the string */
     unsigned depth;
     bool secret_is_allowed;
     bool no_memory;

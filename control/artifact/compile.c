@@ -2,7 +2,7 @@
  * Why: the last steps from an artifact to a unit: its policies are made, each once, and the routes get their chains.
  * See compile.h for owner and thread; compile_lower.c for the steps before.
  */
-#include "control/artifact/compile_parts.h"
+#include "control/artifact/compile_kept.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,9 @@
 #include "datapath/route/unit.h"
 
 struct made {
-    struct rg_policy **policies;     /* by the index of the attachment; one reference each */
+    struct rg_policy **policies;       /* by the index of the attachment; one reference each */
+    struct rg_artifact_policy_id *ids; /* beside them, of those that count */
+    struct rg_kept kept;
     struct rg_policy_chain **chains; /* by route, until the unit has them */
 };
 
@@ -48,8 +50,22 @@ static struct rg_policy *policy_of_provider(const struct rg_compile *c, const st
     return NULL;
 }
 
-static int make_policy(struct rg_compile *c, const struct rg_lower_policy *p, struct rg_policy **ret)
+/* 1: that of the deployment before. 0: there is none. */
+static int take_kept(const struct rg_compile *c, struct made *m, const struct rg_lower_policy *p,
+                     const struct rg_policy_kind *kind, const struct rg_route_spec *route, struct rg_policy **ret)
 {
+    if (p->source->index != 0 || !kind->counts)
+        return 0;
+    if (!rg_kept_identify(&c->self, p, kind, route, &m->ids[p->index]))
+        return -ENOMEM;
+    *ret = rg_kept_take(&m->kept, &m->ids[p->index]);
+    return *ret != NULL;
+}
+
+static int make_policy(struct rg_compile *c, struct made *m, const struct rg_lower_policy *p,
+                       const struct rg_route_spec *route)
+{
+    struct rg_policy **ret = &m->policies[p->index];
     const struct rg_compile_rendered *of = p->source->index == 0 ? &c->self : &c->provider;
     const struct rg_compile_context *context = c->context;
     struct rg_policy_problem problem = {0};
@@ -67,11 +83,14 @@ static int make_policy(struct rg_compile *c, const struct rg_lower_policy *p, st
         policy_problem(c, p, &problem);
         return -EINVAL;
     }
+    int rc = take_kept(c, m, p, kind, route, ret);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     void *params = rg_arena_alloc(&c->arena, kind->params_size);
     if (!params)
         return -ENOMEM;
     const struct rg_params_source source = {.value = p->params, .path = p->params_path, .written = p->source->written};
-    int rc = rg_params_decode(kind->params, &source, &c->arena, params, &c->problems);
+    rc = rg_params_decode(kind->params, &source, &c->arena, params, &c->problems);
     if (rc < 0)
         return rc;
     rc = rg_policy_create(ret, kind, params, p->condition, &place, &problem);
@@ -86,8 +105,9 @@ static int make_policies(struct rg_compile *c, struct made *m)
     const struct rg_lower *l = &c->lower;
     int ret = 0;
     m->policies = calloc(l->n_policies + 1, sizeof(struct rg_policy *));
+    m->ids = rg_arena_array(&c->arena, l->n_policies, sizeof(*m->ids));
     bool *seen = rg_arena_array(&c->arena, l->n_policies, sizeof(*seen));
-    if (!m->policies || !seen)
+    if (!m->policies || !m->ids || !seen)
         return -ENOMEM;
     for (size_t i = 0; i < l->n_routes; i++) {
         const struct rg_lower_route *part = &l->route_parts[i];
@@ -96,7 +116,7 @@ static int make_policies(struct rg_compile *c, struct made *m)
             if (seen[p->index])
                 continue;
             seen[p->index] = true;
-            int rc = make_policy(c, p, &m->policies[p->index]);
+            int rc = make_policy(c, m, p, &l->routes[i]);
             if (rc == -ENOMEM)
                 return rc;
             ret = rc < 0 ? rc : ret;
@@ -190,33 +210,40 @@ static int make_unit(struct rg_compile *c, const struct made *m, struct rg_unit 
     return rc;
 }
 
-/* ---- For proxies of a provider ---- */
+/* ---- For the next deployment, and for proxies of a provider ---- */
 
-static bool remember_policy(struct rg_artifact *a, struct rg_policy *policy, const char *place)
+static bool remember_policy(const struct made *m, const struct rg_lower_policy *of, struct rg_artifact_policy ***end)
 {
-    size_t n = strlen(place) + 1;
+    struct rg_policy *policy = m->policies[of->index];
+    size_t n = strlen(place_of(of)) + 1;
     struct rg_artifact_policy *p = malloc(sizeof(*p) + n);
     if (!p)
         return false;
-    p->policy = rg_policy_ref(policy);
-    p->next = a->policies;
-    memcpy(p->place, place, n);
-    a->policies = p;
+    *p = (struct rg_artifact_policy){.policy = rg_policy_ref(policy),
+                                     .counts = of->source->index == 0 && rg_policy_kind_of(policy)->counts};
+    if (p->counts)
+        p->id = m->ids[of->index];
+    memcpy(p->place, place_of(of), n);
+    **end = p;
+    *end = &p->next;
     return true;
 }
 
-/* Kept beside the definition, which is otherwise immutable; a proxy that finds none makes its own. */
+/* Kept beside the definition, which is otherwise immutable; who finds none makes its own. */
 static void remember_policies(const struct rg_compile *c, const struct made *m)
 {
     struct rg_artifact *a = (struct rg_artifact *)(uintptr_t)c->self.artifact;
+    bool is_provider = a->info.kind == RG_KIND_LLM_PROVIDER;
     bool *seen = calloc(c->lower.n_policies + 1, sizeof(*seen));
-    rg_artifact_forget_policies(a);
+    rg_artifact_policies_free(rg_artifact_take_policies(a));
+    struct rg_artifact_policy **end = &a->policies;
     for (size_t i = 0; seen && i < c->lower.n_routes; i++) {
         const struct rg_lower_route *part = &c->lower.route_parts[i];
         for (size_t j = 0; j < part->n_policies; j++) {
             const struct rg_lower_policy *p = part->policies[j];
-            if (!seen[p->index])
-                seen[p->index] = remember_policy(a, m->policies[p->index], place_of(p));
+            bool is_own = p->source->index == 0;
+            if (!seen[p->index] && is_own && (is_provider || rg_policy_kind_of(m->policies[p->index])->counts))
+                seen[p->index] = remember_policy(m, p, &end);
         }
     }
     free(seen);
@@ -240,6 +267,7 @@ int rg_compile(const struct rg_artifact *artifact, const struct rg_compile_conte
     struct rg_compile c;
     struct made m = {0};
     rg_compile_init(&c, context);
+    rg_kept_init(&m.kept, context->before);
     int rc = rg_compile_lower(&c, artifact);
     if (rc == 0)
         rc = make_policies(&c, &m);
@@ -247,7 +275,7 @@ int rg_compile(const struct rg_artifact *artifact, const struct rg_compile_conte
         rc = make_chains(&c, &m);
     if (rc == 0)
         rc = make_unit(&c, &m, ret);
-    if (rc == 0 && rg_artifact_info(artifact)->kind == RG_KIND_LLM_PROVIDER)
+    if (rc == 0)
         remember_policies(&c, &m);
     rg_compile_show(&c, why);
     made_fini(&c, &m);

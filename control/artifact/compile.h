@@ -27,6 +27,9 @@ struct rg_compile_context {
      * that ask for it take references. */
     struct rg_key_set *(*keys)(void *owner, const struct rg_artifact *artifact);
     void *owner;
+    /* Of what is deployed of the same artifact now: counts of rate limits that stay as they are go on. NULL: nothing.
+     */
+    struct rg_artifact_policy *before;
     const struct rg_unit_place *place; /* where the unit will live */
     /* Addresses that no upstream may lead to: those of the gateway's own that are not for everybody. */
     const struct rg_address *const *forbidden;

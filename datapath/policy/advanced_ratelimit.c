@@ -276,6 +276,7 @@ const struct rg_policy_kind rg_policy_advanced_ratelimit = {
     .params_size = sizeof(struct params),
     .size = sizeof(struct rg_ratelimit),
     .guards = true,
+    .counts = true,
     .prepare = prepare,
     .request = rg_ratelimit_request,
     .response = rg_ratelimit_response,

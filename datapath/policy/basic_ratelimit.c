@@ -76,6 +76,7 @@ const struct rg_policy_kind rg_policy_basic_ratelimit = {
     .params_size = sizeof(struct params),
     .size = sizeof(struct rg_ratelimit),
     .guards = true,
+    .counts = true,
     .prepare = prepare,
     .request = rg_ratelimit_request,
     .response = rg_ratelimit_response,

@@ -61,6 +61,7 @@ struct rg_policy_kind {
     size_t params_size;
     size_t size; /* of what `prepare` fills in, zeroed */
     bool guards; /* lets in or refuses: it also runs where its condition can't be told */
+    bool counts; /* what it has counted goes on where the same policy is deployed again */
     /* Checks what a table can't and compiles. Copies what it keeps: the parameters are gone afterwards. -EINVAL after
      * rg_policy_refuse, or -ENOMEM. */
     int (*prepare)(void *self, const void *params, struct rg_policy_making *m);

@@ -117,6 +117,8 @@ def test_what_a_deployment_does_not_touch(site):
             add_route(site, i)
             assert ask(client, "/kept/x").status == 200, i
         assert ask(client, "/kept/x").status == 429
+        d.deploy("kept")  # nor does its own, where the limit stays as it is
+        assert ask(client, "/kept/x").status == 429
         assert len(site.origin.connections) == 1
     finally:
         client.close()

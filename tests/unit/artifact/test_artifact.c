@@ -63,7 +63,7 @@ static void test_what_it_needs(void **state)
     assert_int_equal(info->kind, RG_KIND_LLM_PROXY);
     assert_true(is(info->display_name, "") && is(info->version, "")); /* not rendered yet */
     assert_int_equal(info->n_secrets, 2);
-    assert_true(is(info->secrets[0], "one") && is(info->secrets[1], "two"));
+    assert_true(is(info->secrets[0].handle, "one") && is(info->secrets[1].handle, "two"));
     assert_int_equal(info->n_providers, 2);
     assert_true(is(info->providers[0], "main") && is(info->providers[1], "second"));
     assert_true(rg_artifact_depends(a, RG_KIND_LLM_PROVIDER, RG_STR("second")));

@@ -21,6 +21,7 @@ struct world {
     struct rg_endpoints *endpoints;
     struct rg_unit_place place;
     struct rg_artifact *provider; /* what proxies find; NULL: nothing */
+    struct rg_artifact_policy *before;
 };
 
 static struct world world;
@@ -87,7 +88,8 @@ static struct rg_artifact *decode(const char *kind, const char *spec, char **ret
 
 static struct rg_unit *compile_artifact(const struct rg_artifact *a, char **ret_problems)
 {
-    const struct rg_compile_context context = {.find = find, .secret = secret, .owner = &world, .place = &world.place};
+    const struct rg_compile_context context = {
+        .find = find, .secret = secret, .owner = &world, .before = world.before, .place = &world.place};
     struct rg_problems why;
     struct rg_unit *unit = NULL;
     rg_problems_init(&why);
@@ -209,6 +211,73 @@ static const struct rg_route *route_named(const struct rg_unit *unit, const char
             return &routes[i];
     fail_msg("no route %s", name);
     return NULL;
+}
+
+/* The unit of another text of the artifact, where `before` is deployed. *artifact: what it was made of, to be
+ * destroyed. */
+static struct rg_unit *compile_after(const struct rg_artifact *before, const char *text, struct rg_artifact **artifact)
+{
+    char *problems;
+    *artifact = decode("RestApi", text, &problems);
+    free(problems);
+    world.before = before ? rg_artifact_policies(before) : NULL;
+    struct rg_unit *unit = compile_artifact(*artifact, &problems);
+    world.before = NULL;
+    assert_string_equal(problems, "");
+    free(problems);
+    return unit;
+}
+
+#define LIMIT(n)                    "{name: basic-ratelimit, version: v1, params: {limits: [{requests: " #n ", duration: 1m}]}}"
+#define OPERATION_WITH(path, limit) "    - {method: GET, path: " path ", policies: [" limit "]}\n"
+
+/* What a client has used up stays used up where a limit is deployed again, and only there. */
+static void test_limits_that_stay_go_on(void **state)
+{
+    (void)state;
+    struct rg_artifact *first, *second, *third;
+    struct rg_unit *a = compile_after(NULL,
+                                      API "  policies: [" LIMIT(1) "]\n  operations:\n" OPERATION_WITH("/a", LIMIT(2))
+                                          OPERATION_WITH("/b", LIMIT(2)),
+                                      &first);
+    const char *moved =
+        API "  policies: [{name: set-headers, params: {request: {headers: [{name: a, value: b}]}}}, " LIMIT(
+            1) "]\n  operations:\n" OPERATION_WITH("/new", LIMIT(2)) OPERATION_WITH("/a", LIMIT(2))
+            OPERATION_WITH("/b", LIMIT(3));
+    struct rg_unit *b = compile_after(first, moved, &second);
+    const struct rg_route *a1 = route_named(a, "GET /a"), *b1 = route_named(a, "GET /b"),
+                          *new2 = route_named(b, "GET /new"), *a2 = route_named(b, "GET /a"),
+                          *b2 = route_named(b, "GET /b");
+    assert_ptr_equal(rg_policy_chain_at(a2->policies, 1), rg_policy_chain_at(a1->policies, 0)); /* that of the API */
+    assert_ptr_equal(rg_policy_chain_at(a2->policies, 2), rg_policy_chain_at(a1->policies, 1));
+    assert_ptr_not_equal(rg_policy_chain_at(b2->policies, 2), rg_policy_chain_at(b1->policies, 1)); /* changed */
+    assert_ptr_not_equal(rg_policy_chain_at(new2->policies, 2), rg_policy_chain_at(a1->policies, 1));
+    assert_ptr_not_equal(rg_policy_chain_at(new2->policies, 2), rg_policy_chain_at(b1->policies, 1));
+    rg_unit_unref(a); /* the old one goes, the counts stay */
+    rg_artifact_destroy(first);
+    struct rg_unit *c = compile_after(second, moved, &third);
+    assert_ptr_equal(rg_policy_chain_at(route_named(c, "GET /b")->policies, 2), rg_policy_chain_at(b2->policies, 2));
+    rg_unit_unref(b);
+    rg_unit_unref(c);
+    rg_artifact_destroy(second);
+    rg_artifact_destroy(third);
+}
+
+/* Two that are the same in one place are two: each goes over once. */
+static void test_equal_limits_stay_two(void **state)
+{
+    (void)state;
+    struct rg_artifact *first, *second;
+    const char *twice = API "  policies: [" LIMIT(1) ", " LIMIT(1) "]\n  operations: [{method: GET, path: /a}]\n";
+    struct rg_unit *a = compile_after(NULL, twice, &first), *b = compile_after(first, twice, &second);
+    const struct rg_route *of_a = route_named(a, "GET /a"), *of_b = route_named(b, "GET /a");
+    assert_ptr_equal(rg_policy_chain_at(of_a->policies, 0), rg_policy_chain_at(of_b->policies, 0));
+    assert_ptr_equal(rg_policy_chain_at(of_a->policies, 1), rg_policy_chain_at(of_b->policies, 1));
+    assert_ptr_not_equal(rg_policy_chain_at(of_b->policies, 0), rg_policy_chain_at(of_b->policies, 1));
+    rg_unit_unref(a);
+    rg_unit_unref(b);
+    rg_artifact_destroy(first);
+    rg_artifact_destroy(second);
 }
 
 /* Requests through a proxy count against the limits of its provider. */
@@ -389,6 +458,8 @@ int main(void)
         cmocka_unit_test(test_a_unit_that_routes),
         cmocka_unit_test(test_policies_of_the_api_come_first_and_are_shared),
         cmocka_unit_test(test_undeployed),
+        cmocka_unit_test(test_limits_that_stay_go_on),
+        cmocka_unit_test(test_equal_limits_stay_two),
         cmocka_unit_test(test_a_proxy_has_the_policies_of_its_provider),
         cmocka_unit_test(test_policies_that_are_not_supported),
         cmocka_unit_test(test_parameters_that_are_wrong),
