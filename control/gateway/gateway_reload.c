@@ -127,9 +127,9 @@ static int check_file(const struct rg_gateway *g, FILE *report)
                  path);
     else
         snprintf(line, sizeof(line),
-                 "%s: got no file, wanted one to read; the gateway was started by flags alone: write that file and "
+                 "%s: got no file, wanted one to read; %s was started by flags alone: write that file and "
                  "reload again, or restart with other flags",
-                 path);
+                 path, g->program ? g->program->name : "the gateway");
     report_errors(line, report);
     return -ENOENT;
 }

@@ -1,6 +1,7 @@
 #include "control/platform/db.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,6 +61,30 @@ int rg_db_open(struct rg_db *db, const char *path)
         sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
     }
     return note(db, rc);
+}
+
+/* As a URI wants it. */
+static bool write_path(char *out, size_t size, const char *path)
+{
+    size_t n = 0;
+    for (; *path; path++) {
+        bool plain = *path != '?' && *path != '#' && *path != '%';
+        if (n + 4 > size)
+            return false;
+        n += (size_t)snprintf(out + n, size - n, plain ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+    return true;
+}
+
+int rg_db_open_still(struct rg_db *db, const char *path)
+{
+    char uri[3 * PATH_MAX + 32] = "file:";
+    memset(db, 0, sizeof(*db));
+    if (!write_path(uri + 5, 3 * PATH_MAX, path))
+        return note(db, SQLITE_CANTOPEN);
+    strcat(uri, "?immutable=1");
+    return note(db,
+                sqlite3_open_v2(uri, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL));
 }
 
 void rg_db_close(struct rg_db *db)

@@ -54,8 +54,10 @@ static inline struct rg_value rg_blob(struct rg_str s)
 #define RG_WITHOUT NULL, 0
 
 int rg_db_open(struct rg_db *db, const char *path); /* NULL: in memory */
-void rg_db_close(struct rg_db *db);                 /* half-open is fine */
-const char *rg_db_message(const struct rg_db *db);  /* of the last error, in SQLite's words */
+/* For a look: reads what the file alone has, without its log, and leaves no trace beside it. */
+int rg_db_open_still(struct rg_db *db, const char *path);
+void rg_db_close(struct rg_db *db);                /* half-open is fine */
+const char *rg_db_message(const struct rg_db *db); /* of the last error, in SQLite's words */
 
 /* Several statements of constant text: schema, pragmas. */
 int rg_db_script(struct rg_db *db, const char *sql);

@@ -131,6 +131,11 @@ static const char *const steps[] = {
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 
+int rg_migrations_known(void)
+{
+    return STEPS;
+}
+
 int rg_migrations_done(struct rg_db *db)
 {
     return (int)rg_db_number(db, 0, "SELECT max(step) FROM schema_migrations", RG_WITHOUT);

@@ -10,6 +10,7 @@
 /* Runs the steps that the database lacks, under the database's write lock: all or none of them. */
 int rg_migrate(struct rg_db *db);
 
+int rg_migrations_known(void);            /* to this program */
 int rg_migrations_done(struct rg_db *db); /* how many steps the database has */
 
 #endif

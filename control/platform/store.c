@@ -66,7 +66,9 @@ static int lock_directory(struct rg_store *store, char *error, size_t size)
         return rc;
     if (mkdir(store->config.dir, 0700) < 0 && errno != EEXIST) {
         rc = -errno;
-        snprintf(error, size, "%s: can't be made: %s", store->config.dir, strerror(-rc));
+        snprintf(error, size,
+                 "%s: can't be made: %s; make it, and give it to the user of this program, or choose another directory",
+                 store->config.dir, strerror(-rc));
         return rc;
     }
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -3,9 +3,12 @@
 import datetime
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
+import tempfile
 
 import pytest
 
@@ -310,6 +313,65 @@ def test_check_of_a_good_file(tmp_path):
     r = subprocess.run([env.PLATFORM, "-t", "-c", str(path)], capture_output=True, text=True)
     assert r.returncode == 0 and "ok" in r.stdout
     assert not os.path.exists(tmp_path / "data")
+
+
+def look(data):
+    return subprocess.run([env.PLATFORM, "-t", "--data", str(data)], capture_output=True, text=True)
+
+
+def test_check_looks_at_the_directory(tmp_path, platform):
+    """-t finds what a start would, and leaves no trace."""
+    r = look(tmp_path / "new")
+    assert r.returncode == 0 and f"data: {tmp_path}/new: will be made by the first start" in r.stderr
+    r = look(tmp_path / "no" / "where")
+    assert r.returncode == 2 and f"{tmp_path}/no is missing; make that directory" in r.stderr
+    (tmp_path / "file").write_text("")
+    r = look(tmp_path / "file")
+    assert r.returncode == 2 and "is not a directory; choose another path" in r.stderr
+    before = sorted(os.listdir(platform.data))
+    r = look(platform.data)  # that of one that runs
+    assert (r.returncode, r.stderr) == (0, "") and sorted(os.listdir(platform.data)) == before
+    (tmp_path / "bad").mkdir(mode=0o700)
+    (tmp_path / "bad" / "ringgate.db").write_text("no database, but longer than the head of one " * 9)
+    r = look(tmp_path / "bad")
+    assert r.returncode == 2 and f"{tmp_path}/bad/ringgate.db: can't be read" in r.stderr and "restore a backup" in r.stderr
+    (tmp_path / "bad" / "store.key").write_text("k")
+    os.chmod(tmp_path / "bad" / "store.key", 0o644)
+    r = look(tmp_path / "bad")
+    assert r.returncode == 2 and f"chmod 600 {tmp_path}/bad/store.key" in r.stderr
+
+
+def test_check_of_what_a_newer_version_has_written(tmp_path):
+    data = tmp_path / "odd?#%25"
+    data.mkdir(mode=0o700)
+    with sqlite3.connect(data / "ringgate.db") as db:
+        db.execute("CREATE TABLE schema_migrations (step INTEGER PRIMARY KEY, at TEXT NOT NULL)")
+        db.execute("INSERT INTO schema_migrations VALUES (1000, 'x')")
+    db.close()
+    r = look(data)
+    assert r.returncode == 0 and "a newer version has written it (schema 1000, this one knows " in r.stderr, r.stderr
+    assert os.listdir(data) == ["ringgate.db"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="wants root and setpriv")
+def test_check_as_somebody_else():
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        os.mkdir(f"{top}/data", 0o700)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", env.PLATFORM, "-t", "--data"]
+        for data, wanted in ((f"{top}/data", f"{top}/data: can't be written"), (f"{top}/new", f"can't be made in {top}")):
+            r = subprocess.run([*nobody, data], capture_output=True, text=True)
+            assert r.returncode == 2 and wanted in r.stderr and "give it to the user of this program" in r.stderr, r.stderr
+
+
+def test_reload_without_a_file_says_so(tmp_path):
+    process = Process("bare", [env.PLATFORM, "--listen", f"unix:{tmp_path}/s", "--data", f"{tmp_path}/data"], str(tmp_path))
+    try:
+        env.wait_until(lambda: "ready" in process.log(), 15, "the platform to be ready")
+        process.signal(signal.SIGHUP)
+        env.wait_until(lambda: "ringgate-platform was started by flags alone" in process.log(), 5, "the answer to HUP")
+    finally:
+        process.stop()
 
 
 def test_database_flag_is_refused():
