@@ -144,6 +144,50 @@ const char *rg_body_gateways(const struct rg_document *document)
     return names[0] ? names : NULL;
 }
 
+/* ---- back to a file ---- */
+
+/* What only the platform knows: shown, and passed over where it is applied. */
+static bool is_state(const char *member)
+{
+    static const char *const members[] = {"uuid",      "createdAt", "createdBy", "updatedAt", "updatedBy",
+                                          "managedBy", "isActive",  "instances", "lastSeenAt"};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        if (strcmp(member, members[i]) == 0)
+            return true;
+    return false;
+}
+
+static void put_metadata(json_t *metadata, const char *member, json_t *value)
+{
+    bool is_default = json_is_string(value) && strcmp(json_string_value(value), PROJECT_DEFAULT) == 0;
+    if (strcmp(member, "id") == 0)
+        json_object_set(metadata, "name", value);
+    else if (strcmp(member, "labels") == 0)
+        json_object_set(metadata, "labels", value);
+    else if (strcmp(member, "projectId") == 0 && !is_default)
+        json_object_set_new(metadata, "annotations", json_pack("{s:O}", PROJECT_PREFIXED, value));
+}
+
+json_t *rg_body_to_document(const struct rg_cli_kind *kind, const json_t *object)
+{
+    static const char *const of_metadata[] = {"id", "labels", "projectId"};
+    json_t *metadata = json_object(), *spec = json_object(), *state = json_object(), *value;
+    const char *member;
+    json_object_foreach((json_t *)(uintptr_t)object, member, value)
+    {
+        bool is_metadata = false;
+        for (size_t i = 0; i < sizeof(of_metadata) / sizeof(of_metadata[0]); i++)
+            is_metadata |= strcmp(member, of_metadata[i]) == 0;
+        if (is_metadata)
+            put_metadata(metadata, member, value);
+        else if (is_state(member))
+            json_object_set(state, member, value);
+        else if (kind != rg_cli_gateways || is_gateway_member(member))
+            json_object_set(spec, member, value);
+    }
+    return json_pack("{s:s, s:o, s:o, s:o}", "kind", kind->name, "metadata", metadata, "spec", spec, "status", state);
+}
+
 /* ---- the same or not ---- */
 
 /* What the platform adds of its own, and defaults that it fills in. */

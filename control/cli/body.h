@@ -17,6 +17,10 @@ json_t *rg_body_of(const struct rg_document *document);
 /* Whether the platform's thing has all that the body says, and nothing that the body would take away. */
 bool rg_body_is_same(const json_t *body, const json_t *existing);
 
+/* The other way round: what the platform shows, as a file that can be applied; `status` has what only the platform
+ * knows. NULL: no memory. */
+json_t *rg_body_to_document(const struct rg_cli_kind *kind, const json_t *object);
+
 /* spec.deploymentState: undeployed. */
 bool rg_body_is_undeployed(const struct rg_document *document);
 

@@ -34,9 +34,13 @@ const struct rg_cli_command rg_cli_commands[] = {
      "cat hello.yaml | rgctl apply -f - --dry-run\n"},
     {"get", "KIND [NAME]", 1, 2, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_get, "show all of a kind, or one in full",
      "KIND is gateways, rest-apis, llm-provider-templates, llm-providers or llm-proxies, in the singular, too, or the "
-     "kind of a file (RestApi). KIND/NAME is understood. One is shown as YAML, or with -o json as JSON.",
+     "kind of a file (RestApi). KIND/NAME is understood. One is shown as a file that apply takes, in YAML or with -o "
+     "json "
+     "in JSON; status in it is what only the platform knows, and apply passes over it. A password is not shown, and "
+     "stays "
+     "what it is where a file without it is applied.",
      "rgctl get rest-apis\n"
-     "rgctl get rest-api/hello-v1.0 -o yaml\n"},
+     "rgctl get rest-api/hello-v1.0 >hello.yaml\n"},
     {"list", "KIND", 1, 1, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_get, "show all of a kind", "The same as get KIND.",
      "rgctl list llm-providers\n"},
     {"delete", REFERENCE, 1, 2, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_delete,

@@ -1,9 +1,10 @@
 /* `rgctl get`, `list`, `delete`: what the platform has, of any kind. Thread: one. */
+#include "control/cli/body.h"
 #include "control/cli/commands.h"
 #include "control/cli/reference.h"
 #include "control/cli/results.h"
 
-/* Whatever format; a table of one row for one thing would show less than is asked for, so that is YAML. */
+/* As a file that can be applied. A table of one row would show less than is asked for, so that is YAML. */
 static enum rg_cli_status get_one(struct rg_cli *cli, const struct rg_cli_reference *r)
 {
     char path[RG_CLI_PATH_MAX], what[RG_CLI_NAME_MAX + 64];
@@ -11,8 +12,10 @@ static enum rg_cli_status get_one(struct rg_cli *cli, const struct rg_cli_refere
     snprintf(what, sizeof(what), "get %s/%s", r->kind->name, r->name);
     rg_cli_path(path, "/%s/%s", r->kind->collection, r->name);
     enum rg_cli_status s = rg_cli_call(cli, what, "GET", path, NULL, &value);
+    json_t *document = s == RG_CLI_DONE ? rg_body_to_document(r->kind, value) : NULL;
     if (s == RG_CLI_DONE)
-        rg_output_value(cli->style.format == RG_OUTPUT_JSON ? RG_OUTPUT_JSON : RG_OUTPUT_YAML, value, stdout);
+        rg_output_value(cli->style.format == RG_OUTPUT_JSON ? RG_OUTPUT_JSON : RG_OUTPUT_YAML, document, stdout);
+    json_decref(document);
     json_decref(value);
     return s;
 }

@@ -261,7 +261,7 @@ def test_from_nothing_to_a_deployed_api_and_back(rgctl, platform):
     assert table[0].split()[:5] == ["DEPLOYMENT", "NAME", "GATEWAY", "STATUS", "LIVE"] and " DEPLOYED " in table[1]
     assert "\033" not in table[1]
     assert "hello-v1.0" in rgctl("get", "RestApi").out
-    assert yaml.safe_load(rgctl("get", "rest-api/hello-v1.0").out)["displayName"] == "Hello"
+    assert yaml.safe_load(rgctl("get", "rest-api/hello-v1.0").out)["spec"]["displayName"] == "Hello"
     assert rgctl("list", "rest-apis", "-o", "json").json()[0]["id"] == "hello-v1.0"
     assert "UNDEPLOYED on edge-1" in rgctl("undeploy", "rest-apis", "hello-v1.0").out
     assert "is not deployed there" in rgctl("undeploy", "rest-api/hello-v1.0", expect=FAILED).err

@@ -145,6 +145,52 @@ spec:
     assert site.status("/chat/inspect") == site.status("/acme/inspect") == site.status("/elsewhere")
 
 
+def test_what_is_got_can_be_applied(site):
+    """As users of kubectl expect; a value that is not shown stays what it is."""
+    site.rgctl("apply", "-f", "-", text=f"""kind: LlmProvider
+metadata: {{name: acme, labels: {{team: a}}}}
+spec:
+  displayName: Acme
+  version: "1.10"
+  template: openai
+  context: /acme
+  upstream: {{url: "http://{site.replica.address}", auth: {{type: api-key, header: x-key, value: sk-1}}}}
+  accessControl: {{mode: allow_all}}
+---
+kind: RestApi
+metadata: {{name: hello}}
+spec: {{displayName: Hello, version: v1.0, context: /hello, upstream: {{main: {{url: "http://{site.replica.address}"}}}}, operations: [{{method: GET, path: /*}}]}}
+""")
+    for form in ("yaml", "json"):
+        for name in ("rest-api/hello", "gateway/edge-1"):
+            text = site.rgctl("get", name, "-o", form).stdout
+            assert [i["action"] for i in site.rgctl_json("apply", "-f", site.file("got.yaml", text))] == ["unchanged"], text
+    text = site.rgctl("get", "llm-provider/acme").stdout
+    assert "sk-1" not in text and "team: a" in text
+    assert "LlmProvider/acme is live" in site.rgctl("apply", "-f", site.file("got.yaml", text.replace("Acme", "Acme Inc"))).stdout
+    assert '"sk-1"' in get(site.gateway.address, "/acme/inspect").body.decode()
+    assert site.rgctl("get", "llm-provider/acme").stdout.count("displayName: Acme Inc") == 1
+
+
+def test_a_secret_that_is_missing_is_shown_in_the_file(site):
+    text = f"""kind: LlmProvider
+metadata: {{name: acme}}
+spec:
+  displayName: Acme
+  version: v1.0
+  template: openai
+  context: /acme
+  upstream:
+    url: "http://{site.replica.address}"
+    auth: {{type: api-key, header: x-key, value: '{{{{ secret "nobody-has-it" }}}}'}}
+  accessControl: {{mode: allow_all}}
+"""
+    r = site.rgctl("apply", "-f", site.file("acme.yaml", text), expect=FAILED)
+    place = next(line for line in r.stderr.splitlines() if line.startswith("  acme.yaml:"))
+    assert place.startswith('  acme.yaml:10:') and 'spec.upstream.auth.value: got the secret "nobody-has-it"' in place, r.stderr
+    assert "set it there" in place
+
+
 def test_events_tokens_and_keys_of_the_real_platform(site):
     events = subprocess.Popen([env.RGCTL, "events", "-n", "2", "-o", "json", "--platform", site.platform.url],
                               env={**os.environ, "RINGGATE_TOKEN": site.platform.token}, stdout=subprocess.PIPE, text=True)
