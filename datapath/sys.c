@@ -23,7 +23,8 @@
  * ThreadSanitizer does not see the descriptors that the ring opens and closes. It would hold one for the property of
  * the thread that it saw use that number before. So it does not see those that are opened and closed here, either:
  * system calls pass it by. The suppression is for the other calls on them; it needs the names of functions, which can't
- * be found out when descriptors have run out. Nothing else that is shared is touched here.
+ * be found out when descriptors have run out. Nothing else that is shared is touched here, nor by the functions that
+ * read files (rg_file_*, of the control thread), whose descriptors have numbers that a worker's connections had before.
  */
 #ifdef __SANITIZE_THREAD__
 #include <sys/syscall.h>
@@ -39,7 +40,7 @@ static int close_unseen(int fd)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:^rg_sys_";
+    return "race:^rg_sys_\nrace:^rg_file_";
 }
 
 const char *__tsan_default_options(void);

@@ -53,7 +53,8 @@ def settle(gateway):
 def test_short_of_descriptors(programs, workers):
     """With 60 descriptors and 150 clients the oldest idle ones make room; nobody waits, nothing spins."""
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, workers=workers, preexec=nofile_limit(60))
+    spread = {"steering": {"mode": "load"}}  # evenly, so that every worker has to make room
+    gateway = programs.gateway(origin.address, spread, workers=workers, preexec=nofile_limit(60))
     clients = connect_many(gateway.address, 150)
     served = [c.served for c in clients]
     assert all(served), f"clients {[i for i, s in enumerate(served) if not s][:10]} of 150 were not served"

@@ -242,7 +242,8 @@ def test_streams_count_as_load(programs):
         connection.send(HEADS["chunked"])
         connection.wait_gone()
         return Answer(b"", "close")
-    gateway = programs.gateway(programs.raw_origin(script).address, workers=2)
+    by_load_alone = {"steering": {"mode": "load"}}
+    gateway = programs.gateway(programs.raw_origin(script).address, by_load_alone, workers=2)
 
     def rows():
         return [w["steering"] for w in json.loads(gateway.admin("GET", "/workers")[1])["workers"]]
