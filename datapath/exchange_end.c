@@ -80,7 +80,7 @@ static void answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, 
                                 .retry_after = status == 503 ? 1 : 0,
                                 .request_id = {x->request_id, x->request_id_len}};
     if (RG_UNLIKELY(x->policed))
-        rg_exchange_police_own_response(w, x, &r);
+        rg_exchange_police_own_response(x, &r);
     x->step = RG_STEP_FLUSH;
     x->status = status;
     x->responding = true;

@@ -80,7 +80,7 @@ enum rg_policy_verdict rg_exchange_police_request(struct rg_worker *w, struct rg
 void rg_exchange_answer_by_policy(struct rg_worker *w, struct rg_exchange *x);
 /* ... and the response, of the upstream or of the gateway itself, where x->policed. */
 void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, struct rg_h1_response *res);
-void rg_exchange_police_own_response(struct rg_worker *w, struct rg_exchange *x, struct rg_own_response *own);
+void rg_exchange_police_own_response(struct rg_exchange *x, struct rg_own_response *own);
 
 /* exchange_time.c: time limits are looked at soon. */
 void rg_exchange_check_soon(struct rg_worker *w, struct rg_exchange *x);

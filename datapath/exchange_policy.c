@@ -45,6 +45,11 @@ static struct rg_str client_of(const struct rg_h1_request *req, const struct rg_
     return client;
 }
 
+static uint64_t clock_us(void)
+{
+    return rg_sys_now_ns() / 1000;
+}
+
 static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exchange *x,
                                         const struct rg_h1_request *req, struct rg_str host, const struct rg_forward *f)
 {
@@ -60,7 +65,7 @@ static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exc
                                   .request_id = {f->request_id, f->request_id_len},
                                   .route = x->route->name,
                                   .context_bytes = x->route->context_bytes,
-                                  .now_us = w->now_us,
+                                  .clock = clock_us,
                                   .unix_ms = (int64_t)((w->now_us + w->unix_us_offset) / 1000),
                                   .worker = w->id,
                                   .scratch = whole_scratch(b),
@@ -117,20 +122,18 @@ void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, str
     RG_ASSERT(res->fields == w->fields);
     struct rg_policy_response r = {.status = res->status,
                                    .head = rg_policy_head_of(res->fields, res->n_fields, FIELDS_MAX),
-                                   .scratch = whole_scratch(bench()),
-                                   .now_us = w->now_us};
+                                   .scratch = whole_scratch(bench())};
     rg_policy_run_response(&x->policies, &r);
     res->n_fields = r.head.n;
     res->n_added = (uint16_t)(r.head.n - r.head.n_received);
 }
 
-void rg_exchange_police_own_response(struct rg_worker *w, struct rg_exchange *x, struct rg_own_response *own)
+void rg_exchange_police_own_response(struct rg_exchange *x, struct rg_own_response *own)
 {
     struct bench *b = bench();
     struct rg_policy_response r = {.status = own->status,
                                    .head = rg_policy_head_of(b->fields, 0, RG_POLICY_ANSWER_FIELDS),
                                    .scratch = whole_scratch(b),
-                                   .now_us = w->now_us,
                                    .is_own = true};
     if (b->answers) {
         b->answers = false; /* before the next request of a pipeline begins */

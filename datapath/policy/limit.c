@@ -121,7 +121,7 @@ static struct rg_limit_result fixed_window(const struct rg_limit *l, uint64_t *w
 {
     uint64_t window = now_us / l->window_us + 1, count = *word >> 32 == window ? *word & UINT32_MAX : 0;
     uint64_t left_us = l->window_us - now_us % l->window_us;
-    /* Of a window to come: another worker's turn began later than this one's. */
+    /* Of a window to come: two CPUs need not agree on the time to the microsecond. */
     if (*word >> 32 > window) {
         window = *word >> 32;
         count = *word & UINT32_MAX;
@@ -156,13 +156,14 @@ static union counter *choose(union counter *bucket, uint64_t key, union counter 
 }
 
 struct rg_limit_result rg_limit_take(const struct rg_limit *l, struct rg_limit_table *table, uint64_t key,
-                                     uint64_t now_us, bool charge)
+                                     rg_limit_clock *clock, bool charge)
 {
     key |= key == 0; /* 0: a counter that nobody has taken */
     union counter *bucket = &table->counters[(key >> 8 & table->mask) * BUCKET];
     for (;;) { /* each turn more is somebody else's success */
         union counter seen, *c = choose(bucket, key, &seen);
         union counter next = {{key, seen.word}};
+        uint64_t now_us = clock(); /* not before: see limit.h */
         struct rg_limit_result r =
             l->algorithm == RG_LIMIT_GCRA ? gcra(l, &next.word, now_us) : fixed_window(l, &next.word, now_us);
         if (!charge || !r.allowed) {

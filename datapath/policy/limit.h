@@ -45,9 +45,15 @@ struct rg_limit_result {
     uint64_t retry_after_us; /* until one request is allowed; 0 when this one is */
 };
 
-/* Hot. One request of the key at now_us (monotonic). charge: it counts, if it is allowed. */
+/* Monotonic microseconds, the same for all workers. */
+typedef uint64_t rg_limit_clock(void);
+
+/*
+ * Hot. One request of the key, now. charge: it counts, if it is allowed. The clock is read when the key's counter has
+ * been: by the time at which its turn began, a worker would refuse what another one's later request has left.
+ */
 struct rg_limit_result rg_limit_take(const struct rg_limit *l, struct rg_limit_table *table, uint64_t key,
-                                     uint64_t now_us, bool charge);
+                                     rg_limit_clock *clock, bool charge);
 
 /* A key of parts, one after the other, that nobody can guess collisions for (SipHash-2-4). */
 struct rg_limit_secret {

@@ -119,13 +119,13 @@ static bool is_tighter(const struct rg_limit_result *a, const struct rg_limit_re
     return a->remaining < b->remaining;
 }
 
-static struct outcome take(struct rg_ratelimit *rl, const uint64_t *keys, uint64_t now_us, bool charge)
+static struct outcome take(struct rg_ratelimit *rl, const uint64_t *keys, rg_limit_clock *clock, bool charge)
 {
     struct outcome worst = {NULL, {.allowed = true, .remaining = UINT64_MAX}};
     for (unsigned i = 0; i < rl->n_quotas; i++) {
         const struct rg_ratelimit_quota *quota = &rl->quotas[i];
         for (unsigned k = 0; k < quota->n_limits; k++) {
-            struct rg_limit_result r = rg_limit_take(&quota->limits[k], quota->tables[k], keys[i], now_us, charge);
+            struct rg_limit_result r = rg_limit_take(&quota->limits[k], quota->tables[k], keys[i], clock, charge);
             if (!worst.limit || is_tighter(&r, &worst.result))
                 worst = (struct outcome){&quota->limits[k], r};
         }
@@ -173,9 +173,9 @@ enum rg_policy_verdict rg_ratelimit_request(void *self, struct rg_policy_request
     bool is_one = rl->n_quotas == 1 && rl->quotas[0].n_limits == 1;
     struct outcome o = {NULL, {.allowed = true}};
     if (!is_one)
-        o = take(rl, keys, q->now_us, false);
+        o = take(rl, keys, q->clock, false);
     if (o.result.allowed)
-        o = take(rl, keys, q->now_us, true);
+        o = take(rl, keys, q->clock, true);
     keep(state, &o);
     return o.result.allowed ? RG_POLICY_NEXT : refuse(rl, q, &o.result);
 }

@@ -64,10 +64,10 @@ struct rg_policy_request {
     /* What is known of it. */
     struct rg_str client; /* address, without a port; "" on a UNIX socket */
     struct rg_str scheme, request_id;
-    struct rg_str route;    /* its name */
-    uint32_t context_bytes; /* so much of the path's front belongs to the API, and gives way to the upstream's base */
-    uint32_t prefix_bytes;  /* so much of the path was matched by a prefix, context included; else all of it */
-    uint64_t now_us;        /* monotonic */
+    struct rg_str route;     /* its name */
+    uint32_t context_bytes;  /* so much of the path's front belongs to the API, and gives way to the upstream's base */
+    uint32_t prefix_bytes;   /* so much of the path was matched by a prefix, context included; else all of it */
+    uint64_t (*clock)(void); /* monotonic microseconds; costs something: for those who need it to be exact */
     int64_t unix_ms;
     uint16_t worker;
     struct rg_policy_scratch scratch;
@@ -78,7 +78,6 @@ struct rg_policy_response {
     uint16_t status;
     struct rg_policy_head head;
     struct rg_policy_scratch scratch;
-    uint64_t now_us;
     bool is_own; /* the gateway's or a policy's answer, not the upstream's */
 };
 

@@ -87,6 +87,11 @@ static struct rg_policy_run run;
 static char scratch[65536], out[65536];
 static size_t request_len, response_len; /* as written */
 
+static uint64_t clock_us(void)
+{
+    return 1000000000;
+}
+
 static void police_request(const struct rg_policy_chain *chain, struct rg_h1_request *req)
 {
     static struct rg_field answer[RG_POLICY_ANSWER_FIELDS];
@@ -98,7 +103,7 @@ static void police_request(const struct rg_policy_chain *chain, struct rg_h1_req
                                   .head = rg_policy_head_of(fields, req->n_fields, FIELDS_MAX),
                                   .client = RG_STR("192.0.2.17"),
                                   .route = RG_STR("GET /shop/v1/items/{id}"),
-                                  .now_us = 1000000000,
+                                  .clock = clock_us,
                                   .unix_ms = 1795237200000,
                                   .scratch = {scratch, scratch + sizeof scratch},
                                   .answer.head = rg_policy_head_of(answer, 0, RG_POLICY_ANSWER_FIELDS)};
@@ -111,8 +116,7 @@ static void police_response(struct rg_h1_response *res)
 {
     struct rg_policy_response r = {.status = res->status,
                                    .head = rg_policy_head_of(fields, res->n_fields, FIELDS_MAX),
-                                   .scratch = {scratch, scratch + sizeof scratch},
-                                   .now_us = 1000000000};
+                                   .scratch = {scratch, scratch + sizeof scratch}};
     rg_policy_run_response(&run, &r);
     res->n_fields = r.head.n;
     res->n_added = (uint16_t)(r.head.n - r.head.n_received);

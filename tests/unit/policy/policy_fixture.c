@@ -113,7 +113,6 @@ static void respond(struct play *p, struct rg_policy_response *r)
 {
     r->scratch =
         (struct rg_policy_scratch){scratch_bytes + sizeof scratch_bytes / 2, scratch_bytes + sizeof scratch_bytes};
-    r->now_us = p->now_us;
     rg_policy_run_response(&p->run, r);
 }
 
@@ -134,6 +133,13 @@ static struct rg_str host_of(const struct rg_h1_request *req)
     return RG_STR_NONE;
 }
 
+static uint64_t playing_us;
+
+static uint64_t clock_us(void)
+{
+    return playing_us;
+}
+
 const char *play_request(struct play *p, const char *head)
 {
     struct rg_h1_resume resume = {0};
@@ -142,6 +148,7 @@ const char *play_request(struct play *p, const char *head)
     struct rg_str text = crlf(head);
     int32_t n = rg_h1_parse_request(&resume, text.ptr, text.len, &limits, fields, &req, &reason);
     RG_ASSERT(n > 0);
+    playing_us = p->now_us;
     struct rg_policy_request q = {.method = req.method,
                                   .method_id = req.method_id,
                                   .path = req.path,
@@ -154,7 +161,7 @@ const char *play_request(struct play *p, const char *head)
                                   .route = rg_str_of(p->route),
                                   .context_bytes = p->context_bytes,
                                   .prefix_bytes = p->prefix_bytes > 0 ? p->prefix_bytes : (uint32_t)req.path.len,
-                                  .now_us = p->now_us,
+                                  .clock = clock_us,
                                   .unix_ms = p->unix_ms,
                                   .scratch = {scratch_bytes, scratch_bytes + sizeof scratch_bytes / 2},
                                   .answer.head = rg_policy_head_of(answer_fields, 0, RG_POLICY_ANSWER_FIELDS)};
