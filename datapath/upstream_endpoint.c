@@ -134,7 +134,7 @@ void rg_upstream_connected(struct rg_worker *w, struct rg_exchange *x)
     }
     rg_endpoint_connected(u->endpoint);
     struct rg_addresses *a = addresses_of(u);
-    if (a && a->n > 1)
+    if (a)
         rg_addresses_connected(a, &x->tried, &rg_server_conn(x->up)->peer, w->now_ms);
 }
 

@@ -215,6 +215,26 @@ def test_when_all_fail_they_are_tried_and_come_back(programs, routed):
     env.wait_until(lambda: get(gateway.address, "/a").status == 200, 20, "the upstream to be used again")
 
 
+def test_a_target_is_passed_over_each_time_that_it_fails(programs, routed):
+    """What the first failure left behind made the second one count for nothing."""
+    gateway = routed()
+    steady = programs.raw_origin(named(b"steady"))
+    shaky = programs.raw_origin(lambda c, r: Answer(reply(b"shaky", connection="close"), "close"))
+    gateway.deploy(unit("/a", target(steady.address), target(shaky.address)))
+
+    def connects_failed():
+        return gateway.metrics().get("ringgate_upstream_connects_total", result="failed")
+    for _ in range(2):
+        env.wait_until(lambda: body_of(gateway, "/a") == b"shaky", 20, "the shaky target to be used")
+        shaky.stop_listening()
+        before = connects_failed()
+        for _ in range(40):
+            assert body_of(gateway, "/a") == b"steady"
+        assert connects_failed() - before <= 8  # of about 20 that would lead there
+        shaky = RawOrigin(shaky.script, port=int(shaky.address.rpartition(":")[2]))
+        programs.started.append(shaky)
+
+
 def deaf_address():
     """A listener whose queue is full: connects neither succeed nor fail."""
     s = socket.socket()

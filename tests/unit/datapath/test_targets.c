@@ -1,4 +1,5 @@
 /* How targets are chosen: by weight, by load, and past those that can't be used. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,15 +102,24 @@ static void load_evens_out_by_weight(void **state)
     rg_targets_destroy(t);
 }
 
+/* An exchange with a connection to the first address there. */
+static struct rg_exchange connecting(struct rg_endpoint *e, struct rg_upstream_conn *uc)
+{
+    *uc = (struct rg_upstream_conn){.peer = e->addresses->list[0].ip};
+    return (struct rg_exchange){.upstream = rg_upstream_to(&w, e), .up = &uc->server};
+}
+
 static void connect_fails(struct rg_endpoint *e)
 {
-    struct rg_exchange x = {.upstream = rg_upstream_to(&w, e)};
-    rg_upstream_connect_failed(&w, &x, 111);
+    struct rg_upstream_conn uc;
+    struct rg_exchange x = connecting(e, &uc);
+    rg_upstream_connect_failed(&w, &x, ECONNREFUSED);
 }
 
 static void connects(struct rg_endpoint *e)
 {
-    struct rg_exchange x = {.upstream = rg_upstream_to(&w, e)};
+    struct rg_upstream_conn uc;
+    struct rg_exchange x = connecting(e, &uc);
     rg_upstream_connected(&w, &x);
 }
 
@@ -130,6 +140,11 @@ static void one_that_fails_is_left_alone_and_tried_once(void **state)
     for (size_t i = 200; i < 300; i++)
         counts[lead(i, t)]++;
     assert_true(counts[0] > 50);
+    connect_fails(t->items[0].endpoint); /* and again, after a time */
+    counts[0] = 0;
+    for (size_t i = 300; i < EXCHANGES; i++)
+        counts[lead(i, t)]++;
+    assert_int_equal(counts[0], 0);
     rg_targets_destroy(t);
 }
 
