@@ -39,21 +39,21 @@ static unsigned find(const struct rg_addresses *a, const union rg_ip *ip)
 
 /* ---- control thread ---- */
 
-static struct rg_health copy_health(const struct rg_health *of)
+static struct rg_reach copy_reach(const struct rg_reach *of)
 {
-    return (struct rg_health){.down_until_ms = __atomic_load_n(&of->down_until_ms, __ATOMIC_RELAXED),
-                              .failures = __atomic_load_n(&of->failures, __ATOMIC_RELAXED)};
+    return (struct rg_reach){.down_until_ms = __atomic_load_n(&of->down_until_ms, __ATOMIC_RELAXED),
+                             .failures = __atomic_load_n(&of->failures, __ATOMIC_RELAXED)};
 }
 
 static void take_over(struct rg_addresses *a, const struct rg_addresses *before)
 {
     a->serial = before->serial + 1;
     for (unsigned i = 0; i < 2; i++)
-        a->families[i] = copy_health(&before->families[i]);
+        a->families[i] = copy_reach(&before->families[i]);
     for (unsigned i = 0; i < a->n; i++) {
         unsigned was = find(before, &a->list[i].ip);
         if (was < before->n)
-            a->list[i].health = copy_health(&before->list[was].health);
+            a->list[i].reach = copy_reach(&before->list[was].reach);
     }
 }
 
@@ -93,10 +93,10 @@ static bool was_tried(const struct rg_addresses *a, const struct rg_addresses_tr
 }
 
 /* What is known against its family counts against an address. */
-static enum rg_health_state state_of(const struct rg_addresses *a, unsigned i, uint64_t now_ms)
+static enum rg_reach_state state_of(const struct rg_addresses *a, unsigned i, uint64_t now_ms)
 {
-    enum rg_health_state own = rg_health_state(&a->list[i].health, now_ms);
-    enum rg_health_state family = rg_health_state(&a->families[family_at(a->list[i].ip.sa.sa_family)], now_ms);
+    enum rg_reach_state own = rg_reach_state(&a->list[i].reach, now_ms);
+    enum rg_reach_state family = rg_reach_state(&a->families[family_at(a->list[i].ip.sa.sa_family)], now_ms);
     return own > family ? own : family;
 }
 
@@ -110,12 +110,12 @@ static bool is_wanted(const struct rg_addresses *a, const struct rg_addresses_tr
 /* An exchange that has failed once makes no trial, nor does anybody for a family that is not wanted. */
 static unsigned rank(const struct rg_addresses *a, const struct rg_addresses_tried *tried, unsigned i, uint64_t now_ms)
 {
-    static const uint8_t ranks[] = {[RG_HEALTH_UP] = UP, [RG_HEALTH_DUE] = DUE, [RG_HEALTH_DOWN] = DOWN};
-    enum rg_health_state state = state_of(a, i, now_ms);
+    static const uint8_t ranks[] = {[RG_REACH_UP] = UP, [RG_REACH_DUE] = DUE, [RG_REACH_DOWN] = DOWN};
+    enum rg_reach_state state = state_of(a, i, now_ms);
     bool wanted = is_wanted(a, tried, i);
     if (was_tried(a, tried, i))
         return TRIED;
-    if (state == RG_HEALTH_DUE && wanted && !tried->family)
+    if (state == RG_REACH_DUE && wanted && !tried->family)
         return TRIAL;
     return ranks[state] + !wanted;
 }
@@ -142,8 +142,8 @@ static unsigned choose(const struct rg_addresses *a, const struct rg_addresses_t
 /* Both, its own trial and that of its family, where they are due. */
 static bool claim(struct rg_addresses *a, unsigned i, uint64_t now_ms)
 {
-    return rg_health_claim(&a->families[family_at(a->list[i].ip.sa.sa_family)], now_ms, BACK_OFF_MAX_MS) &&
-           rg_health_claim(&a->list[i].health, now_ms, BACK_OFF_MAX_MS);
+    return rg_reach_claim(&a->families[family_at(a->list[i].ip.sa.sa_family)], now_ms, BACK_OFF_MAX_MS) &&
+           rg_reach_claim(&a->list[i].reach, now_ms, BACK_OFF_MAX_MS);
 }
 
 const union rg_ip *rg_addresses_next(struct rg_addresses *a, const struct rg_addresses_tried *tried, uint32_t turn,
@@ -152,7 +152,7 @@ const union rg_ip *rg_addresses_next(struct rg_addresses *a, const struct rg_add
     if (a->n == 1)
         return &a->list[0].ip;
     unsigned i = choose(a, tried, turn, now_ms);
-    while (state_of(a, i, now_ms) == RG_HEALTH_DUE && !claim(a, i, now_ms))
+    while (state_of(a, i, now_ms) == RG_REACH_DUE && !claim(a, i, now_ms))
         i = choose(a, tried, turn, now_ms); /* another worker was faster: it is down now */
     return &a->list[i].ip;
 }
@@ -161,7 +161,7 @@ bool rg_addresses_any_left(const struct rg_addresses *a, const struct rg_address
                            uint64_t now_ms)
 {
     for (unsigned i = 0; i < a->n; i++)
-        if (!was_tried(a, tried, i) && !(usable && state_of(a, i, now_ms) == RG_HEALTH_DOWN))
+        if (!was_tried(a, tried, i) && !(usable && state_of(a, i, now_ms) == RG_REACH_DOWN))
             return true;
     return false;
 }
@@ -169,7 +169,7 @@ bool rg_addresses_any_left(const struct rg_addresses *a, const struct rg_address
 bool rg_addresses_all_down(const struct rg_addresses *a, uint64_t now_ms)
 {
     for (unsigned i = 0; i < a->n; i++)
-        if (rg_health_state(&a->list[i].health, now_ms) != RG_HEALTH_DOWN)
+        if (rg_reach_state(&a->list[i].reach, now_ms) != RG_REACH_DOWN)
             return false;
     return true;
 }
@@ -184,7 +184,7 @@ void rg_addresses_failed(struct rg_addresses *a, struct rg_addresses_tried *trie
     if (i == a->n)
         return;
     tried->failed |= 1u << i;
-    rg_health_failed(&a->list[i].health, now_ms);
+    rg_reach_failed(&a->list[i].reach, now_ms);
 }
 
 void rg_addresses_connected(struct rg_addresses *a, const struct rg_addresses_tried *tried, const union rg_ip *ip,
@@ -192,8 +192,8 @@ void rg_addresses_connected(struct rg_addresses *a, const struct rg_addresses_tr
 {
     unsigned i = find(a, ip);
     if (i < a->n)
-        rg_health_connected(&a->list[i].health);
-    rg_health_connected(&a->families[family_at(ip->sa.sa_family)]);
+        rg_reach_connected(&a->list[i].reach);
+    rg_reach_connected(&a->families[family_at(ip->sa.sa_family)]);
     if (tried->family && tried->family != ip->sa.sa_family)
-        rg_health_failed(&a->families[family_at(tried->family)], now_ms);
+        rg_reach_failed(&a->families[family_at(tried->family)], now_ms);
 }

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "datapath/health.h"
+#include "datapath/reach.h"
 
 #define RG_ADDRESSES_MAX 32 /* of a name; more are not used. As many as there are bits in rg_addresses_tried */
 
@@ -31,15 +31,15 @@ bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b);
 
 struct rg_addresses_item {
     union rg_ip ip;
-    struct rg_health health;
+    struct rg_reach reach;
 };
 
 struct rg_addresses {
-    struct rg_addresses *older;   /* waits to be freed; the control thread's */
-    uint64_t epoch;               /* workers that have come so far do not read it any more */
-    uint32_t serial;              /* of the lists of one endpoint; from 1 */
-    unsigned n;                   /* at least 1 */
-    struct rg_health families[2]; /* IPv4, IPv6 */
+    struct rg_addresses *older;  /* waits to be freed; the control thread's */
+    uint64_t epoch;              /* workers that have come so far do not read it any more */
+    uint32_t serial;             /* of the lists of one endpoint; from 1 */
+    unsigned n;                  /* at least 1 */
+    struct rg_reach families[2]; /* IPv4, IPv6 */
     struct rg_addresses_item list[];
 };
 

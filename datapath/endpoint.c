@@ -302,23 +302,23 @@ void rg_endpoints_tick(struct rg_endpoints *t, uint64_t now_ms)
         free_old(t, epoch_of_all(t));
 }
 
-/* ---- health; workers ---- */
+/* ---- reach; workers ---- */
 
 #define BACK_OFF_MAX_MS 30000u
 
 bool rg_endpoint_is_down(struct rg_endpoint *e, uint64_t now_ms)
 {
-    return rg_health_state(&e->health, now_ms) != RG_HEALTH_UP && !rg_health_claim(&e->health, now_ms, BACK_OFF_MAX_MS);
+    return rg_reach_state(&e->reach, now_ms) != RG_REACH_UP && !rg_reach_claim(&e->reach, now_ms, BACK_OFF_MAX_MS);
 }
 
 void rg_endpoint_failed(struct rg_endpoint *e, uint64_t now_ms)
 {
-    rg_health_failed(&e->health, now_ms);
+    rg_reach_failed(&e->reach, now_ms);
 }
 
 void rg_endpoint_connected(struct rg_endpoint *e)
 {
-    rg_health_connected(&e->health);
+    rg_reach_connected(&e->reach);
 }
 
 void rg_endpoint_tls_failed(struct rg_endpoint *e, const char *cause)

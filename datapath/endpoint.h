@@ -4,7 +4,7 @@
  *
  * Each worker has a struct rg_upstream of its own for an endpoint, from its first request there until the endpoint is
  * wanted by no unit any more, and the last exchange and connection have ended. All workers share the addresses that the
- * host's name has, and what is known of the endpoint's health.
+ * host's name has, and what is known of who answers there.
  *
  * Lifetime: counted by reference. Units hold it (control thread), and each upstream of a worker does; the table, which
  * outlives workers and units, frees it when both are gone. Thread: as said at each function.
@@ -62,7 +62,7 @@ struct rg_endpoint {
     uint8_t state;                  /* enum rg_endpoint_state */
     bool wanted;                    /* refs > 0 */
     uint32_t users;                 /* workers that have an upstream for it */
-    struct rg_health health;        /* of all its addresses together */
+    struct rg_reach reach;          /* of all its addresses together */
     uint64_t tls_failures;          /* handshakes */
     const char *tls_cause;          /* of the last one: a constant text */
 

@@ -70,7 +70,7 @@ static const struct rg_targets_item *pick(struct rg_worker *w, const struct rg_t
 /* One whose time to be tried has come is tried: that was told to nobody else. */
 static bool is_trial(const struct rg_targets_item *item)
 {
-    return __atomic_load_n(&item->endpoint->health.down_until_ms, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&item->endpoint->reach.down_until_ms, __ATOMIC_RELAXED) != 0;
 }
 
 /* other_than: NULL, or one that is not wanted. NULL: there is none that can be used. */

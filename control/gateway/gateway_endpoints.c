@@ -29,7 +29,7 @@ static enum state state_of(const struct rg_endpoint *e, uint64_t now_ms)
     enum rg_endpoint_state known = rg_endpoint_state(e);
     if (known != RG_ENDPOINT_RESOLVED)
         return known == RG_ENDPOINT_RESOLVING ? RESOLVING : UNRESOLVED;
-    return rg_health_state(&e->health, now_ms) == RG_HEALTH_DOWN ? DOWN : UP;
+    return rg_reach_state(&e->reach, now_ms) == RG_REACH_DOWN ? DOWN : UP;
 }
 
 void rg_gateway_count_endpoints(struct rg_gateway *g)
