@@ -1,6 +1,6 @@
 /*
  * The life of a deployment on a gateway, as one table: status and trigger lead to what comes next. Nothing here knows
- * the database; deployments.c does what the table says.
+ * the database; transitions.c does what the table says.
  *
  *   deploy, restore -> DEPLOYING -> (acknowledged) DEPLOYED    any failure or no answer in time -> FAILED
  *   undeploy -> UNDEPLOYING -> (acknowledged) UNDEPLOYED       the same
