@@ -15,6 +15,13 @@
 #define LABEL            "gateway"
 #define PROJECT_PREFIXED "gateway.api-platform.wso2.com/project-id"
 
+static bool is_among(const char *member, const char *const members[])
+{
+    while (*members && strcmp(member, *members) != 0)
+        members++;
+    return *members != NULL;
+}
+
 static json_t *metadata_of(const struct rg_document *d, const char *part)
 {
     return json_object_get(json_object_get(d->yaml.value, "metadata"), part);
@@ -62,15 +69,12 @@ static json_t *artifact_body(const struct rg_document *d)
 
 /* ---- gateways ---- */
 
-static const char *const gateway_members[] = {"displayName", "description", "endpoints", "functionalityType",
-                                              "isCritical",  "version",     "properties"};
+static const char *const gateway_members[] = {"displayName", "description", "endpoints",  "functionalityType",
+                                              "isCritical",  "version",     "properties", NULL};
 
 static bool is_gateway_member(const char *name)
 {
-    for (size_t i = 0; i < sizeof(gateway_members) / sizeof(gateway_members[0]); i++)
-        if (strcmp(name, gateway_members[i]) == 0)
-            return true;
-    return false;
+    return is_among(name, gateway_members);
 }
 
 /* What instances of a gateway need comes with a later version; a file that asks for it must not pass for done. */
@@ -99,10 +103,10 @@ static bool take_gateway_member(const struct rg_document *d, json_t *body, const
         json_object_set_new(body, "endpoints", json_pack("[o]", json_sprintf("https://%s", json_string_value(value))));
         return true;
     }
-    static const char *const known[] = {"type", "name", "kind", "apiVersion", "metadata", "replicas", "certificate"};
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcmp(name, known[i]) == 0)
-            return true;
+    static const char *const known[] = {"type",     "name",     "kind",        "apiVersion",
+                                        "metadata", "replicas", "certificate", NULL};
+    if (is_among(name, known))
+        return true;
     rg_document_complain(d, name, "an unknown key",
                          "one of displayName, description, domain, endpoints, functionalityType, isCritical, version, "
                          "properties",
@@ -149,12 +153,9 @@ const char *rg_body_gateways(const struct rg_document *document)
 /* What only the platform knows: shown, and passed over where it is applied. */
 static bool is_state(const char *member)
 {
-    static const char *const members[] = {"uuid",      "createdAt", "createdBy", "updatedAt", "updatedBy",
-                                          "managedBy", "isActive",  "instances", "lastSeenAt"};
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        if (strcmp(member, members[i]) == 0)
-            return true;
-    return false;
+    static const char *const members[] = {"uuid",      "createdAt", "createdBy", "updatedAt",  "updatedBy",
+                                          "managedBy", "isActive",  "instances", "lastSeenAt", NULL};
+    return is_among(member, members);
 }
 
 static void put_metadata(json_t *metadata, const char *member, json_t *value)
@@ -170,15 +171,12 @@ static void put_metadata(json_t *metadata, const char *member, json_t *value)
 
 json_t *rg_body_to_document(const struct rg_cli_kind *kind, const json_t *object)
 {
-    static const char *const of_metadata[] = {"id", "labels", "projectId"};
+    static const char *const of_metadata[] = {"id", "labels", "projectId", NULL};
     json_t *metadata = json_object(), *spec = json_object(), *state = json_object(), *value;
     const char *member;
     json_object_foreach((json_t *)(uintptr_t)object, member, value)
     {
-        bool is_metadata = false;
-        for (size_t i = 0; i < sizeof(of_metadata) / sizeof(of_metadata[0]); i++)
-            is_metadata |= strcmp(member, of_metadata[i]) == 0;
-        if (is_metadata)
+        if (is_among(member, of_metadata))
             put_metadata(metadata, member, value);
         else if (is_state(member))
             json_object_set(state, member, value);
@@ -193,14 +191,9 @@ json_t *rg_body_to_document(const struct rg_cli_kind *kind, const json_t *object
 /* What the platform adds of its own, and defaults that it fills in. */
 static bool is_the_platforms(const char *member)
 {
-    static const char *const members[] = {
-        "createdAt", "createdBy", "updatedAt",  "updatedBy",       "uuid",
-        "kind",      "managedBy", "projectId",  "lifeCycleStatus", "transport",
-        "isActive",  "instances", "lastSeenAt", "version",         "functionalityType"};
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        if (strcmp(member, members[i]) == 0)
-            return true;
-    return false;
+    static const char *const defaults[] = {
+        "kind", "projectId", "lifeCycleStatus", "transport", "version", "functionalityType", NULL};
+    return is_state(member) || is_among(member, defaults);
 }
 
 static bool says_nothing(const json_t *value)

@@ -35,10 +35,8 @@ const struct rg_cli_command rg_cli_commands[] = {
     {"get", "KIND [NAME]", 1, 2, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_get, "show all of a kind, or one in full",
      "KIND is gateways, rest-apis, llm-provider-templates, llm-providers or llm-proxies, in the singular, too, or the "
      "kind of a file (RestApi). KIND/NAME is understood. One is shown as a file that apply takes, in YAML or with -o "
-     "json "
-     "in JSON; status in it is what only the platform knows, and apply passes over it. A password is not shown, and "
-     "stays "
-     "what it is where a file without it is applied.",
+     "json in JSON; status in it is what only the platform knows, and apply passes over it. A password is not shown, "
+     "and stays what it is where a file without it is applied.",
      "rgctl get rest-apis\n"
      "rgctl get rest-api/hello-v1.0 >hello.yaml\n"},
     {"list", "KIND", 1, 1, RG_CLI_COMPLETE_KIND, 0, false, rg_cli_get, "show all of a kind", "The same as get KIND.",
@@ -48,8 +46,7 @@ const struct rg_cli_command rg_cli_commands[] = {
     {"deployments", REFERENCE, 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY | RG_CLI_BIT(STATUS), false, rg_cli_deployments,
      "the deployments of an artifact, newest first, with their status",
      "LIVE says which one a gateway answers requests by. Where the newest one has FAILED, or is still on its way, that "
-     "is "
-     "an older one, though its status is ARCHIVED: another has taken its place in what is wanted.",
+     "is an older one, though its status is ARCHIVED: another has taken its place in what is wanted.",
      "rgctl deployments rest-api/hello-v1.0\n"
      "rgctl deployments rest-api/hello-v1.0 --gateway edge-1 --status FAILED\n"},
     {"history", REFERENCE " [DEPLOYMENT]", 1, 2, RG_CLI_COMPLETE_KIND, ONE_GATEWAY, false, rg_cli_history,
