@@ -40,8 +40,11 @@ ssize_t rg_file_read(int fd, void *ret, size_t size)
         ssize_t n = read(fd, (char *)ret + len, size - len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return -errno;
+        if (n < 0) {
+            int error = -errno;
+            explicit_bzero(ret, len);
+            return error;
+        }
         if (n == 0)
             break;
         len += (size_t)n;

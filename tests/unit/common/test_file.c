@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,6 +140,22 @@ static void what_is_no_regular_file_is_refused(void **state)
     assert_null(text);
 }
 
+/* The second page can't be written to: an error behind a read that went well. */
+static void nothing_is_left_of_a_read_that_failed(void **state)
+{
+    (void)state;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *room = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(mprotect(room + page, page, PROT_NONE), 0);
+    write_file(page + 1);
+    assert_int_equal(rg_file_load(path, RG_FILE_REGULAR, room, 2 * page), -EFAULT);
+    for (size_t i = 0; i < page; i++)
+        assert_int_equal(room[i], 0);
+    unlink(path);
+    munmap(room, 2 * page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +164,7 @@ int main(void)
         cmocka_unit_test(files_of_proc),
         cmocka_unit_test(a_buffer_gets_what_fits),
         cmocka_unit_test(what_is_no_regular_file_is_refused),
+        cmocka_unit_test(nothing_is_left_of_a_read_that_failed),
     };
     return cmocka_run_group_tests_name("file", tests, setup, teardown);
 }
