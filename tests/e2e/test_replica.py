@@ -26,6 +26,10 @@ def check_503(r, address=None):
     return body
 
 
+def probes_failed(gateway):
+    return gateway.metrics().get("ringgate_replica_probes_total", result="failed")
+
+
 def time_of_503(address):
     start = time.monotonic()
     check_503(get(address, "/bytes/10"))
@@ -79,8 +83,15 @@ def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, 
     origin = programs.origin()
     gateway = programs.gateway(origin.address, HEALTH)
     gateway.wait_metric(1, "ringgate_replica_up")
-    origin.health(status)
-    wait_status(gateway.address, 503)
+
+    def time_to_go_down():
+        origin.health("healthy")
+        wait_status(gateway.address, 200)
+        start = time.monotonic()
+        origin.health(status)
+        wait_status(gateway.address, 503)
+        return elapsed(start)
+    assert env.one_within(env.scaled(2 * 0.2 + 0.35), time_to_go_down), "down only after 750 ms, two probes take 400 ms"
     body = check_503(get(gateway.address, "/bytes/10"))
     assert body["reason"] == "replica-down"
     assert env.one_within(env.scaled(0.1), lambda: time_of_503(gateway.address)), "refused only after 100 ms"
@@ -93,8 +104,11 @@ def test_unhealthy_replica_is_503_at_once_and_back_within_an_interval(programs, 
         wait_status(gateway.address, 503)
         start = time.monotonic()
         origin.health("healthy")
+        failed = probes_failed(gateway)
         wait_status(gateway.address, 200)
-        return elapsed(start)
+        took = elapsed(start)
+        assert probes_failed(gateway) <= failed + 1  # the one under way; the next one brings it back, however late it is
+        return took
     assert env.one_within(env.scaled(0.2 + 0.15), time_to_come_back), "back only after 350 ms, the interval is 200 ms"
     env.wait_until(lambda: gateway.admin("GET", "/ready")[0] == 200, 1, "/ready")
     assert get(gateway.address, "/health").status == 204
@@ -178,16 +192,13 @@ def test_rise_and_fall(programs):
     gateway = programs.gateway(origin.address, {"replica": {"health": {
         "path": "/p", "interval": env.ms(100), "timeout": PATIENT, "expect": "2xx", "rise": 3, "fall": 3}}})
     gateway.wait_metric(1, "ringgate_replica_up")
-
-    def failed():
-        return gateway.metrics().get("ringgate_replica_probes_total", result="failed")
     answers["status"] = "500 No"
-    env.wait_until(lambda: failed() >= 1, 2, "the first failed probe", 0.005)
+    env.wait_until(lambda: probes_failed(gateway) >= 1, 10, "the first failed probe", 0.005)
     answered = get(gateway.address, "/").status
-    if failed() < 3:  # otherwise it may have been the third that took the replica down
+    if probes_failed(gateway) < 3:  # otherwise it may have been the third that took the replica down
         assert answered == 200
     wait_status(gateway.address, 503, path="/")
-    assert failed() >= 3
+    assert probes_failed(gateway) >= 3
     ok = gateway.metrics().get("ringgate_replica_probes_total", result="ok")
     answers["status"] = "200 OK"
     wait_status(gateway.address, 200, path="/")
