@@ -10,7 +10,7 @@ import os
 import pytest
 
 # Before the modules that name them as their plug-ins import them.
-pytest.register_assert_rewrite("lib.bare_origin", "lib.control_plane", "lib.deployments")
+pytest.register_assert_rewrite("lib.bare_origin", "lib.control_plane", "lib.deployments", "lib.h2c_lane", "lib.mocked_rgctl")
 
 from lib import env
 from lib.gateway import Gateway, merge

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/platform/state.h"
 #include "store_fixture.h"
 
 /* A gateway, its connection, an API. */
@@ -18,6 +17,20 @@ static void set_up(struct fixture *f, struct stage *s)
     connect_as(f, s->token, "", &s->session);
     make_api(f, "hello");
     fixture_forget(f);
+}
+
+/* The gateway's answer to what it was told last. */
+static void answer(struct fixture *f, const struct stage *s, struct operation *ret, bool success)
+{
+    last_operation(f, ret);
+    ack(f, &s->session, ret, success);
+}
+
+static char *deploy_live(struct fixture *f, const struct stage *s, struct operation *ret)
+{
+    char *deployment = deploy(f, "hello", "edge-1");
+    answer(f, s, ret, true);
+    return deployment;
 }
 
 static void assert_status(struct fixture *f, const char *deployment, const char *wanted)
@@ -142,9 +155,7 @@ static void test_failure_and_restore(void **state)
     struct stage s;
     struct operation op;
     set_up(f, &s);
-    char *d1 = deploy(f, "hello", "edge-1");
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    char *d1 = deploy_live(f, &s, &op);
     f->now_ms += 1000;
     char *d2 = deploy(f, "hello", "edge-1");
     last_operation(f, &op);
@@ -182,14 +193,12 @@ static void test_live(void **state)
     set_up(f, &s);
     char *d1 = deploy(f, "hello", "edge-1");
     assert_live(f, d1, false);
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    answer(f, &s, &op, true);
     assert_live(f, d1, true);
     f->now_ms += 1000;
     char *d2 = deploy(f, "hello", "edge-1");
     assert_live(f, d1, true); /* the other one is on its way */
-    last_operation(f, &op);
-    ack(f, &s.session, &op, false);
+    answer(f, &s, &op, false);
     assert_live(f, d1, true);
     assert_live(f, d2, false);
     assert_status(f, d1, "ARCHIVED");
@@ -201,18 +210,15 @@ static void test_live(void **state)
     for (int i = 0; i < 30; i++) { /* and it is kept, however many have failed since */
         f->now_ms += 1000;
         free(deploy(f, "hello", "edge-1"));
-        last_operation(f, &op);
-        ack(f, &s.session, &op, false);
+        answer(f, &s, &op, false);
     }
     assert_live(f, d1, true);
     assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/restore", d1), 200);
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    answer(f, &s, &op, true);
     assert_live(f, d1, true);
     assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d1), 200);
     assert_live(f, d1, true);
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    answer(f, &s, &op, true);
     assert_live(f, d1, false);
     assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d1), 204);
     free(d1);
@@ -227,11 +233,9 @@ static void test_undeploy_of_failed(void **state)
     struct operation op;
     set_up(f, &s);
     char *d = deploy(f, "hello", "edge-1");
-    last_operation(f, &op);
-    ack(f, &s.session, &op, false);
+    answer(f, &s, &op, false);
     assert_int_equal(callf(f, "POST", NULL, "/api/v0.9/rest-apis/hello/deployments/%s/undeploy", d), 200);
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    answer(f, &s, &op, true);
     assert_status(f, d, "UNDEPLOYED");
     free(d);
     free(s.token);
@@ -318,8 +322,7 @@ static void test_failure_that_is_made_up_for(void **state)
     struct operation op;
     set_up(f, &s);
     char *d = deploy(f, "hello", "edge-1");
-    last_operation(f, &op);
-    ack(f, &s.session, &op, false);
+    answer(f, &s, &op, false);
     ack(f, &s.session, &op, true); /* it has no name, so it may be another */
     assert_status(f, d, "FAILED");
     free(d);
@@ -421,9 +424,7 @@ static void test_gateway_deleted(void **state)
     struct stage s;
     struct operation op;
     set_up(f, &s);
-    char *d = deploy(f, "hello", "edge-1");
-    last_operation(f, &op);
-    ack(f, &s.session, &op, true);
+    char *d = deploy_live(f, &s, &op);
     fixture_forget(f);
     assert_int_equal(call(f, "DELETE", "/api/v0.9/gateways/edge-1", NULL), 204);
     last_operation(f, &op);
@@ -537,54 +538,6 @@ static void test_bad_frames(void **state)
     free(s.token);
 }
 
-/* ---- The table itself ---- */
-
-/* What has to come of each pair, in the order of the enums, with the circumstances that let it through:
- * N DEPLOYING, D DEPLOYED, U UNDEPLOYING, u UNDEPLOYED, F FAILED; "-" nothing, "x" refused or discarded. */
-static const char *const wanted[RG_STATUSES] = {
-    /* DEPLOY, RESTORE, UNDEPLOY, GATEWAY_DELETED, ACK_DEPLOYED, ACK_UNDEPLOYED, ACK_FAILED, TIMEOUT */
-    [RG_STATUS_NONE] = "NNx-xxx-",        [RG_STATUS_DEPLOYING] = "NxUUDxFF",  [RG_STATUS_DEPLOYED] = "NxUU-xF-",
-    [RG_STATUS_UNDEPLOYING] = "NNx-xuFF", [RG_STATUS_UNDEPLOYED] = "NNx-x-F-", [RG_STATUS_FAILED] = "NNUUDuF-",
-};
-
-static char letter_of(struct rg_decision decision)
-{
-    static const char letters[RG_STATUSES] = {'?', 'N', 'D', 'U', 'u', 'F'};
-    if (decision.verdict == RG_VERDICT_MOVE)
-        return letters[decision.next];
-    return decision.verdict == RG_VERDICT_SAME || decision.verdict == RG_VERDICT_WAIT ? '-' : 'x';
-}
-
-static void test_every_pair(void **state)
-{
-    (void)state;
-    for (int status = 0; status < RG_STATUSES; status++) {
-        for (int trigger = 0; trigger < RG_TRIGGERS; trigger++) {
-            struct rg_circumstances c = {.none_failed = true, .desires_deployed = trigger != RG_TRIGGER_ACK_UNDEPLOYED};
-            struct rg_decision decision = rg_state_decide((enum rg_status)status, (enum rg_trigger)trigger, &c);
-            if (letter_of(decision) != wanted[status][trigger])
-                fail_msg("%s x %s: got %c, wanted %c", rg_status_name((enum rg_status)status),
-                         rg_trigger_name((enum rg_trigger)trigger), letter_of(decision), wanted[status][trigger]);
-        }
-    }
-}
-
-static void test_guards(void **state)
-{
-    (void)state;
-    struct rg_circumstances c = {.others_missing = true, .desires_deployed = true};
-    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYING, RG_TRIGGER_ACK_DEPLOYED, &c).verdict, RG_VERDICT_WAIT);
-    c = (struct rg_circumstances){.desires_deployed = true};
-    assert_int_equal(rg_state_decide(RG_STATUS_FAILED, RG_TRIGGER_ACK_DEPLOYED, &c).verdict, RG_VERDICT_SAME);
-    c = (struct rg_circumstances){.other_deployment = true};
-    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYED, RG_TRIGGER_RESTORE, &c).next, RG_STATUS_DEPLOYING);
-    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYED, RG_TRIGGER_UNDEPLOY, &c).verdict, RG_VERDICT_NOT_ACTIVE);
-    c = (struct rg_circumstances){.lenient = true, .desires_deployed = false};
-    assert_int_equal(rg_state_decide(RG_STATUS_UNDEPLOYING, RG_TRIGGER_TIMEOUT, &c).next, RG_STATUS_UNDEPLOYED);
-    c.desires_deployed = true;
-    assert_int_equal(rg_state_decide(RG_STATUS_DEPLOYING, RG_TRIGGER_TIMEOUT, &c).next, RG_STATUS_DEPLOYED);
-}
-
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -606,8 +559,6 @@ int main(void)
         WITH_STORE(test_burst),
         WITH_STORE(test_live),
         WITH_STORE(test_bad_frames),
-        cmocka_unit_test(test_every_pair),
-        cmocka_unit_test(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
