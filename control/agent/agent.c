@@ -10,7 +10,7 @@
 static void link_up(void *owner)
 {
     struct rg_agent *a = owner;
-    a->metrics[RG_CM_CONTROL_CONNECTED] = 1;
+    a->metrics[RG_AM_CONTROL_CONNECTED] = 1;
     rg_agent_send_manifest(a);
     rg_agent_sync(a);
 }
@@ -35,7 +35,7 @@ static void doubt_last_acks(struct rg_agent *a)
 static void link_down(void *owner)
 {
     struct rg_agent *a = owner;
-    a->metrics[RG_CM_CONTROL_CONNECTED] = 0;
+    a->metrics[RG_AM_CONTROL_CONNECTED] = 0;
     rg_agent_stop_sync(a);
     doubt_last_acks(a);
 }
@@ -49,7 +49,7 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
     a->settings = *init->settings;
     a->loop = init->loop;
     a->metrics = init->metrics->values;
-    a->took = &init->metrics->histograms[RG_CH_DEPLOYMENT];
+    a->took = &init->metrics->histograms[RG_AH_DEPLOYMENT];
     a->outlet = init->outlet;
     a->overdue_ms = RG_AGENT_OVERDUE_MS;
     a->place = init->place;
@@ -65,16 +65,16 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
     rg_sync_init(a);
     rg_remote_init(&a->remote, init->settings);
     rg_fetcher_init(&a->fetcher, &a->remote, &a->transfers);
-    a->fetcher.ok = &a->metrics[RG_CM_FETCHES_OK];
-    a->fetcher.failed = &a->metrics[RG_CM_FETCHES_FAILED];
-    a->fetcher.retried = &a->metrics[RG_CM_FETCHES_RETRIED];
-    a->fetcher.took = &init->metrics->histograms[RG_CH_FETCH];
+    a->fetcher.ok = &a->metrics[RG_AM_FETCHES_OK];
+    a->fetcher.failed = &a->metrics[RG_AM_FETCHES_FAILED];
+    a->fetcher.retried = &a->metrics[RG_AM_FETCHES_RETRIED];
+    a->fetcher.took = &init->metrics->histograms[RG_AH_FETCH];
     rg_link_init(&a->up, a->loop, &a->remote, &a->transfers, &a->settings);
     a->up.handler = &link_handler;
     a->up.owner = a;
-    a->up.connects = &a->metrics[RG_CM_CONTROL_CONNECTS];
-    a->up.failed = &a->metrics[RG_CM_CONTROL_FAILURES];
-    a->up.refusals = &a->metrics[RG_CM_CONTROL_REFUSALS];
+    a->up.connects = &a->metrics[RG_AM_CONTROL_CONNECTS];
+    a->up.failed = &a->metrics[RG_AM_CONTROL_FAILURES];
+    a->up.refusals = &a->metrics[RG_AM_CONTROL_REFUSALS];
 }
 
 static int begin(struct rg_agent *a)
@@ -149,7 +149,7 @@ void rg_agent_drain(struct rg_agent *a)
     rg_fetch_cancel(a->manifest);
     a->manifest = NULL;
     rg_link_fini(&a->up);
-    a->metrics[RG_CM_CONTROL_CONNECTED] = 0;
+    a->metrics[RG_AM_CONTROL_CONNECTED] = 0;
     rg_obtain_fini(a);
     rg_orders_fini(a);
     rg_secrets_stop(a);

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#include "control/agent/control_metrics.h"
+#include "control/agent/agent_metrics.h"
 #include "control/common/loop.h"
 #include "datapath/route/snapshot.h"
 #include "datapath/settings.h"
@@ -33,7 +33,7 @@ struct rg_agent_outlet {
 struct rg_agent_init {
     const struct rg_control_settings *settings; /* url is not "" */
     struct rg_loop *loop;
-    struct rg_control_metrics *metrics;
+    struct rg_agent_metrics *metrics;
     struct rg_unit_place place;     /* of units: whose workers run them, and where they find their endpoints */
     const struct rg_address *admin; /* where no artifact may lead to; NULL: there is no admin endpoint */
     struct rg_agent_outlet outlet;

@@ -109,7 +109,7 @@ struct rg_agent_sync {
 struct rg_agent {
     struct rg_control_settings settings;
     struct rg_loop *loop;
-    uint64_t *metrics;         /* values of struct rg_control_metrics */
+    uint64_t *metrics;         /* values of struct rg_agent_metrics */
     struct rg_histogram *took; /* of deployments that went well */
     struct rg_agent_outlet outlet;
     struct rg_unit_place place; /* of units */
@@ -241,7 +241,7 @@ void rg_keys_apply(struct rg_entry *e); /* what its list says is let in */
 json_t *rg_manifest(void);
 void rg_agent_send_manifest(struct rg_agent *a);
 
-static inline void rg_agent_count(struct rg_agent *a, enum rg_control_metric metric)
+static inline void rg_agent_count(struct rg_agent *a, enum rg_agent_metric metric)
 {
     a->metrics[metric]++;
 }

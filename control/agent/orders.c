@@ -15,7 +15,7 @@ static bool send_ack(struct rg_agent *a, const struct rg_ack *ack)
     bool sent = text && rg_link_send(&a->up, rg_str_of(text));
     free(text);
     if (sent)
-        rg_agent_count(a, ack->error_code ? RG_CM_ACKS_FAILED : RG_CM_ACKS_SUCCESS);
+        rg_agent_count(a, ack->error_code ? RG_AM_ACKS_FAILED : RG_AM_ACKS_SUCCESS);
     return sent;
 }
 
@@ -88,7 +88,7 @@ static void ack_success(struct rg_order *o)
     note_acked(o->entry, &o->version, send_ack(a, &ack));
     if (is_newest(o))
         rg_entry_set_failure(o->entry, NULL);
-    rg_agent_count(a, o->deploy ? RG_CM_DEPLOYED : RG_CM_UNDEPLOYED);
+    rg_agent_count(a, o->deploy ? RG_AM_DEPLOYED : RG_AM_UNDEPLOYED);
     rg_histogram_record(a->took, (rg_now_ms() - o->began_ms) * 1000);
     rg_info("control: %s kind=%s name=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
             o->deploy ? "live" : "gone", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle), o->entry->id,
@@ -104,7 +104,7 @@ static void ack_failure(struct rg_order *o)
     send_ack(a, &ack);
     if (is_newest(o))
         rg_entry_set_failure(o->entry, o->failure);
-    rg_agent_count(a, RG_CM_DEPLOYMENTS_FAILED);
+    rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
     rg_warn("control: failed action=%s kind=%s name=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
             o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle),
             o->entry->id, o->version.deployment_id, rg_or_dash(o->correlation_id), o->failure);
@@ -112,7 +112,7 @@ static void ack_failure(struct rg_order *o)
 
 static void drop(struct rg_order *o)
 {
-    rg_agent_count(o->agent, RG_CM_DEPLOYMENTS_SUPERSEDED);
+    rg_agent_count(o->agent, RG_AM_DEPLOYMENTS_SUPERSEDED);
     rg_info("control: dropped, a newer order has come kind=%s name=%s artifact=%s deployment=%s correlation=%s",
             rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle), o->entry->id, o->version.deployment_id,
             rg_or_dash(o->correlation_id));
@@ -219,7 +219,7 @@ static void take_undeployment(struct rg_agent *a, struct rg_entry *e, const stru
     if (!e || (!e->is_known && !e->order)) {
         answer(a, event, NULL, NULL); /* it is not there: that is what is wanted */
     } else if (is_mismatch(a, e, event)) {
-        rg_agent_count(a, RG_CM_DEPLOYMENTS_MISMATCHED);
+        rg_agent_count(a, RG_AM_DEPLOYMENTS_MISMATCHED);
         snprintf(message, sizeof(message), "another deployment of this artifact is live or on its way: %s",
                  wanted_deployment(e));
         answer(a, event, RG_ACK_ID_MISMATCH, message);
@@ -250,13 +250,13 @@ static void take_order(struct rg_agent *a, const struct rg_event *event)
     struct rg_entry *e = rg_entry_find(a, event->artifact_id);
     char message[128];
     if (e && event->performed_ns <= e->newest_ns) {
-        rg_agent_count(a, RG_CM_DEPLOYMENTS_STALE);
+        rg_agent_count(a, RG_AM_DEPLOYMENTS_STALE);
         rg_info("control: stale, ignoring it event=%s artifact=%s deployment=%s performed_at=%s correlation=%s",
                 event->name, event->artifact_id, event->deployment_id, event->performed_at, event->correlation_id);
     } else if (event->type == RG_EVENT_UNDEPLOYED) {
         take_undeployment(a, e, event);
     } else if (!rg_kind_info(event->kind)->supported) {
-        rg_agent_count(a, RG_CM_DEPLOYMENTS_FAILED);
+        rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
         snprintf(message, sizeof(message), "artifacts of kind %s are not supported by this gateway",
                  rg_kind_info(event->kind)->name);
         answer(a, event, RG_ACK_PROCESSING_ERROR, message);
@@ -268,7 +268,7 @@ static void take_order(struct rg_agent *a, const struct rg_event *event)
 void rg_agent_take_event(struct rg_agent *a, const struct rg_event *event)
 {
     struct rg_entry *e;
-    rg_agent_count(a, RG_CM_CONTROL_EVENTS);
+    rg_agent_count(a, RG_AM_CONTROL_EVENTS);
     switch (event->type) {
     case RG_EVENT_DEPLOYED:
     case RG_EVENT_UNDEPLOYED:

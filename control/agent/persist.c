@@ -270,7 +270,7 @@ static void note_written(struct rg_agent *a, const struct rg_state_batch *batch)
 
 static void note_failed(struct rg_agent *a, const struct rg_state_batch *batch)
 {
-    rg_agent_count(a, RG_CM_STATE_FAILURES);
+    rg_agent_count(a, RG_AM_STATE_FAILURES);
     snprintf(a->failed_file, sizeof(a->failed_file), "%s", batch->failed);
     rg_error("state: can't write %s/%s: %s; what is live goes on, but a restart without the control plane would bring "
              "back what was before; trying again",

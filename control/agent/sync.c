@@ -97,7 +97,7 @@ static void compare(struct rg_agent *a, const struct rg_event *item)
 static void again_later(struct rg_agent *a, const char *why)
 {
     uint64_t ms = rg_retry_delay(a->sync.failures++, a->settings.reconnect_initial_ms, a->settings.reconnect_max_ms);
-    rg_agent_count(a, RG_CM_SYNC_FAILURES);
+    rg_agent_count(a, RG_AM_SYNC_FAILURES);
     rg_warn("control: can't compare deployments, trying again reason=\"%s\" next_try_ms=%llu", why,
             (unsigned long long)ms);
     rg_loop_set_alarm(a->loop, &a->sync.again, ms);
@@ -107,7 +107,7 @@ static void complete(struct rg_agent *a)
 {
     a->sync.failures = 0;
     a->synced_unix_ms = (uint64_t)rg_wall_ms();
-    a->metrics[RG_CM_SYNC_TIME] = a->synced_unix_ms / 1000;
+    a->metrics[RG_AM_SYNC_TIME] = a->synced_unix_ms / 1000;
     rg_info("control: compared deployments changed=%u unchanged=%u removed=%u took_ms=%llu", a->sync.fetched,
             a->sync.unchanged, a->sync.removed, (unsigned long long)(rg_now_ms() - a->sync.began_ms));
     rg_agent_fetch_keys(a);

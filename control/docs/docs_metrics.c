@@ -20,7 +20,6 @@ struct metric {
 #define RG_COUNTER(id, family, labels, help)      {"ringgate_" family, "counter", labels, help},
 #define RG_GAUGE(id, family, labels, help)        {"ringgate_" family, "gauge", labels, help},
 #define RG_HISTOGRAM(id, family, help)            {"ringgate_" family, "histogram", "", help},
-#define RG_CONTROL_HISTOGRAM(id, family, help)    RG_HISTOGRAM(id, family, help)
 #define RG_INFO(id, family, label_names, help)    {"ringgate_" family, "gauge", label_names, help},
 #define RG_PER_UNIT(id, family, help)             {"ringgate_" family, "counter", "kind, unit", help},
 #define RG_PROCESS(id, family, metric_type, help) {family, metric_type, "", help},
@@ -30,7 +29,9 @@ static const struct metric worker_metrics[] = {
 };
 
 static const struct metric gateway_metrics[] = {
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
+
+#include "control/agent/agent_metrics.def"
 };
 
 static const struct {
@@ -100,8 +101,9 @@ void rg_docs_metrics(FILE *out)
     fputs("# Metrics and access records\n"
           "\n"
           "<!-- Made by ringgate-docs from datapath/base/metrics.def, datapath/base/reasons.def, "
-          "control/agent/control_metrics.def\n"
-          "     and control/gateway/access_fields.def: change those, then run ringgate-docs --write docs. -->\n"
+          "control/gateway/control_metrics.def,\n"
+          "     control/agent/agent_metrics.def and control/gateway/access_fields.def: change those, then run "
+          "ringgate-docs --write docs. -->\n"
           "\n"
           "`GET /metrics` on the admin address answers in the text format of Prometheus, or in OpenMetrics when asked "
           "for it.\n"

@@ -25,7 +25,7 @@ int rg_gateway_load_agent(struct rg_gateway *g)
     struct rg_agent_init init = {
         .settings = &s->control,
         .loop = &g->loop,
-        .metrics = &g->metrics,
+        .metrics = &g->metrics.agent,
         .place = {.workers = g->n_workers, .endpoints = g->endpoints},
         .admin = s->admin_enabled ? &s->admin : NULL,
         .outlet = {publish, late_worker, g},

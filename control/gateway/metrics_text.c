@@ -167,17 +167,18 @@ static void write_histograms(const struct writer *w, const struct rg_metrics_vie
 #undef RG_HISTOGRAM
 }
 
-static void write_control_histograms(const struct writer *w, const struct rg_metrics_view *view)
+static void write_agent_histograms(const struct writer *w, const struct rg_metrics_view *view)
 {
     const struct rg_histogram *h;
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
-#define RG_CONTROL_HISTOGRAM(id, family, help)  \
-    h = &view->control->histograms[RG_CH_##id]; \
+#define RG_HISTOGRAM(id, family, help)                \
+    h = &view->control->agent.histograms[RG_AH_##id]; \
     write_histogram(w, &h, 1, family, help);
-#include "control/agent/control_metrics.def"
+#include "control/agent/agent_metrics.def"
 #undef RG_COUNTER
 #undef RG_GAUGE
+#undef RG_HISTOGRAM
 }
 
 /* ---- The gateway's own ---- */
@@ -185,10 +186,20 @@ static void write_control_histograms(const struct writer *w, const struct rg_met
 #define RG_COUNTER(id, family, labels, help) [RG_CM_##id] = {family, labels, help, RG_METRIC_COUNTER},
 #define RG_GAUGE(id, family, labels, help)   [RG_CM_##id] = {family, labels, help, RG_METRIC_GAUGE},
 static const struct rg_metric_row control_rows[] = {
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
 };
 #undef RG_COUNTER
 #undef RG_GAUGE
+
+#define RG_COUNTER(id, family, labels, help) [RG_AM_##id] = {family, labels, help, RG_METRIC_COUNTER},
+#define RG_GAUGE(id, family, labels, help)   [RG_AM_##id] = {family, labels, help, RG_METRIC_GAUGE},
+#define RG_HISTOGRAM(id, family, help)
+static const struct rg_metric_row agent_rows[] = {
+#include "control/agent/agent_metrics.def"
+};
+#undef RG_COUNTER
+#undef RG_GAUGE
+#undef RG_HISTOGRAM
 
 static void write_info_build(const struct writer *w, const char *name)
 {
@@ -206,7 +217,7 @@ static void write_infos(const struct writer *w)
     write_head(w, &(struct family){"ringgate_", name, text, RG_METRIC_GAUGE}); \
     write_info_##id(w, name);
 #define write_info_BUILD write_info_build
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
 #undef write_info_BUILD
 #undef RG_COUNTER
 #undef RG_GAUGE
@@ -247,7 +258,7 @@ static void write_per_unit(const struct writer *w, const struct rg_metrics_view 
     write_head(w, &(struct family){"ringgate_", name, text, RG_METRIC_COUNTER}); \
     write_unit_samples(w, view, name, read_##id);
 #define read_UNIT_REQUESTS rg_unit_requests
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
 #undef read_UNIT_REQUESTS
 #undef RG_COUNTER
 #undef RG_GAUGE
@@ -259,7 +270,7 @@ enum process_metric {
 #define RG_COUNTER(id, family, labels, help)
 #define RG_GAUGE(id, family, labels, help)
 #define RG_PROCESS(id, family, type, help) PROCESS_##id,
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
     PROCESS_COUNT
 };
 #undef RG_COUNTER
@@ -353,7 +364,7 @@ static void write_process(const struct writer *w)
     write_process_sample(                                                                                        \
         w, &(struct family){"", name, text, strcmp(type, "counter") == 0 ? RG_METRIC_COUNTER : RG_METRIC_GAUGE}, \
         values[PROCESS_##id]);
-#include "control/agent/control_metrics.def"
+#include "control/gateway/control_metrics.def"
 #undef RG_COUNTER
 #undef RG_GAUGE
 }
@@ -363,12 +374,13 @@ void rg_metrics_write(const struct rg_metrics_view *view, bool open_metrics, FIL
     struct writer w = {out, open_metrics};
     write_infos(&w);
     write_rows(&w, control_rows, view->control->values, RG_CM_COUNT);
+    write_rows(&w, agent_rows, view->control->agent.values, RG_AM_COUNT);
     write_rows(&w, view->more, view->more_values, view->n_more);
     write_per_unit(&w, view);
     write_worker_rows(&w, view);
     write_refused(&w, view);
     write_histograms(&w, view);
-    write_control_histograms(&w, view);
+    write_agent_histograms(&w, view);
     write_process(&w);
     if (open_metrics)
         fputs("# EOF\n", out);

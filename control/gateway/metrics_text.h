@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "control/agent/control_metrics.h"
+#include "control/gateway/control_metrics.h"
 #include "datapath/route/snapshot.h"
 
 enum rg_metric_kind { RG_METRIC_COUNTER, RG_METRIC_GAUGE, RG_METRIC_HISTOGRAM };

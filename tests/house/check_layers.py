@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "control/cli": ["control/cli", "control/common", "datapath/base", "datapath/settings.h"],
     "control/options": ["control/options", "control/common", "datapath"],
     "control/artifact": ["control/artifact", "control/common", "datapath"],
-    "control/agent": ["control/agent", "control/artifact", "control/options", "control/common", "datapath", "bpf/steer.h", "bpf/sockmap.h"],
+    "control/agent": ["control/agent", "control/artifact", "control/options", "control/common", "datapath"],
     "control/gateway": ["control/gateway", "control/agent", "control/options", "control/common", "datapath", "bpf"],
     "control/platform": ["control/platform", "control/gateway", "control/artifact", "control/options", "control/common", "datapath"],
     "control": ["control", "datapath", "bpf"],

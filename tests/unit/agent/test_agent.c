@@ -22,7 +22,7 @@ static struct fixture {
     char dir[64];
     struct rg_loop loop;
     struct rg_control_settings settings;
-    struct rg_control_metrics metrics;
+    struct rg_agent_metrics metrics;
     struct rg_endpoints *endpoints;
     struct rg_agent *agent;
     struct rg_snapshot *snapshots[32]; /* as published; freed at the end */
@@ -172,7 +172,7 @@ static void of_two_with_one_route_one_is_served(void **state)
 
 static uint64_t undeployed(void)
 {
-    return f.metrics.values[RG_CM_UNDEPLOYED];
+    return f.metrics.values[RG_AM_UNDEPLOYED];
 }
 
 static bool one_has_gone(void)
@@ -198,12 +198,12 @@ static void an_undeployment_goes_to_the_disk(void **state)
     assert_int_equal(begin(), 0);
     assert_int_equal(routes(), 0);
     undeploy("a", "d-a", "2026-08-22T09:15:05Z");
-    assert_int_equal(f.metrics.values[RG_CM_DEPLOYMENTS_STALE], 1); /* it is still known */
+    assert_int_equal(f.metrics.values[RG_AM_DEPLOYMENTS_STALE], 1); /* it is still known */
 }
 
 static bool one_has_failed(void)
 {
-    return f.metrics.values[RG_CM_DEPLOYMENTS_FAILED] == 1;
+    return f.metrics.values[RG_AM_DEPLOYMENTS_FAILED] == 1;
 }
 
 static void a_late_worker_is_named_and_holds_up_nobody(void **state)
@@ -232,7 +232,7 @@ static void a_late_worker_is_named_and_holds_up_nobody(void **state)
     f.late = -1;
     turn_until(both_have_gone);
     assert_null(rg_entry_find(f.agent, "a")->failure);
-    assert_int_equal(f.metrics.values[RG_CM_DEPLOYMENTS_FAILED], 1);
+    assert_int_equal(f.metrics.values[RG_AM_DEPLOYMENTS_FAILED], 1);
 }
 
 static void what_comes_while_workers_switch_waits_for_the_next(void **state)
