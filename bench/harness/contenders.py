@@ -47,7 +47,7 @@ KINDS = {
                      defaults={"steering": "", "log": '"off"', "sockmap": ""},  # older versions don't know that option
                      modes=MODES,
                      settings={"log": {"log": "{dir}/" + LOG_NAME},
-                               **{mode: {"steering": f"steering: {{mode: {mode}}}"} for mode in ("near", "load", "hash", "off")},
+                               **{mode: {"steering": f"steering: {{{{mode: {mode}}}}}"} for mode in ("near", "load", "hash", "off")},
                                "sockmap": {"sockmap": "\n  sockmap: auto"}, "h2c": {"replica": "h2c://{h2c}"},
                                **{name: {} for name in site.SETTINGS}}),
     "nginx": Kind("nginx", "nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}"), defaults={"log": "off"},

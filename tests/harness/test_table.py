@@ -177,3 +177,13 @@ def test_the_harness_asks_with_the_fields_of_the_load():
     scenario = next(one for one in table.SCENARIOS if one.name == "policies")
     assert contenders.fields_of(scenario) == {"X-Api-Key": site.KEY, "Origin": site.ORIGIN}
     assert contenders.fields_of(table.SCENARIOS[0]) == {}
+
+
+def test_what_contenders_are_told_can_be_filled_in():
+    """Of every contender of every scenario: its settings are texts with places for values, and not found out when it starts."""
+    values = {"dir": "DIR", "h2c": "PORT"}
+    told = {label: contenders.settings_of(label, contenders.KINDS[contenders.kind_of(label)], values)
+            for scenario in table.SCENARIOS for label in scenario.contenders if contenders.kind_of(label) in contenders.KINDS}
+    assert told["ringgate+load"]["steering"] == "steering: {mode: load}"
+    assert told["ringgate"]["steering"] == ""
+    assert all("{" not in text.replace("{mode:", "") for settings in told.values() for text in settings.values())
