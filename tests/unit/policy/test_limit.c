@@ -162,7 +162,7 @@ static void threads(void **state)
     rg_limit_table_destroy(crowd.table);
 }
 
-/* Two workers: the second takes its request between the moment at which the first begins and its look at the clock. */
+/* Two workers: when the first has looked at the clock, the second, later, takes a request. */
 static struct {
     const struct rg_limit *limit;
     struct rg_limit_table *table;
@@ -178,12 +178,13 @@ static uint64_t second_us(void)
 
 static uint64_t first_us(void)
 {
+    uint64_t seen_us = two.now_us;
     if (!two.was_here) {
         two.was_here = true;
-        two.now_us += 7; /* its turn began later */
+        two.now_us += 7;
         two.second = rg_limit_take(two.limit, two.table, 42, second_us, true);
     }
-    return two.now_us;
+    return seen_us;
 }
 
 static struct rg_limit_result both_take(const struct rg_limit *l, struct rg_limit_table *t, uint64_t at_us)
