@@ -11,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 
+#include "datapath/tls/keys.h"
 #include "datapath/tls/parts.h"
 
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
@@ -105,10 +106,15 @@ static bool set_mac(EVP_MAC_CTX *mac, const struct rg_tls_key *key)
     return EVP_MAC_init(mac, key->mac, sizeof(key->mac), params) == 1;
 }
 
-static int seal_ticket(const struct rg_tls_key *key, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-                       EVP_MAC_CTX *mac)
+/* Not looked up by name for each ticket where that can be spared. */
+static const EVP_CIPHER *ticket_cipher(const struct rg_tls_env *env)
 {
-    const EVP_CIPHER *aes = EVP_aes_256_cbc();
+    return env->tools ? env->tools->aes_256_cbc : EVP_aes_256_cbc();
+}
+
+static int seal_ticket(const struct rg_tls_key *key, const EVP_CIPHER *aes, unsigned char *name, unsigned char *iv,
+                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+{
     memcpy(name, key->name, RG_TLS_KEY_NAME_BYTES);
     if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(aes)) != 1 ||
         EVP_EncryptInit_ex(cipher, aes, NULL, key->cipher, iv) != 1 || !set_mac(mac, key))
@@ -126,11 +132,11 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     if (!keys || keys->n == 0)
         return 0;
     if (encrypt)
-        return seal_ticket(&keys->list[0], name, iv, cipher, mac);
+        return seal_ticket(&keys->list[0], ticket_cipher(t->env), name, iv, cipher, mac);
     const struct rg_tls_key *key = key_named(keys, name, &age);
     if (!key)
         return 0;
-    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1)
+    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, ticket_cipher(t->env), NULL, key->cipher, iv) != 1)
         return -1;
     /* Clients use a ticket of TLS 1.3 once: without a new one every second handshake of theirs would be a full one. */
     return age > 0 || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;

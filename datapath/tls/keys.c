@@ -30,12 +30,13 @@ struct rg_tls_tools *rg_tls_tools_create(void)
     t->aes_128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     t->aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     t->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+    t->aes_256_cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     t->hmac_sha256 = make_hmac(hmac, sha256);
     t->hmac_sha384 = make_hmac(hmac, sha384);
     t->prf = prf ? EVP_KDF_CTX_new(prf) : NULL;
     EVP_MAC_free(hmac);
     EVP_KDF_free(prf);
-    if (t->hmac_sha256 && t->hmac_sha384 && t->prf)
+    if (t->aes_256_cbc && t->hmac_sha256 && t->hmac_sha384 && t->prf)
         return t;
     rg_tls_tools_destroy(t);
     return NULL;
@@ -48,6 +49,7 @@ void rg_tls_tools_destroy(struct rg_tls_tools *t)
     EVP_CIPHER_free(t->aes_128_gcm);
     EVP_CIPHER_free(t->aes_256_gcm);
     EVP_CIPHER_free(t->chacha20_poly1305);
+    EVP_CIPHER_free(t->aes_256_cbc);
     EVP_MAC_CTX_free(t->hmac_sha256);
     EVP_MAC_CTX_free(t->hmac_sha384);
     EVP_KDF_CTX_free(t->prf);

@@ -18,6 +18,7 @@
 /* What OpenSSL would look up by name each time. */
 struct rg_tls_tools {
     EVP_CIPHER *aes_128_gcm, *aes_256_gcm, *chacha20_poly1305;
+    EVP_CIPHER *aes_256_cbc; /* of tickets */
     EVP_MAC_CTX *hmac_sha256, *hmac_sha384;
     EVP_KDF_CTX *prf;
 };
