@@ -10,7 +10,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkgconf ccache clang bpftool lib
 PACKAGES_RUN=(curl)
 PACKAGES_TEST=(python3 python3-pytest python3-jsonschema python3-yaml curl openssl nginx libnginx-mod-stream
                python3-websockets python3-hypothesis haproxy apache2-bin wrk valgrind python3-hpack nghttp2-client
-               python3-grpcio)
+               python3-grpcio python3-cryptography)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 PACKAGES_CHECK=(python3 clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_KERNEL=(qemu-system-x86 kmod)
@@ -32,6 +32,7 @@ declare -A WITHOUT=(
     [gnuplot-nox]="the report has no plots"
     [nginx]="tests in front of nginx are skipped"
     [libnginx-mod-stream]="tests behind nginx's PROXY header are skipped"
+    [python3-cryptography]="records of TLS that break the rules are not tested"
     [python3-grpcio]="gRPC through the gateway is not tested"
     [python3-hypothesis]="deployments are not tested by random sequences"
     [python3-websockets]="no other WebSocket client than ours is tested"

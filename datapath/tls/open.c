@@ -100,12 +100,14 @@ static bool peek_header(const struct rg_tls *t, unsigned char header[RG_TLS_HEAD
     return done == RG_TLS_HEADER;
 }
 
-static bool grow_held(struct rg_tls_records *r, uint32_t bytes)
+static bool grow_held(struct rg_tls_records *r, uint32_t bytes, uint32_t most)
 {
     uint32_t cap = r->held_cap ? r->held_cap : HELD_LEAST;
+    RG_ASSERT(bytes <= most);
     while (cap < bytes)
         cap *= 2;
-    if (cap == r->held_cap)
+    cap = cap < most ? cap : most;
+    if (cap <= r->held_cap)
         return true;
     char *held = realloc(r->held, cap);
     if (!held)
@@ -117,15 +119,15 @@ static bool grow_held(struct rg_tls_records *r, uint32_t bytes)
 
 /*
  * What is left is less than a record, and whoever sends one slowly must not hold the blocks that it came in: they are
- * bounded for all connections together. It takes memory in proportion to what was sent.
+ * bounded for all connections together. It takes memory in proportion to what was sent, `most` for all of the record.
  */
-static bool hold_rest(struct rg_tls *t)
+static bool hold_rest(struct rg_tls *t, uint32_t most)
 {
     struct rg_tls_records *r = t->records;
     uint32_t n = t->net.bytes;
     if (n == 0)
         return true;
-    if (!grow_held(r, r->held_bytes + n))
+    if (!grow_held(r, r->held_bytes + n, most))
         return false;
     while (t->net.bytes > 0) {
         struct rg_str f = rg_input_front(&t->net);
@@ -172,7 +174,7 @@ bool rg_tls_open_note_end(struct rg_tls *t)
 static struct opened alert(struct rg_tls *t, const unsigned char *bytes, uint32_t n)
 {
     if (n != 2)
-        return bad(SSL_AD_DECODE_ERROR);
+        return bad(n == 0 ? SSL_AD_UNEXPECTED_MESSAGE : SSL_AD_DECODE_ERROR); /* RFC 8446 5.4, 6 */
     if (bytes[1] == SSL_AD_CLOSE_NOTIFY)
         return (struct opened){CLOSED, 0};
     /* Warnings are ignored; in TLS 1.3 there is but one. */
@@ -185,16 +187,23 @@ static struct opened alert(struct rg_tls *t, const unsigned char *bytes, uint32_
 static struct opened key_update(struct rg_tls *t)
 {
     struct rg_tls_records *r = t->records;
+    unsigned char request = r->message[MESSAGE_BYTES - 1];
+    if (request > 1)
+        return bad(SSL_AD_ILLEGAL_PARAMETER);
+    r->message_len = 0;
+    r->update_owed |= request == 1;
+    return rg_tls_half_update(&r->in, &r->suite, false) ? good : bad(SSL_AD_INTERNAL_ERROR);
+}
+
+/* As soon as what is there says so: a message that ends before its last byte would be waited for in vain. */
+static struct opened look_at_message(const struct rg_tls_records *r)
+{
     const unsigned char *m = r->message;
     if (m[0] != KEY_UPDATE)
         return bad(SSL_AD_UNEXPECTED_MESSAGE);
-    if (m[1] != 0 || m[2] != 0 || m[3] != 1)
+    if (r->message_len >= MESSAGE_BYTES - 1 && (m[1] != 0 || m[2] != 0 || m[3] != 1))
         return bad(SSL_AD_DECODE_ERROR);
-    if (m[4] > 1)
-        return bad(SSL_AD_ILLEGAL_PARAMETER);
-    r->message_len = 0;
-    r->update_owed |= m[4] == 1;
-    return rg_tls_half_update(&r->in, &r->suite, false) ? good : bad(SSL_AD_INTERNAL_ERROR);
+    return good;
 }
 
 static struct opened handshake(struct rg_tls *t, const unsigned char *bytes, uint32_t n)
@@ -208,11 +217,13 @@ static struct opened handshake(struct rg_tls *t, const unsigned char *bytes, uin
             return bad(SSL_AD_UNEXPECTED_MESSAGE);
         return send_alert(t, WARNING, SSL_AD_NO_RENEGOTIATION) ? good : (struct opened){NO_ROOM, 0};
     }
-    if (n > MESSAGE_BYTES - r->message_len) /* keys change at the end of a record */
-        return bad(SSL_AD_UNEXPECTED_MESSAGE);
-    memcpy(r->message + r->message_len, bytes, n);
-    r->message_len = (uint8_t)(r->message_len + n);
-    return r->message_len == MESSAGE_BYTES ? key_update(t) : good;
+    uint32_t here = n < MESSAGE_BYTES - r->message_len ? n : MESSAGE_BYTES - r->message_len;
+    memcpy(r->message + r->message_len, bytes, here);
+    r->message_len = (uint8_t)(r->message_len + here);
+    struct opened o = look_at_message(r);
+    if (o.verdict == GOES_ON && here < n) /* keys change at the end of a record */
+        o = bad(SSL_AD_UNEXPECTED_MESSAGE);
+    return o.verdict == GOES_ON && r->message_len == MESSAGE_BYTES ? key_update(t) : o;
 }
 
 /* ---- a record ---- */
@@ -280,10 +291,10 @@ static struct opened read_record(struct rg_tls *t, const struct record *rec, cha
     *n = 0;
     if (!decrypt(t, rec, to))
         return bad(SSL_AD_BAD_RECORD_MAC);
+    if (len > RG_TLS_RECORD + (r->is_13 ? 1 : 0)) /* its padding counts: RFC 8446 5.4 */
+        return bad(SSL_AD_RECORD_OVERFLOW);
     if (r->is_13)
         type = unpad(bytes, &len);
-    if (len > RG_TLS_RECORD)
-        return bad(SSL_AD_RECORD_OVERFLOW);
     if (r->message_len > 0 && type != RG_TLS_HANDSHAKE)
         return bad(SSL_AD_UNEXPECTED_MESSAGE);
     if (type == RG_TLS_APPLICATION && len > 0) {
@@ -371,14 +382,17 @@ static struct opened open_records(struct rg_tls *t, struct rg_input *in)
     struct sink s = {in, NULL};
     struct record rec;
     struct opened o = good;
+    uint32_t most = HELD_LEAST;
     while (o.verdict == GOES_ON && peek_header(t, rec.header)) {
         o = look_at_header(t->records, &rec);
-        if (o.verdict != GOES_ON || bytes_there(t) < RG_TLS_HEADER + rec.len)
+        if (o.verdict != GOES_ON || bytes_there(t) < RG_TLS_HEADER + rec.len) {
+            most = RG_TLS_HEADER + rec.len;
             break;
+        }
         o = next(t, &rec, &s);
     }
     flush_sink(&s);
-    if (o.verdict == GOES_ON && !hold_rest(t))
+    if (o.verdict == GOES_ON && !hold_rest(t, most))
         o.verdict = NO_ROOM;
     return o;
 }

@@ -4,7 +4,8 @@
  *
  * What has to be known comes from OpenSSL's documented interface. TLS 1.3: the traffic secrets, by the callback for key
  * logs, and how many records were sealed with the new key (session tickets), by the one for messages. TLS 1.2: the
- * master secret and both randoms; each side has made one record, its Finished.
+ * master secret and both randoms, and how many records followed each side's ChangeCipherSpec: its Finished, which a
+ * client may send in pieces.
  */
 #include <stdlib.h>
 
@@ -72,22 +73,47 @@ static struct rg_tls_records *records_of(struct rg_tls *t)
 
 /*
  * The secret of a direction is told right after its Finished. All others would be written down in hexadecimal, too, at
- * the price of a tenth of a resumed handshake: so the callback is there for this one only. A context belongs to one
- * worker, and so do the handshakes that use it.
+ * the price of a tenth of a resumed handshake: so the callback is there for this one only (and for the exporter's,
+ * which OpenSSL tells just before the server's). A context belongs to one worker, and so do the handshakes that use it.
  */
+static void message_seen_13(struct rg_tls *t, int out, int type, unsigned char first)
+{
+    if (type == SSL3_RT_HANDSHAKE && first == SSL3_MT_FINISHED) {
+        if (records_of(t))
+            SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(t->ssl), secret_told);
+    } else if (type == SSL3_RT_HEADER && out && t->records && t->records->has_out) {
+        t->records->out.sequence++;
+    }
+}
+
+/* The keys are new after a ChangeCipherSpec, and every record counts. */
+static void header_seen_12(struct rg_tls *t, int out, unsigned char type)
+{
+    struct rg_tls_records *r = type == SSL3_RT_CHANGE_CIPHER_SPEC ? records_of(t) : t->records;
+    if (!r)
+        return;
+    bool *has = out ? &r->has_out : &r->has_in;
+    struct rg_tls_half *half = out ? &r->out : &r->in;
+    if (type == SSL3_RT_CHANGE_CIPHER_SPEC) {
+        *has = true;
+        half->sequence = 0;
+    } else if (*has) {
+        half->sequence++;
+    }
+}
+
 static void message_seen(int out, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
 {
     (void)version;
     (void)arg;
     struct rg_tls *t = SSL_get_app_data(ssl);
-    if (!t || SSL_version(ssl) != TLS1_3_VERSION)
+    if (!t || n == 0)
         return;
-    if (type == SSL3_RT_HANDSHAKE && n > 0 && *(const unsigned char *)bytes == SSL3_MT_FINISHED) {
-        if (records_of(t))
-            SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), secret_told);
-    } else if (type == SSL3_RT_HEADER && out && t->records && t->records->has_out) {
-        t->records->out.sequence++;
-    }
+    unsigned char first = *(const unsigned char *)bytes;
+    if (SSL_version(ssl) == TLS1_3_VERSION)
+        message_seen_13(t, out, type, first);
+    else if (SSL_version(ssl) == TLS1_2_VERSION && type == SSL3_RT_HEADER)
+        header_seen_12(t, out, first);
 }
 
 void rg_tls_takeover_prepare(SSL_CTX *context)
@@ -114,7 +140,6 @@ static bool take_keys_13(struct rg_tls_records *r)
 static bool set_keys_12(struct rg_tls_records *r, const unsigned char *block)
 {
     size_t key = r->suite.key, iv = r->explicit_nonce ? RG_TLS_IV - RG_TLS_EXPLICIT : RG_TLS_IV;
-    r->in.sequence = r->out.sequence = 1;
     return rg_tls_half_set(&r->in, &r->suite, false, block, block + 2 * key, iv) &&
            rg_tls_half_set(&r->out, &r->suite, true, block + key, block + 2 * key + iv, iv);
 }
@@ -125,7 +150,8 @@ static bool take_keys_12(const struct rg_tls *t, struct rg_tls_records *r)
     unsigned char block[2 * (RG_TLS_KEY_MAX + RG_TLS_IV)];
     size_t n = SSL_SESSION_get_master_key(SSL_get_session(t->ssl), master, sizeof(master));
     r->explicit_nonce = EVP_CIPHER_get_mode(r->suite.cipher) == EVP_CIPH_GCM_MODE;
-    bool ok = n > 0 && SSL_get_server_random(t->ssl, server, sizeof(server)) == sizeof(server) &&
+    bool ok = r->has_in && r->has_out && n > 0 &&
+              SSL_get_server_random(t->ssl, server, sizeof(server)) == sizeof(server) &&
               SSL_get_client_random(t->ssl, client, sizeof(client)) == sizeof(client) &&
               rg_tls_key_block(t->env->tools, &r->suite, master, n, server, client, block, sizeof(block)) &&
               set_keys_12(r, block);

@@ -159,9 +159,14 @@ static void test_what_is_refused(void **state)
         {0, "", 0, SSL_AD_UNEXPECTED_MESSAGE},
         {RG_TLS_HANDSHAKE, "", 0, SSL_AD_UNEXPECTED_MESSAGE},
         {RG_TLS_HANDSHAKE, "\x01\0\0\1\0", 5, SSL_AD_UNEXPECTED_MESSAGE}, /* ClientHello */
+        {RG_TLS_HANDSHAKE, "\x01", 1, SSL_AD_UNEXPECTED_MESSAGE},         /* as soon as that can be seen */
+        {RG_TLS_HANDSHAKE, "\x05\0\0\0", 4, SSL_AD_UNEXPECTED_MESSAGE},   /* EndOfEarlyData */
+        {RG_TLS_HANDSHAKE, "\x18\0\0\0", 4, SSL_AD_DECODE_ERROR},
         {RG_TLS_HANDSHAKE, "\x18\0\0\2\0", 5, SSL_AD_DECODE_ERROR},
+        {RG_TLS_HANDSHAKE, "\x18\0\0\2\0\0", 6, SSL_AD_DECODE_ERROR},
         {RG_TLS_HANDSHAKE, "\x18\0\0\1\2", 5, SSL_AD_ILLEGAL_PARAMETER},
         {RG_TLS_HANDSHAKE, "\x18\0\0\1\0\x18\0\0\1\0", 10, SSL_AD_UNEXPECTED_MESSAGE}, /* across new keys */
+        {RG_TLS_ALERT, "", 0, SSL_AD_UNEXPECTED_MESSAGE},
         {RG_TLS_ALERT, "\1", 1, SSL_AD_DECODE_ERROR},
         {RG_TLS_ALERT, "\1\0\0", 3, SSL_AD_DECODE_ERROR},
     };
@@ -227,7 +232,7 @@ static void test_padding(void **state)
     begin_duel(&d);
     memset(got, 0, sizeof(got));
     memcpy(got, "hello\x17", 6);
-    for (uint32_t n = 6; n <= RG_TLS_RECORD + 239; n = n * 3 + 1) {
+    for (uint32_t n = 6; n <= RG_TLS_RECORD; n = n < 14215 ? n * 3 + 1 : n + 2169) { /* to the last byte that may be */
         say(&d, 0, got, n);
         assert_int_equal(run(&d), RG_TLS_DATA);
         assert_int_equal(d.in.bytes, 5);
@@ -243,6 +248,12 @@ static void test_padding(void **state)
     assert_int_equal(run(&d), RG_TLS_FAILED);
     assert_int_equal(alert_of(&d), SSL_AD_RECORD_OVERFLOW);
     assert_int_equal(d.in.bytes, 0);
+    end_duel(&d);
+
+    begin_duel(&d);
+    say(&d, 0, got, RG_TLS_RECORD + 1);
+    assert_int_equal(run(&d), RG_TLS_FAILED);
+    assert_int_equal(alert_of(&d), SSL_AD_RECORD_OVERFLOW);
     end_duel(&d);
 }
 
@@ -395,6 +406,7 @@ static void test_a_record_that_comes_slowly(void **state)
             if (!last) {
                 assert_int_equal(bufs.small.used + bufs.bulk.used, 0);
                 assert_true(d.server->records->held_cap <= 2 * (at + step) + 512);
+                assert_true(d.server->records->held_cap <= size);
             }
         }
         assert_null(d.server->records->held);
