@@ -104,6 +104,7 @@ int rg_db_script(struct rg_db *db, const char *sql)
 {
     if (db->error)
         return db->error;
+    db->untouched = false;
     return note(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
@@ -123,7 +124,8 @@ static sqlite3_stmt **slot_of(struct rg_db *db, const char *sql)
     return NULL;
 }
 
-static int bind(sqlite3_stmt *statement, const struct rg_value *values, size_t n)
+/* keep: whether SQLite has to copy the values, as it must where they may be gone before the last row is read. */
+static int bind(sqlite3_stmt *statement, const struct rg_value *values, size_t n, sqlite3_destructor_type keep)
 {
     RG_ASSERT(n == (size_t)sqlite3_bind_parameter_count(statement));
     for (size_t i = 0; i < n; i++) {
@@ -135,9 +137,9 @@ static int bind(sqlite3_stmt *statement, const struct rg_value *values, size_t n
         else if (v->type == RG_VALUE_INT)
             rc = sqlite3_bind_int64(statement, at, v->number);
         else if (v->type == RG_VALUE_TEXT)
-            rc = sqlite3_bind_text64(statement, at, bytes, v->text.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+            rc = sqlite3_bind_text64(statement, at, bytes, v->text.len, keep, SQLITE_UTF8);
         else
-            rc = sqlite3_bind_blob64(statement, at, bytes, v->text.len, SQLITE_TRANSIENT);
+            rc = sqlite3_bind_blob64(statement, at, bytes, v->text.len, keep);
         if (rc != SQLITE_OK)
             return rc;
     }
@@ -154,23 +156,31 @@ static void release(sqlite3_stmt *statement, bool own)
     sqlite3_clear_bindings(statement); /* what was bound may be a secret */
 }
 
-/* NULL: db->error. A statement that is being read gets a second one beside it. */
-static sqlite3_stmt *start(struct rg_db *db, const char *sql, const struct rg_value *values, size_t n, bool *ret_own)
+/* A statement that is being read gets a second one beside it. */
+static int prepare(struct rg_db *db, const char *sql, sqlite3_stmt **ret, bool *ret_own)
 {
-    sqlite3_stmt *statement = NULL;
-    if (db->error)
-        return NULL;
     sqlite3_stmt **slot = slot_of(db, sql);
     *ret_own = !slot || (*slot && sqlite3_stmt_busy(*slot));
-    if (!*ret_own && *slot)
-        statement = *slot;
-    int rc = SQLITE_OK;
-    if (!statement)
-        rc = sqlite3_prepare_v3(db->handle, sql, -1, *ret_own ? 0 : SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    *ret = *ret_own ? NULL : *slot;
+    if (*ret)
+        return SQLITE_OK;
+    int rc = sqlite3_prepare_v3(db->handle, sql, -1, *ret_own ? 0 : SQLITE_PREPARE_PERSISTENT, ret, NULL);
     if (rc == SQLITE_OK && !*ret_own)
-        *slot = statement;
+        *slot = *ret;
+    return rc;
+}
+
+/* NULL: db->error. */
+static sqlite3_stmt *start(struct rg_db *db, const char *sql, const struct rg_value *values, size_t n,
+                           sqlite3_destructor_type keep, bool *ret_own)
+{
+    sqlite3_stmt *statement;
+    if (db->error)
+        return NULL;
+    db->untouched = false;
+    int rc = prepare(db, sql, &statement, ret_own);
     if (rc == SQLITE_OK)
-        rc = bind(statement, values, n);
+        rc = bind(statement, values, n, keep);
     if (rc != SQLITE_OK) {
         note(db, rc);
         if (statement)
@@ -180,17 +190,22 @@ static sqlite3_stmt *start(struct rg_db *db, const char *sql, const struct rg_va
     return statement;
 }
 
-int rg_db_exec(struct rg_db *db, const char *sql, const struct rg_value *values, size_t n)
+static int step_to_end(sqlite3_stmt *statement)
 {
-    bool own;
-    sqlite3_stmt *statement = start(db, sql, values, n, &own);
-    if (!statement)
-        return db->error;
     int rc;
     do
         rc = sqlite3_step(statement);
     while (rc == SQLITE_ROW);
-    int error = note(db, rc);
+    return rc;
+}
+
+int rg_db_exec(struct rg_db *db, const char *sql, const struct rg_value *values, size_t n)
+{
+    bool own;
+    sqlite3_stmt *statement = start(db, sql, values, n, SQLITE_STATIC, &own);
+    if (!statement)
+        return db->error;
+    int error = note(db, step_to_end(statement));
     int changed = sqlite3_changes(db->handle);
     release(statement, own);
     return error ? error : changed;
@@ -199,7 +214,7 @@ int rg_db_exec(struct rg_db *db, const char *sql, const struct rg_value *values,
 void rg_db_query(struct rg_db *db, struct rg_rows *rows, const char *sql, const struct rg_value *values, size_t n)
 {
     *rows = (struct rg_rows){.db = db};
-    rows->statement = start(db, sql, values, n, &rows->own);
+    rows->statement = start(db, sql, values, n, SQLITE_TRANSIENT, &rows->own);
 }
 
 bool rg_rows_next(struct rg_rows *rows)
@@ -253,11 +268,22 @@ int64_t rg_db_number(struct rg_db *db, int64_t otherwise, const char *sql, const
 
 /* ---- Transactions ---- */
 
-static int nested(struct rg_db *db, const char *verb, unsigned level)
+/* By level. */
+static const char *const begin_level[RG_DB_LEVELS] = {"BEGIN", "SAVEPOINT s1", "SAVEPOINT s2", "SAVEPOINT s3"};
+static const char *const commit_level[RG_DB_LEVELS] = {"COMMIT", "RELEASE s1", "RELEASE s2", "RELEASE s3"};
+static const char *const undo_level[RG_DB_LEVELS] = {"ROLLBACK", "ROLLBACK TO s1", "ROLLBACK TO s2", "ROLLBACK TO s3"};
+
+/* Whatever db->error is. */
+static int control(struct rg_db *db, const char *sql)
 {
-    char sql[64];
-    snprintf(sql, sizeof(sql), "%s s%u", verb, level);
-    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+    sqlite3_stmt *statement;
+    bool own;
+    int rc = prepare(db, sql, &statement, &own);
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = step_to_end(statement);
+    release(statement, own);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 bool rg_db_is_lost(const struct rg_db *db)
@@ -267,30 +293,49 @@ bool rg_db_is_lost(const struct rg_db *db)
 
 int rg_db_begin(struct rg_db *db)
 {
+    RG_ASSERT(db->deep < RG_DB_LEVELS);
     if (db->deep == 0)
         db->error = 0;
     if (db->error)
         return db->error;
-    int rc = db->deep == 0 ? sqlite3_exec(db->handle, "BEGIN", NULL, NULL, NULL) : nested(db, "SAVEPOINT", db->deep);
+    bool shares = db->deep > 0 && db->untouched;
+    int rc = shares ? SQLITE_OK : control(db, begin_level[db->deep]);
     if (rc != SQLITE_OK)
         return note(db, rc);
-    db->deep++;
+    db->shares[db->deep++] = shares;
+    db->untouched = true;
     return 0;
 }
 
 int rg_db_commit(struct rg_db *db)
 {
     RG_ASSERT(db->deep > 0);
-    int rc = SQLITE_OK;
-    if (!db->error)
-        rc = db->deep == 1 ? sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL) : nested(db, "RELEASE", db->deep - 1);
-    if (!db->error && note(db, rc) == 0) {
-        db->deep--;
-        return 0;
+    unsigned level = db->deep - 1;
+    int error = db->error;
+    if (!error && !db->shares[level]) {
+        error = note(db, control(db, commit_level[level]));
+        db->untouched = false; /* the one around it was not, when this began */
     }
-    int error = db->error ? db->error : -EIO;
-    rg_db_rollback(db);
+    if (error)
+        rg_db_rollback(db);
+    else
+        db->deep = level;
     return error;
+}
+
+/* Undoes all since the level began. The one around it is as it was then: of a shared one, that is its own beginning. */
+static int undo(struct rg_db *db, unsigned level)
+{
+    unsigned own = level;
+    while (db->shares[own])
+        own--;
+    int rc = control(db, undo_level[own]);
+    if (rc == SQLITE_OK && own > 0 && own == level)
+        rc = control(db, commit_level[own]);
+    if (rc == SQLITE_OK && own == 0 && level > 0)
+        rc = control(db, begin_level[own]);
+    db->untouched = own < level;
+    return rc;
 }
 
 void rg_db_rollback(struct rg_db *db)
@@ -306,12 +351,7 @@ void rg_db_rollback(struct rg_db *db)
         return;
     }
     db->error = 0;
-    if (db->deep == 0) {
-        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-        return;
-    }
-    int rc = nested(db, "ROLLBACK TO", db->deep);
-    if (rc == SQLITE_OK)
-        rc = nested(db, "RELEASE", db->deep);
-    note(db, rc);
+    int rc = undo(db, db->deep);
+    if (db->deep > 0)
+        note(db, rc);
 }

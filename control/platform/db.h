@@ -13,11 +13,14 @@
 #include "datapath/base/str.h"
 
 #define RG_DB_STATEMENTS 512 /* kept prepared; a power of two */
+#define RG_DB_LEVELS     4   /* a transaction and what may nest in it */
 
 struct rg_db {
     sqlite3 *handle;
-    int error;     /* of this transaction: negative errno */
-    unsigned deep; /* savepoints that are open */
+    int error;                 /* of this transaction: negative errno */
+    unsigned deep;             /* levels that are open */
+    bool shares[RG_DB_LEVELS]; /* the level is one with that around it */
+    bool untouched;            /* nothing was done since the innermost began */
     struct {
         const char *sql; /* the literal's address is the key */
         sqlite3_stmt *statement;
@@ -62,7 +65,7 @@ const char *rg_db_message(const struct rg_db *db); /* of the last error, in SQLi
 /* Several statements of constant text: schema, pragmas. */
 int rg_db_script(struct rg_db *db, const char *sql);
 
-/* sql is a literal. Returns the number of rows changed, or negative errno. */
+/* sql is a literal. Returns the number of rows changed (of statements that do), or negative errno. */
 int rg_db_exec(struct rg_db *db, const char *sql, const struct rg_value *values, size_t n);
 
 struct rg_rows {
@@ -84,7 +87,11 @@ bool rg_rows_is_null(const struct rg_rows *rows, int column);
 /* One number; `otherwise` where there is no row. */
 int64_t rg_db_number(struct rg_db *db, int64_t otherwise, const char *sql, const struct rg_value *values, size_t n);
 
-/* Transactions nest: the outermost is BEGIN, those within are savepoints. */
+/*
+ * Transactions nest: the outermost is BEGIN, those within are savepoints. One that begins before anything was done in
+ * the one around it needs none of its own: both begin at the same point, which a rollback goes back to. A savepoint is
+ * not for nothing: each page is copied before it is changed for the first time since.
+ */
 int rg_db_begin(struct rg_db *db);
 int rg_db_commit(struct rg_db *db);         /* an error rolls back */
 void rg_db_rollback(struct rg_db *db);      /* clears db->error unless the whole transaction is lost with it */
