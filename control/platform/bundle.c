@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <zip.h>
 
+#define PACKED_FROM 16384 /* bytes; what is shorter is stored: to set the compressor up costs more than is saved */
+
 /* ---- zip ---- */
+
+static bool choose_method(zip_t *zip, zip_uint64_t at, size_t len)
+{
+    return zip_set_file_compression(zip, at, len < PACKED_FROM ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0) == 0;
+}
 
 /* Writes the one member; `out` gets the archive. libzip frees its sources with the archive, unless it refuses them. */
 static int write_zip(zip_source_t *out, const char *name, struct rg_str content)
@@ -19,12 +26,11 @@ static int write_zip(zip_source_t *out, const char *name, struct rg_str content)
         return -EIO;
     zip_source_keep(out); /* closing gives up the reference that open took */
     zip_source_t *member = zip_source_buffer(zip, content.ptr, content.len, 0);
-    if (member && zip_file_add(zip, name, member, ZIP_FL_ENC_UTF_8) >= 0) {
-        if (zip_close(zip) == 0)
-            return 0;
-    } else {
+    zip_int64_t at = member ? zip_file_add(zip, name, member, ZIP_FL_ENC_UTF_8) : -1;
+    if (at < 0)
         zip_source_free(member);
-    }
+    else if (choose_method(zip, (zip_uint64_t)at, content.len) && zip_close(zip) == 0)
+        return 0;
     zip_discard(zip);
     return -EIO;
 }

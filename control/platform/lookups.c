@@ -54,9 +54,11 @@ bool rg_find_artifact(struct rg_call *call, const char *handle, bool with_defini
     struct rg_rows rows;
     *ret = (struct rg_found_artifact){0};
     rg_db_query(call->db, &rows,
-                "SELECT a.uuid, a.managed_by, p.handle, a.definition FROM artifacts a LEFT JOIN projects p ON"
-                " p.uuid = a.project_uuid WHERE a.organization_uuid = ?1 AND a.kind = ?2 AND a.handle = ?3",
-                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->name), rg_text(handle)));
+                "SELECT a.uuid, a.managed_by, p.handle, CASE WHEN ?4 THEN a.definition END FROM artifacts a LEFT JOIN"
+                " projects p ON p.uuid = a.project_uuid WHERE a.organization_uuid = ?1 AND a.kind = ?2 AND"
+                " a.handle = ?3",
+                RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->name), rg_text(handle),
+                        rg_int(with_definition)));
     bool found = rg_rows_next(&rows);
     if (found) {
         snprintf(ret->uuid, sizeof(ret->uuid), "%s", rg_rows_text(&rows, 0));
