@@ -174,15 +174,25 @@ static bool is_plain_key(struct rg_str key)
     return true;
 }
 
+static void append(char *path, size_t len, size_t used, struct rg_str text)
+{
+    size_t room = used < len ? len - used - 1 : 0, n = text.len < room ? text.len : room;
+    memcpy(path + used, text.ptr, n);
+    path[used + n] = '\0';
+}
+
+/* Plain words are by far the most; a decoder extends its path for each member, whether there is an error or not. */
 void rg_conf_path_key(char *path, size_t len, struct rg_str key)
 {
     char quoted[4 * QUOTE_MAX + 8];
     size_t used = strlen(path);
-    if (is_plain_key(key))
-        snprintf(quoted, sizeof(quoted), "%.*s", (int)key.len, key.ptr);
-    else
+    if (!is_plain_key(key)) {
         rg_conf_quote(key, quoted, sizeof(quoted));
-    snprintf(path + used, len - used, "%s%s", used > 0 ? "." : "", quoted);
+        key = rg_str_of(quoted);
+    }
+    if (used > 0 && used + 1 < len)
+        path[used++] = '.';
+    append(path, len, used, key);
 }
 
 void rg_conf_path_index(char *path, size_t len, size_t index)

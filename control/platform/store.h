@@ -21,7 +21,7 @@ enum rg_timeout_mode {
 struct rg_problems;
 
 /* Checks an artifact as gateways get it, in YAML. 0, -EINVAL (problems say why, with the path of the field) or -ENOMEM.
- */
+ * It says the same of the same text, whenever it is asked: what has passed may not be asked again. */
 typedef int rg_artifact_check(const char *yaml, size_t len, struct rg_problems *problems, void *arg);
 
 struct rg_store_config {

@@ -9,6 +9,8 @@
 #include "control/platform/seal.h"
 #include "control/platform/store.h"
 
+#define RG_STORE_PASSED 16 /* documents that are known to pass the check */
+
 struct rg_store {
     struct rg_db db;
     struct rg_seal seal;
@@ -16,6 +18,8 @@ struct rg_store {
     int lock_fd;           /* -1: in memory */
     int64_t complained_ms; /* when it last logged that something could not be done */
     char admin_token[RG_TOKEN_LEN + 1];
+    char passed[RG_STORE_PASSED][RG_SHA256_LEN + 1]; /* their hashes, the newest in place of the oldest */
+    unsigned n_passed;                               /* of all that ever were */
     _Atomic uint64_t counters[RG_STORE_COUNTERS];
 };
 

@@ -330,6 +330,40 @@ static void test_check(void **state)
     assert_int_equal(call(f, "GET", API "/rest-apis/x", NULL), 404);
 }
 
+static int count_checks(const char *yaml, size_t len, struct rg_problems *problems, void *arg)
+{
+    ++*(unsigned *)arg;
+    return check(yaml, len, problems, NULL);
+}
+
+/* A document that has passed passes; one that has not is looked at each time, and so is a changed one. */
+static void test_checked_once(void **state)
+{
+    static const char bad[] = "{\"gatewayId\":\"edge-1\",\"metadata\":{\"endpointUrl\":\"http://a/forbidden\"}}";
+    struct fixture *f = *state;
+    unsigned checks = 0;
+    fixture_close(f);
+    f->config.check = count_checks;
+    f->config.check_arg = &checks;
+    fixture_open(f);
+    free(make_gateway(f, "edge-1"));
+    make_api(f, "hello");
+    free(deploy(f, "hello", "edge-1"));
+    free(deploy(f, "hello", "edge-1"));
+    assert_int_equal(checks, 1);
+    make_api(f, "bye");
+    free(deploy(f, "bye", "edge-1"));
+    assert_int_equal(checks, 2);
+    assert_int_equal(call(f, "POST", API "/rest-apis/hello/deployments",
+                          "{\"gatewayId\":\"edge-1\",\"metadata\":{\"endpointUrl\":\"http://elsewhere\"}}"),
+                     201);
+    assert_int_equal(checks, 3);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(call(f, "POST", API "/rest-apis/hello/deployments", bad), 400);
+        assert_int_equal(checks, 3 + i);
+    }
+}
+
 /* ---- Keys ---- */
 
 static void test_keys(void **state)
@@ -435,8 +469,8 @@ static void test_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_rest_api), WITH_STORE(test_base), WITH_STORE(test_batch),   WITH_STORE(test_llm),
-        WITH_STORE(test_check),    WITH_STORE(test_keys), WITH_STORE(test_secrets),
+        WITH_STORE(test_rest_api), WITH_STORE(test_base),         WITH_STORE(test_batch), WITH_STORE(test_llm),
+        WITH_STORE(test_check),    WITH_STORE(test_checked_once), WITH_STORE(test_keys),  WITH_STORE(test_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
