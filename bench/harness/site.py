@@ -79,6 +79,30 @@ class Api:
             time.sleep(0.001)
 
 
+class Events:
+    """The platform's stream of events, on a connection of its own: says when a deployment is live, without being asked."""
+
+    def __init__(self, port, token):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        self.connection.request("GET", f"{API}/events", headers={"Authorization": f"Bearer {token}"})
+        self.stream = self.connection.getresponse()
+        if self.stream.status != 200:
+            raise CellFailure(f"the platform answered {self.stream.status} to GET {API}/events")
+
+    def wait(self, deployment):
+        while line := self.stream.readline():
+            event = json.loads(line[6:]) if line.startswith(b"data: ") else {}
+            if event.get("deploymentId") != deployment or event["status"] == "DEPLOYING":
+                continue
+            if event["status"] != "DEPLOYED":
+                raise CellFailure(f"a deployment is {event['status']}: {event.get('errorCode')}")
+            return
+        raise CellFailure("the platform has ended its stream of events")
+
+    def close(self):
+        self.connection.close()
+
+
 class Site:
     def __init__(self, options, programs, ports):
         self.port, self.folder = ports.take(), pathlib.Path(tempfile.mkdtemp(prefix="site-", dir=programs.folder))
@@ -137,6 +161,7 @@ class Deploying:
 
     def __init__(self, site, label, origin):
         self.api, self.gateway, self.url = Api(site.port, site.token), site.name_of(label), f"http://{origin}/bytes"
+        self.events = Events(site.port, site.token)
         self.took, self.failure, self.ending = [], None, False
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -148,7 +173,7 @@ class Deploying:
                 self.api.put("PUT", name, CONTEXT, self.url, (policy("set-headers", response={"headers": [
                     {"name": "X-Revision", "value": str(len(self.took))}]}),))
                 began = time.monotonic()
-                self.api.wait(self.api.begin(name, self.gateway))
+                self.events.wait(self.api.begin(name, self.gateway).rpartition("/")[2])
                 self.took.append(time.monotonic() - began)
         except (CellFailure, OSError, http.client.HTTPException) as failure:
             self.failure = failure
@@ -160,6 +185,7 @@ class Deploying:
     def end(self):
         self.ending = True
         self.thread.join()
+        self.events.close()
 
     def figures(self):
         took = sorted(self.took)
