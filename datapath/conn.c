@@ -102,7 +102,7 @@ void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l)
         goto refused;
     }
     struct in6_addr addr;
-    rg_sys_accepted(fd, &c->peer, &c->client.peer_port, &addr);
+    rg_sys_accepted(fd, l->paces, &c->peer, &c->client.peer_port, &addr);
     c->peer.trusted = rg_prefixes_hold(w->settings->trusted, w->settings->n_trusted, &addr);
     c->client.peer = &c->peer;
     c->client.in = &c->sock.in;

@@ -58,6 +58,7 @@ struct rg_conn {
     bool over_tls;                           /* its handshake is done */
     bool may_be_h2;                          /* its first bytes have not been looked at */
     bool uploads;                            /* its last request had a large body: so will the next one, perhaps */
+    bool acknowledged_soon;                  /* rg_conn_wants_more has been here */
     struct rg_peer_text peer;
 };
 
@@ -69,6 +70,12 @@ static inline enum rg_recv_mode rg_conn_waiting_mode(const struct rg_conn *c)
 {
     return c->uploads ? RG_RECV_ONCE : RG_RECV_MULTI;
 }
+
+/*
+ * More has to come before it can be answered. A client may hold it back until what it has sent is acknowledged (RFC
+ * 896), which would otherwise wait for our answer.
+ */
+void rg_conn_wants_more(struct rg_conn *c);
 
 /* Takes over fd in every case. */
 void rg_conn_accept(struct rg_worker *w, int fd, const struct rg_listener *l);

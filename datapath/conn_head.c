@@ -14,8 +14,17 @@ static bool gather_more(struct rg_worker *w, struct rg_conn *c, bool *no_memory)
     return !*no_memory && rg_input_front(in).len > before;
 }
 
+void rg_conn_wants_more(struct rg_conn *c)
+{
+    if (c->acknowledged_soon)
+        return;
+    c->acknowledged_soon = true;
+    rg_sys_acknowledge_soon(c->sock.fd);
+}
+
 void rg_conn_head_incomplete(struct rg_worker *w, struct rg_conn *c)
 {
+    rg_conn_wants_more(c);
     rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
     rg_conn_check_within(w, c, w->settings->client_head_ms);
 }

@@ -41,6 +41,10 @@ void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x)
         rg_exchange_finish(w, x);
         return;
     }
+    if (x->step == RG_STEP_FLUSH && rg_exchange_ends_connection(w, x)) {
+        rg_socket_send_last(w, rg_client_sock(x->client));
+        return;
+    }
     rg_exchange_receive_from_client(w, x);
     if (x->step == RG_STEP_RELAY)
         rg_exchange_receive_from_replica(w, x);

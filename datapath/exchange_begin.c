@@ -283,6 +283,8 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         x->request.done = true;
     }
     x->whole_in_head = x->request.done;
+    if (!x->request.done && !rg_client_is_h2(c))
+        rg_conn_wants_more(rg_client_conn(c));
     rg_exchange_check_soon(w, x);
     go(w, x, &start);
 }

@@ -32,6 +32,11 @@ static enum rg_conn_after what_follows(const struct rg_worker *w, const struct r
     return x->client_persistent && !w->stopping ? RG_AFTER_ANNOUNCED : RG_AFTER_CLOSE;
 }
 
+bool rg_exchange_ends_connection(const struct rg_worker *w, const struct rg_exchange *x)
+{
+    return !x->keep && !rg_client_is_h2(x->client) && what_follows(w, x) == RG_AFTER_CLOSE;
+}
+
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_client *c = x->client;

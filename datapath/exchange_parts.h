@@ -45,6 +45,8 @@ void rg_exchange_end_splice(struct rg_worker *w, struct rg_exchange *x);
 
 /* exchange_end.c. After each of them the exchange may be gone. */
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x);
+/* Once all of the response is in the client's output: its connection is closed after it, and need not linger. */
+bool rg_exchange_ends_connection(const struct rg_worker *w, const struct rg_exchange *x);
 void rg_exchange_answer(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str type,
                         struct rg_str body);
 void rg_exchange_redirect(struct rg_worker *w, struct rg_exchange *x, uint16_t status, struct rg_str location);

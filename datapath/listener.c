@@ -25,6 +25,8 @@ void rg_listener_init(struct rg_worker *w, struct rg_listener *l, int fd, unsign
 {
     *l =
         (struct rg_listener){.fd = fd, .index = (uint8_t)index, .port = rg_sys_local_port(fd), .borrowed = l->borrowed};
+    l->paces = rg_sys_may_pace(fd);
+    rg_sys_acknowledge_late(fd);
     rg_timer_init(&l->timer);
     l->slot = rg_ring_slot_get(w->ring, RG_SLOT_LISTENER, l);
     accept_more(w, l);
@@ -123,6 +125,7 @@ static RG_COLD void accept_failed(struct rg_worker *w, struct rg_listener *l, in
     /* Shut down by the supervisor while this worker hung: its queue has moved to others, and now it takes part again.
      */
     if (err == EINVAL && l->state == RG_LISTENER_OPEN && listen(l->fd, (int)w->settings->backlog) == 0) {
+        rg_sys_acknowledge_late(l->fd);
         accept_more(w, l);
         return;
     }

@@ -24,6 +24,7 @@ struct rg_listener {
     bool short_of_fds; /* the last accept failed for want of descriptors or memory: connections wait in the queue */
     bool accepts;      /* while REFUSING: an accept has looked at the queue since the drain began */
     bool pause;        /* the accept that is being cancelled found no descriptor: no other at once */
+    bool paces;        /* so do those that it accepts, unless told otherwise */
     bool borrowed;     /* others hold the socket too: it goes on without us */
 };
 

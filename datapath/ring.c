@@ -215,18 +215,19 @@ void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *
     finish_sqe(sqe, slot, RG_OP_RECV);
 }
 
-void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n)
+void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n, bool last)
 {
     struct io_uring_sqe *sqe = get_sqe(ring);
+    int flags = last ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     if (n == 1) {
-        io_uring_prep_send(sqe, fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+        io_uring_prep_send(sqe, fd, iov[0].iov_base, iov[0].iov_len, flags);
     } else {
         RG_ASSERT(n <= RG_OUT_SEGMENTS && ring->n_messages < SUBMISSIONS);
         struct iovec *copy = ring->iovs[ring->n_messages];
         struct msghdr *m = &ring->messages[ring->n_messages++];
         memcpy(copy, iov, n * sizeof *iov);
         *m = (struct msghdr){.msg_iov = copy, .msg_iovlen = n};
-        io_uring_prep_sendmsg(sqe, fd, m, MSG_NOSIGNAL);
+        io_uring_prep_sendmsg(sqe, fd, m, (unsigned)flags);
     }
     finish_sqe(sqe, slot, RG_OP_SEND);
 }

@@ -62,7 +62,8 @@ void rg_ring_accept(struct rg_ring *ring, struct rg_slot slot, int fd);     /* m
 void rg_ring_recv_multi(struct rg_ring *ring, struct rg_slot slot, int fd); /* multishot, provided buffers */
 void rg_ring_recv_once(struct rg_ring *ring, struct rg_slot slot, int fd, bool expect_wait); /* a provided buffer */
 void rg_ring_recv_into(struct rg_ring *ring, struct rg_slot slot, int fd, void *to, uint32_t len);
-void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n);
+/* last: the end of the connection follows; until then the kernel keeps back what does not fill a segment. */
+void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n, bool last);
 void rg_ring_connect(struct rg_ring *ring, struct rg_slot slot, int fd, const struct sockaddr *sa, socklen_t len);
 void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how);
 /* Once: op is RG_OP_POLL_IN (something can be read, or the end) or RG_OP_POLL_OUT (something can be written). */

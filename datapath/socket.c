@@ -107,12 +107,18 @@ void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
     rg_list_append(&w->dirty, &s->dirty);
 }
 
+void rg_socket_send_last(struct rg_worker *w, struct rg_socket *s)
+{
+    s->last = true;
+    rg_socket_want(w, s, RG_RECV_NONE);
+}
+
 static void submit_send(struct rg_worker *w, struct rg_socket *s, const struct rg_output *out)
 {
     struct iovec iov[RG_OUT_SEGMENTS];
     unsigned n = rg_output_iov(out, iov);
     launch(s, RG_OP_SEND);
-    rg_ring_send(w->ring, s->slot, s->fd, iov, n);
+    rg_ring_send(w->ring, s->slot, s->fd, iov, n, s->last);
 }
 
 static void send_now(struct rg_worker *w, struct rg_socket *s)
@@ -206,6 +212,8 @@ void rg_socket_close(struct rg_worker *w, struct rg_socket *s, bool reset)
     if (RG_UNLIKELY(s->tls != NULL))
         end_tls(w, s, reset);
     s->state = RG_SOCKET_CLOSING;
+    if (s->recv_cancelled)
+        s->cancelled |= 1u << RG_OP_RECV;
     rg_list_remove(&s->dirty);
     rg_socket_leave_line(w, s);
     if (reset)

@@ -51,6 +51,7 @@ struct rg_socket {
     bool connected;         /* output may be sent */
     bool urgent;            /* others wait for what it receives: goes first, by the reserve, when buffers run short */
     bool shut;              /* the end of our side was asked for */
+    bool last;              /* nothing follows the output but the end of the connection */
     bool truncated;         /* of a TLS peer that ended its side without saying so: what it sent may not be whole */
     int error;              /* errno of what broke it */
     uint64_t sent_ms;       /* when output was last taken, or first queued */
@@ -82,6 +83,11 @@ void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode 
 void rg_socket_connect(struct rg_worker *w, struct rg_socket *s, const struct sockaddr *sa, socklen_t len);
 /* Output was added: it is sent once, at the end of the turn. */
 void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s);
+/*
+ * What is in `out` is the last of this connection, which is closed as soon as it was taken. The kernel keeps its last
+ * segment back for the end of the connection, which travels with it. Nothing more is received.
+ */
+void rg_socket_send_last(struct rg_worker *w, struct rg_socket *s);
 /* Instead of a receive or a send, of which none may be in flight: RG_SOCKET_DATA or RG_SOCKET_SENT tells that the
  * socket is ready, or broken. */
 void rg_socket_poll_in(struct rg_worker *w, struct rg_socket *s);

@@ -120,7 +120,30 @@ void rg_sys_connected(int fd)
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
+/*
+ * The kernel acknowledges the first segment of a connection at once, by a segment of its own, unless it takes the
+ * connection for one where question and answer alternate. That is what it finds out after the first response anyway.
+ */
+void rg_sys_acknowledge_late(int listener)
+{
+    set_int(listener, IPPROTO_TCP, TCP_QUICKACK, 0);
+}
+
+void rg_sys_acknowledge_soon(int fd)
+{
+    set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
+}
+
+bool rg_sys_may_pace(int fd)
+{
+    char name[16] = "";
+    socklen_t len = sizeof name - 1;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) != 0)
+        return false;
+    return strcmp(name, "cubic") != 0 && strcmp(name, "reno") != 0;
+}
+
+void rg_sys_accepted(int fd, bool tune, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
 {
     struct rg_address a = {.len = sizeof a.in6};
     *peer = (struct rg_peer_text){0}; /* a UNIX socket has no address */
@@ -139,7 +162,7 @@ void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct i
         return;
     }
     rg_peer_text_set(peer, addr);
-    if (is_loopback6(addr))
+    if (tune && is_loopback6(addr))
         tune_loopback(fd);
 }
 

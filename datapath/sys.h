@@ -15,8 +15,15 @@ uint64_t rg_sys_unix_us(void); /* wall clock */
 int rg_sys_socket(const struct sockaddr *to);
 /* Once it is connected: nothing that is called on it waits any more (operations of the ring do all the same). */
 void rg_sys_connected(int fd);
-/* Address text and port of the peer; tuning that depends on where it is (loopback). UNIX peers have neither. */
-void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
+/* Of a listening socket: a request is acknowledged with its response. What is accepted inherits that; listen() ends it.
+ */
+void rg_sys_acknowledge_late(int listener);
+/* ... and where more has to come before there can be a response: from now on at once. */
+void rg_sys_acknowledge_soon(int fd);
+bool rg_sys_may_pace(int fd); /* its congestion control is one that loopback is better off without */
+/* Address text and port of the peer; tuning that depends on where it is (loopback), if asked for. UNIX peers have
+ * neither. */
+void rg_sys_accepted(int fd, bool tune, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr);
 uint16_t rg_sys_local_port(int fd); /* 0: not TCP */
 /* One that waits in the queue of a listening socket, which must not block. Negative errno: -EAGAIN when there is none.
  */

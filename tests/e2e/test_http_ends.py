@@ -1,6 +1,9 @@
-"""The last hop of a message (Max-Forwards), and the end of a connection that a client does not know of yet."""
+"""The last hop of a message (Max-Forwards), the end of a connection, also one that a client does not know of yet, and what
+a connection for a single request is spared."""
 
 import signal
+import socket
+import struct
 import time
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from lib import env
 from lib.attack import Lane, req
 from lib.client import Client
-from lib.raw_origin import Held
+from lib.raw_origin import Held, reply
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +118,54 @@ def test_client_that_stays_after_the_announced_end_does_not_hold_up_a_drain(prog
         gateway.wait_metric(1, "ringgate_draining")
         assert c.request(req(method="GET")).says_close
         assert gateway.process.wait(8) == 0
+
+
+# ---- a connection for each request ----
+
+def segments_received(c):
+    """Since the connection began; tcpi_segs_in of struct tcp_info."""
+    return struct.unpack_from("=I", c.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 140)[0]
+
+
+@pytest.mark.parametrize("request_bytes", [req("Connection: close", method="GET"), b"GET /x HTTP/1.0\r\nHost: test\r\n\r\n"])
+def test_last_response_and_end_of_the_connection_are_one_segment(lane, request_bytes):
+    """Behind the SYN-ACK; the request is acknowledged by it, too. A kernel that is late adds segments: one of many counts."""
+    lane.reset()
+
+    def received():
+        with Client(lane.gateway.address) as c:
+            assert c.request(request_bytes).status == 200
+            c.expect_end()
+            return segments_received(c)
+    assert env.best_of(20, received) == 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 16_384, 3_000_000])
+def test_last_response_arrives_whole_where_it_is_read_slowly(lane, size):
+    lane.reset(lambda c, q: reply(b"b" * size))
+    with Client(lane.gateway.address, receive_buffer=8192) as c:
+        c.send(req("Connection: close", method="GET"))
+        lane.origin.wait_requests(1)
+        time.sleep(0.05)
+        r = c.response()
+        assert r.says_close and r.body == b"b" * size
+        c.expect_end()
+
+
+@pytest.mark.parametrize("pieces", [
+    [req("Content-Length: 3"), b"abc"],
+    [b"POST /x HTTP/1.1\r\n", b"Host: test\r\nContent-Length: 3\r\n\r\nabc"],
+])
+def test_client_that_waits_for_an_acknowledgement_gets_it(lane, pieces):
+    """With Nagle's algorithm a client keeps the rest of its request back; delayed acknowledgements take 40 ms at least."""
+    lane.reset()
+
+    def exchange():
+        with Client(lane.gateway.address) as c:
+            c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            begin = time.monotonic()
+            for piece in pieces:
+                c.send(piece)
+            assert c.response("POST").status == 200
+            return time.monotonic() - begin
+    assert env.one_within(0.035, exchange, tries=20)

@@ -93,10 +93,12 @@ static void note_key(struct sim_fd *f, struct rg_str head)
         memcpy(f->key, at + sizeof name - 1, RG_WS_KEY_LEN);
 }
 
-void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n)
+void rg_ring_send(struct rg_ring *ring, struct rg_slot slot, int fd, const struct iovec *iov, unsigned n, bool last)
 {
     (void)ring;
     struct sim_op *op = submit(slot, RG_OP_SEND, fd, PLAIN);
+    if (fd >= SIM_FIRST_FD)
+        sim_fd_of(fd)->held = last;
     for (unsigned i = 0; i < n; i++)
         op->len += (uint32_t)iov[i].iov_len;
     if (fd >= SIM_FIRST_FD && sim_fd_of(fd)->kind == FD_UPSTREAM)
@@ -114,6 +116,7 @@ void rg_ring_shutdown(struct rg_ring *ring, struct rg_slot slot, int fd, int how
 {
     (void)ring;
     (void)how;
+    sim_fd_of(fd)->held = false;
     submit(slot, RG_OP_SHUTDOWN, fd, PLAIN);
 }
 
@@ -235,6 +238,13 @@ static void stop_worker(void)
     rg_worker_stop(sim.worker, !sim.script.takes_leave);
 }
 
+/* What is kept back for the end of a connection would never arrive. */
+static void assert_nothing_is_held(void)
+{
+    for (int i = 0; i < SIM_FDS_MAX; i++)
+        RG_ASSERT(sim.fds[i].kind == FD_CLOSED || !sim.fds[i].held);
+}
+
 /* Clients that nobody listens to: fine while one is answered, not when nothing is left to happen. */
 static unsigned count_unheard(void)
 {
@@ -269,6 +279,7 @@ void rg_ring_enter(struct rg_ring *ring, uint64_t timeout_ms)
     if (o.n == 0) {
         /* Nothing is left to happen by itself: the run is over. */
         sim.result.ran_out = sim.result.ran_out || sim.chosen == 0;
+        assert_nothing_is_held();
         if (!sim.stop_posted)
             sim.result.unheard = count_unheard();
         stop_worker();

@@ -22,11 +22,28 @@ int rg_sys_socket(const struct sockaddr *to)
     return sim_open_upstream();
 }
 
-void rg_sys_accepted(int fd, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
+void rg_sys_accepted(int fd, bool tune, struct rg_peer_text *peer, uint16_t *port, struct in6_addr *addr)
 {
+    (void)tune;
     *peer = (struct rg_peer_text){.ip = "192.0.2.1", .ip_len = 9};
     *port = (uint16_t)fd;
     memset(addr, 0, sizeof *addr);
+}
+
+void rg_sys_acknowledge_late(int listener)
+{
+    (void)listener;
+}
+
+void rg_sys_acknowledge_soon(int fd)
+{
+    (void)fd;
+}
+
+bool rg_sys_may_pace(int fd)
+{
+    (void)fd;
+    return false;
 }
 
 uint16_t rg_sys_local_port(int fd)

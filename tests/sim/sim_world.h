@@ -35,6 +35,7 @@ struct sim_fd {
     const char *data;            /* what the peer has sent and we have not received */
     uint32_t len;                /* bytes of it */
     bool left;                   /* the peer ended the connection instead of an answer */
+    bool held;                   /* the kernel keeps the end of what was sent until the connection ends */
     uint32_t got;                /* bytes the peer took; of a pipe: bytes in it */
     char key[RG_WS_KEY_LEN];     /* of the WebSocket that is asked for */
     char answer[SIM_ANSWER_MAX]; /* the script's, where it depends on the key */

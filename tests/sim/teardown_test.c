@@ -69,6 +69,19 @@ static void get_with_length(void **state)
     every_order((struct sim_script){.client = GET, .replica = OK_LENGTH, .clients = 1});
 }
 
+/* The last of a response waits for the end of its connection. */
+#define GET_LAST "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+static void last_request(void **state)
+{
+    (void)state;
+    struct sim_script script = {.client = GET_LAST, .replica = OK_LENGTH, .clients = 1};
+    every_order(script);
+    script.client = GET_LAST GET; /* which is not served */
+    script.replica = OK_CHUNKED;
+    every_order_of(script, 2);
+}
+
 static void get_until_end(void **state)
 {
     (void)state;
@@ -300,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_way),
         cmocka_unit_test(get_with_length),
+        cmocka_unit_test(last_request),
         cmocka_unit_test(get_until_end),
         cmocka_unit_test(post_and_chunked_response),
         cmocka_unit_test(chunked_request),
