@@ -15,7 +15,7 @@ from lib.attack import req
 from lib.raw_tls import ALERT, CHANGE_CIPHER, CLOSE_NOTIFY, DATA, HANDSHAKE, RawTls, message, whole
 
 OURS, LIBRARY = 0, 4  # RawTls.fragment
-CLOSE, UNEXPECTED, BAD_MAC, OVERFLOW, ILLEGAL, DECODE, NO_RENEGOTIATION = 0, 10, 20, 22, 47, 50, 100
+CLOSE, UNEXPECTED, BAD_MAC, OVERFLOW, ILLEGAL, DECODE, INTERNAL, NO_RENEGOTIATION = 0, 10, 20, 22, 47, 50, 80, 100
 SERVED = "served"
 ASK = req("Connection: close", method="GET", target="/bytes/5")
 SUITES_13, SUITES_12 = ["aes128", "aes256", "chacha"], ["aes128-12", "aes256-12", "chacha-12"]
@@ -44,7 +44,8 @@ def update(c, request=0, *, cut=None, obey=True):
     return out
 
 
-# What is sent, and what becomes of it: a request follows where it is served. Two outcomes: ours, and that of OpenSSL.
+# What is sent, and what becomes of it: a request follows where it is served. Two outcomes: ours, and that of OpenSSL, a set where its
+# versions differ.
 ROWS_13 = {
     "a request": (lambda c: b"", SERVED),
     "a byte in each record": (lambda c: b"".join(c.seal(DATA, ASK[i:i + 1]) for i in range(len(ASK))), SERVED),
@@ -59,7 +60,7 @@ ROWS_13 = {
     "half an alert": (lambda c: c.seal(ALERT, b"\1"), (DECODE, UNEXPECTED)),
     "two alerts in one": (lambda c: c.seal(ALERT, CLOSE_NOTIFY * 2), (DECODE, UNEXPECTED)),
     "user_canceled": (lambda c: c.seal(ALERT, b"\1\x5a"), SERVED),
-    "user_canceled and the end": (lambda c: c.seal(ALERT, b"\1\x5a") + c.seal(ALERT, CLOSE_NOTIFY), CLOSE),
+    "user_canceled and the end": (lambda c: c.seal(ALERT, b"\1\x5a") + c.seal(ALERT, CLOSE_NOTIFY), (CLOSE, {CLOSE, None})),
     "the end as if it were fatal": (lambda c: c.seal(ALERT, b"\2\0"), CLOSE),
     "data after the end": (lambda c: c.seal(ALERT, CLOSE_NOTIFY) + c.seal(DATA, ASK), CLOSE),
     "a fatal alert": (lambda c: c.seal(ALERT, b"\2\x28"), None),
@@ -113,7 +114,7 @@ ROWS_12 = {
     "Finished": (lambda c: c.seal(HANDSHAKE, message(20, bytes(12))), UNEXPECTED),
     "NewSessionTicket": (lambda c: c.seal(HANDSHAKE, message(4, bytes(40))), UNEXPECTED),
     "noise": (lambda c: b"\x17\x03\x03\x00\x40" + os.urandom(64), BAD_MAC),
-    "in the clear": (lambda c: b"\x17\x03\x03\x00\x03GET", BAD_MAC),
+    "in the clear": (lambda c: b"\x17\x03\x03\x00\x03GET", (BAD_MAC, {BAD_MAC, INTERNAL})),
     "a record twice": (lambda c: 2 * c.seal(DATA, b"GET"), BAD_MAC),
     "a record left out": (lambda c: (c.seal(DATA, b"GET"), c.seal(DATA, b"GET"))[1], BAD_MAC),
     "another type": (lambda c: (lambda r: b"\x15" + r[1:])(c.seal(DATA, ASK)), BAD_MAC),
@@ -131,7 +132,7 @@ def test_what_becomes_of(gateway, suite, rows, name, fragment):
         c.settle()
         sent = make(c)
         c.send(sent + c.seal(DATA, ASK) if expected == SERVED and "in each record" not in name else sent)
-        assert what_became(c) == expected
+        assert what_became(c) in (expected if isinstance(expected, set) else {expected})
         assert bool(c.updates) == ("both" in name)
         assert fragment != OURS or c.updates < 2, "however often it was asked"
 
