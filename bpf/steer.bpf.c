@@ -106,7 +106,8 @@ static __always_inline void count(enum rg_steer_verdict verdict)
 /*
  * How many connections wait for the worker. Not `assigned - accepted`: a SYN that is never followed by an ACK (a scan,
  * a health check that resets) would stay in that difference for ever. The worker accepts all that waits in one go, so
- * when `accepted` moves, what was given before no longer counts.
+ * when `accepted` moves, what was given before no longer counts, a moment later: while it is about to accept them, they
+ * are neither accepted nor settled, and a burst of connections must not make it look empty.
  */
 static __always_inline __u64 waiting(struct rg_steer_worker *row, __u64 now)
 {
@@ -114,9 +115,14 @@ static __always_inline __u64 waiting(struct rg_steer_worker *row, __u64 now)
     __s64 n;
 
     if (accepted != READ_ONCE(row->seen_accepted)) {
-        WRITE_ONCE(row->seen_assigned, assigned);
+        __u64 settled = READ_ONCE(row->seen_assigned) + (accepted - READ_ONCE(row->seen_accepted));
+
+        n = (__s64)(assigned - settled);
+        if (n < 0 || (__s64)(now - READ_ONCE(row->waiting_since)) > (__s64)RG_STEER_SETTLE_NS)
+            n = 0;
+        WRITE_ONCE(row->seen_assigned, assigned - (__u64)n);
         WRITE_ONCE(row->seen_accepted, accepted);
-        return 0;
+        return (__u64)n;
     }
     n = (__s64)(assigned - READ_ONCE(row->seen_assigned));
     if (n <= 0) /* another CPU has moved the mark since `assigned` was read */

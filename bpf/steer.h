@@ -23,6 +23,7 @@ typedef __u32 __rg_u32;
 #define RG_STEER_RETRY_NS                                                                                    \
     1000000000ull              /* one that accepts nothing is tried again, and lost handshakes are forgotten \
                                 */
+#define RG_STEER_SETTLE_NS 50000000ull /* given longer ago than this, and something was accepted since: settled */
 #define RG_STEER_BEHIND    16u /* connections that may wait before it counts */
 #define RG_STEER_MUCH_MORE 4u  /* times as slow, times as many waiting: enough to tell two workers apart */
 #define RG_STEER_NEAR_MORE 8u  /* the near worker may carry so much more, */

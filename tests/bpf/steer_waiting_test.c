@@ -136,7 +136,22 @@ static void lost_handshakes_are_forgotten(void **state)
     SITE_EXPECT(&site, [RG_STEER_LOAD] = 4);
 }
 
-/* A million half-open connections of a scan: as soon as the worker accepts again, they are as if they had not been. */
+/* The worker has begun to accept a burst: what it has not come to yet still counts. */
+static void the_rest_of_a_burst_waits_on(void **state)
+{
+    (void)state;
+    site_open(&site, RG_STEER_MODE_LOAD, 2, 2, AF_INET);
+    site_row(&site, 0)->open = 100;
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(site_connect(&site), 1);
+    site_row(&site, 1)->accepted += 3;
+    site_row(&site, 1)->open += 3;
+    site_row(&site, 0)->open = 9;
+    assert_int_equal(site_serve_one(&site), 0); /* 9 against 3 open and 7 waiting */
+    SITE_EXPECT(&site, [RG_STEER_LOAD] = 11);
+}
+
+/* A million half-open connections of a scan: when the worker accepts again, they are as if they had not been. */
 static void lost_handshakes_leave_no_trace_under_traffic(void **state)
 {
     (void)state;
@@ -145,6 +160,7 @@ static void lost_handshakes_leave_no_trace_under_traffic(void **state)
     site_row(&site, 1)->waiting_since = site_now();
     site_row(&site, 1)->assigned += 1000000;
     serve_all_to(0, 20);
+    sleep_ns(RG_STEER_SETTLE_NS + 10 * MS);
     site_row(&site, 1)->accepted++;
     serve_all_to(1, 20);
     for (unsigned i = 0; i < 5; i++)
@@ -243,6 +259,7 @@ int main(void)
         CASE(when_all_fall_behind_the_kernel_decides),
         CASE(what_waits_is_part_of_the_load),
         CASE(lost_handshakes_are_forgotten),
+        CASE(the_rest_of_a_burst_waits_on),
         CASE(lost_handshakes_leave_no_trace_under_traffic),
         CASE(stray_segments_are_not_counted),
         CASE(syn_cookies_are_steered_and_counted_once),
