@@ -20,14 +20,14 @@ typedef __u32 __rg_u32;
 /* When a worker is passed over. docs/adr/0003-steering.md says where the values come from. */
 #define RG_STEER_SLOW_NS 5000000ull   /* a turn longer than this loses against a shorter one */
 #define RG_STEER_HUNG_NS 200000000ull /* a turn longer than this gets nothing */
-#define RG_STEER_RETRY_NS                                                                                    \
-    1000000000ull              /* one that accepts nothing is tried again, and lost handshakes are forgotten \
-                                */
+#define RG_STEER_RETRY_NS                                                                                            \
+    1000000000ull                      /* one that accepts nothing is tried again, and lost handshakes are forgotten \
+                                        */
 #define RG_STEER_SETTLE_NS 50000000ull /* given longer ago than this, and something was accepted since: settled */
-#define RG_STEER_BEHIND    16u /* connections that may wait before it counts */
-#define RG_STEER_MUCH_MORE 4u  /* times as slow, times as many waiting: enough to tell two workers apart */
-#define RG_STEER_NEAR_MORE 8u  /* the near worker may carry so much more, */
-#define RG_STEER_NEAR_PART 8u  /* and this part of the other's load, before the other gets the connection */
+#define RG_STEER_BEHIND    16u         /* connections that may wait before it counts */
+#define RG_STEER_MUCH_MORE 4u          /* times as slow, times as many waiting: enough to tell two workers apart */
+#define RG_STEER_NEAR_MORE 8u          /* the near worker may carry so much more, */
+#define RG_STEER_NEAR_PART 8u          /* and this part of the other's load, before the other gets the connection */
 
 #define RG_STEER_CPUS_MAX 256 /* a power of two; CPUs beyond share the places of these */
 
