@@ -138,13 +138,19 @@ static __always_inline __u64 waiting(struct rg_steer_worker *row, __u64 now)
     return (__u64)n;
 }
 
-static __always_inline bool look(struct view *v, __u32 worker, __u64 now)
+/*
+ * Not static: the verifier then goes through it once, by itself, and not again from each state of each call. To a
+ * process without CAP_PERFMON, whose mispredicted branches it follows as well, three inlined looks take it twenty
+ * seconds.
+ */
+__noinline int look(struct view *v, __u32 worker, __u64 now);
+__noinline int look(struct view *v, __u32 worker, __u64 now)
 {
     struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
     __u64 busy_since;
     bool stuck;
 
-    if (!row)
+    if (!v || !row)
         return false;
     busy_since = READ_ONCE(row->busy_since);
     v->turn_ns = busy_since && busy_since < now ? now - busy_since : 0; /* it may have begun after `now` was read */
