@@ -336,7 +336,7 @@ def test_several_listeners(programs, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_worker_counts(programs, workers):
     origin = programs.raw_origin()
-    gateway = programs.gateway(origin.address, workers=workers)
+    gateway = programs.gateway(origin.address, {"steering": {"mode": "load"}}, workers=workers)  # evenly: all get some
     assert gateway.metrics().get("ringgate_workers") == workers
     rows = json.loads(gateway.admin("GET", "/workers")[1])["workers"]
     assert len(rows) == workers

@@ -146,16 +146,17 @@ def test_many_reloads_under_load(programs, live, certs):
     for i in range(n):
         live.put(certs[i % 3])
         assert g.admin("POST", "/reload")[0] == 200
-        if i in (n // 3, n - 1):
-            rss.append(g.rss_bytes())
+        rss.append(g.rss_bytes())
     stop.set()
     for t in threads:
         t.join()
     assert not errors, errors[:3]
     assert done[0] > 20
-    print(f"{n} reloads beside {done[0]} requests; memory grew by {rss[1] - rss[0]} bytes from a third of them on")
+    # What is in use at a moment comes and goes by megabytes, with the handshakes that hold a context; a leak raises the least.
+    grown = min(rss[-(n // 3):]) - min(rss[n // 3:-(n // 3)])
+    print(f"{n} reloads beside {done[0]} requests; the least memory of the last third is {grown} bytes above that of the second")
     if not env.SANITIZER:
-        assert rss[1] - rss[0] < 1 << 20, f"{n - n // 3} reloads took {rss[1] - rss[0]} bytes"
+        assert grown < 1 << 20, f"{n // 3} reloads took {grown} bytes"
     g.wait_metric(0, "ringgate_tls_connections_open")
 
 
