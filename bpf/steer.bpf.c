@@ -57,8 +57,10 @@ struct {
 
 /*
  * Only whole words on the stack: to a process with CAP_BPF and without CAP_PERFMON, Linux 6.1 refuses a program that
- * writes a part of a stack slot which holds something already.
+ * writes a part of a stack slot which holds something already. So keys of maps have eight bytes here, of which the
+ * first four count; that is right on little-endian machines.
  */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys of maps are the lower halves of whole words");
 
 /* What one look at a worker tells. */
 struct view {
@@ -94,9 +96,9 @@ static __always_inline __u32 rehash(__u32 hash)
     return hash ^ (hash >> 16);
 }
 
-static __always_inline void count(enum rg_steer_verdict verdict)
+static __always_inline void count(__u64 verdict)
 {
-    __u32 key = verdict;
+    __u64 key = verdict;
     __u64 *n = bpf_map_lookup_elem(&verdicts, &key);
 
     if (n)
@@ -138,28 +140,50 @@ static __always_inline __u64 waiting(struct rg_steer_worker *row, __u64 now)
     return (__u64)n;
 }
 
+/* struct view in one word: bits of load, of waiting, of the turn's microseconds, and one for fit. */
+#define LOAD_BITS    27
+#define WAITING_BITS 16
+#define TURN_BITS    20
+
+static __always_inline __u64 at_most(__u64 value, unsigned bits)
+{
+    __u64 most = (1ull << bits) - 1;
+
+    return value < most ? value : most;
+}
+
 /*
- * Not static: the verifier then goes through it once, by itself, and not again from each state of each call. To a
- * process without CAP_PERFMON, whose mispredicted branches it follows as well, three inlined looks take it twenty
- * seconds.
+ * Not static, and without pointers: the verifier goes through it once, by itself, and knows nothing of what it returns.
+ * Inlined, three looks take it seconds where it follows mispredicted branches as well (no CAP_PERFMON), or too long.
  */
-__noinline int look(struct view *v, __u32 worker, __u64 now);
-__noinline int look(struct view *v, __u32 worker, __u64 now)
+__noinline __u64 look_packed(__u64 worker, __u64 now);
+__noinline __u64 look_packed(__u64 worker, __u64 now)
 {
     struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
-    __u64 busy_since;
-    bool stuck;
+    __u64 busy_since, turn_ns, waits, load;
+    bool stuck, fit;
 
-    if (!v || !row)
-        return false;
+    if (!row)
+        return 0;
     busy_since = READ_ONCE(row->busy_since);
-    v->turn_ns = busy_since && busy_since < now ? now - busy_since : 0; /* it may have begun after `now` was read */
-    v->waiting = waiting(row, now);
-    v->load = READ_ONCE(row->open) + READ_ONCE(row->requests) + v->waiting;
+    turn_ns = busy_since && busy_since < now ? now - busy_since : 0; /* it may have begun after `now` was read */
+    waits = waiting(row, now);
+    load = READ_ONCE(row->open) + READ_ONCE(row->requests) + waits;
+    stuck = waits > RG_STEER_BEHIND && (__s64)(now - READ_ONCE(row->waiting_since)) > (__s64)RG_STEER_HUNG_NS;
+    fit = !READ_ONCE(row->retired) && turn_ns <= RG_STEER_HUNG_NS && !stuck;
+    return at_most(load, LOAD_BITS) << (WAITING_BITS + TURN_BITS + 1) |
+           at_most(waits, WAITING_BITS) << (TURN_BITS + 1) | at_most(turn_ns / 1000, TURN_BITS) << 1 | fit;
+}
+
+static __always_inline void look(struct view *v, __u64 worker, __u64 now)
+{
+    __u64 packed = look_packed(worker, now);
+
     v->worker = worker;
-    stuck = v->waiting > RG_STEER_BEHIND && (__s64)(now - READ_ONCE(row->waiting_since)) > (__s64)RG_STEER_HUNG_NS;
-    v->fit = !READ_ONCE(row->retired) && v->turn_ns <= RG_STEER_HUNG_NS && !stuck;
-    return true;
+    v->load = packed >> (WAITING_BITS + TURN_BITS + 1);
+    v->waiting = packed >> (TURN_BITS + 1) & ((1ull << WAITING_BITS) - 1);
+    v->turn_ns = (packed >> 1 & ((1ull << TURN_BITS) - 1)) * 1000;
+    v->fit = packed & 1;
 }
 
 /* Both are fit, but v is plainly the slower one. When both are slow, only a large difference says more than noise does.
@@ -183,8 +207,7 @@ static __always_inline bool serves_as_well(const struct view *near, const struct
 }
 
 /* 0, or a negative errno: the worker has no socket in this group (any more). */
-static __always_inline long give(struct sk_reuseport_md *ctx, __u64 now, bool counted, __u32 worker,
-                                 enum rg_steer_verdict verdict)
+static __always_inline long give(struct sk_reuseport_md *ctx, __u64 now, bool counted, __u64 worker, __u64 verdict)
 {
     struct rg_steer_worker *row;
     long err = bpf_sk_select_reuseport(ctx, &sockets, &worker, 0);
@@ -217,12 +240,15 @@ static __always_inline int leave_to_kernel(bool counted, enum rg_steer_verdict v
 static long search_step(__u32 i, struct search *s)
 {
     __u32 worker = (__u32)s->start + i;
-    struct view v = {};
+    struct view v;
     __u64 cost;
 
     if (worker >= rg_workers)
         worker -= rg_workers;
-    if (s->skip & (1ull << (worker & 63)) || !look(&v, worker, s->now) || !v.fit)
+    if (s->skip & (1ull << (worker & 63)))
+        return 0;
+    look(&v, worker, s->now);
+    if (!v.fit)
         return 0;
     cost = v.load + (v.turn_ns > RG_STEER_SLOW_NS ? SLOW_WEIGHT : 0);
     if (cost < s->best_cost) {
@@ -247,7 +273,7 @@ static __noinline int give_to_any(struct sk_reuseport_md *ctx, __u64 now, bool c
         bpf_loop(rg_workers, search_step, &s, 0);
         if (s.best >= NO_WORKER)
             return leave_to_kernel(counted, s.skip ? RG_STEER_ERROR : RG_STEER_NONE_FIT);
-        if (give(ctx, now, counted, (__u32)s.best, verdict) == 0)
+        if (give(ctx, now, counted, s.best, verdict) == 0)
             return SK_PASS;
         s.skip |= 1ull << (s.best & 63);
     }
@@ -256,7 +282,7 @@ static __noinline int give_to_any(struct sk_reuseport_md *ctx, __u64 now, bool c
 
 static __always_inline int steer_by_hash(struct sk_reuseport_md *ctx, __u64 now, bool counted)
 {
-    __u32 worker = scale(ctx->hash, rg_workers);
+    __u64 worker = scale(ctx->hash, rg_workers);
     struct rg_steer_worker *row = bpf_map_lookup_elem(&rows, &worker);
 
     if (row && READ_ONCE(row->retired))
@@ -268,17 +294,17 @@ static __always_inline int steer_by_hash(struct sk_reuseport_md *ctx, __u64 now,
 
 static __always_inline int steer_by_load(struct sk_reuseport_md *ctx, __u64 now, bool counted)
 {
-    __u32 hash = ctx->hash, first = scale(hash, rg_workers), second = first;
-    struct view a = {}, b = {}, near = {}, *best;
-    enum rg_steer_verdict verdict = RG_STEER_LOAD;
+    __u32 hash = ctx->hash;
+    __u64 first = scale(hash, rg_workers), second = first, verdict = RG_STEER_LOAD;
+    struct view a, b, near, *best;
 
     if (rg_workers > 1) {
         second += 1 + scale(rehash(hash), rg_workers - 1);
         if (second >= rg_workers)
             second -= rg_workers;
     }
-    if (!look(&a, first, now) || !look(&b, second, now))
-        return leave_to_kernel(counted, RG_STEER_ERROR);
+    look(&a, first, now);
+    look(&b, second, now);
     if (!a.fit && !b.fit)
         return give_to_any(ctx, now, counted, 0, RG_STEER_SCANNED);
 
@@ -295,11 +321,12 @@ static __always_inline int steer_by_load(struct sk_reuseport_md *ctx, __u64 now,
             best = b.load < a.load ? &b : &a;
         }
     }
-    if (rg_prefer_near && verdict == RG_STEER_LOAD &&
-        look(&near, rg_worker_of_cpu[bpf_get_smp_processor_id() & (RG_STEER_CPUS_MAX - 1)], now) &&
-        serves_as_well(&near, best)) {
-        best = &near;
-        verdict = RG_STEER_NEAR;
+    if (rg_prefer_near && verdict == RG_STEER_LOAD) {
+        look(&near, rg_worker_of_cpu[bpf_get_smp_processor_id() & (RG_STEER_CPUS_MAX - 1)], now);
+        if (serves_as_well(&near, best)) {
+            best = &near;
+            verdict = RG_STEER_NEAR;
+        }
     }
     if (give(ctx, now, counted, best->worker, verdict) == 0)
         return SK_PASS;

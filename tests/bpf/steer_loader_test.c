@@ -204,7 +204,7 @@ static int child_with_cap_bpf_only(int fd)
     int err;
 
     keep_capabilities(1ull << CAP_BPF);
-    err = rg_steer_create(&steer, RG_STEER_MODE_LOAD, 2, 2, why, sizeof(why));
+    err = rg_steer_create(&steer, RG_STEER_MODE_NEAR, 2, 2, why, sizeof(why));
     if (!err)
         err = rg_steer_add(steer, 0, 0, fd);
     if (err)
