@@ -67,6 +67,7 @@ int rg_db_open(struct rg_db *db, const char *path)
 static bool write_path(char *out, size_t size, const char *path)
 {
     size_t n = 0;
+    out[0] = '\0';
     for (; *path; path++) {
         bool plain = *path != '?' && *path != '#' && *path != '%';
         if (n + 4 > size)
@@ -78,11 +79,11 @@ static bool write_path(char *out, size_t size, const char *path)
 
 int rg_db_open_still(struct rg_db *db, const char *path)
 {
-    char uri[3 * PATH_MAX + 32] = "file:";
+    char encoded[3 * PATH_MAX], uri[sizeof(encoded) + 32];
     memset(db, 0, sizeof(*db));
-    if (!write_path(uri + 5, 3 * PATH_MAX, path))
+    if (!write_path(encoded, sizeof(encoded), path))
         return note(db, SQLITE_CANTOPEN);
-    strcat(uri, "?immutable=1");
+    snprintf(uri, sizeof(uri), "file:%s?immutable=1", encoded);
     return note(db,
                 sqlite3_open_v2(uri, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL));
 }
