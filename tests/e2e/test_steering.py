@@ -225,8 +225,12 @@ def test_pinned_workers_share_the_cpus_that_they_may_use(programs):
     gateway = programs.gateway("127.0.0.1:1", {"pin_workers": True}, workers=3,
                                preexec=lambda: os.sched_setaffinity(0, usable))
     tasks = Path(f"/proc/{gateway.process.popen.pid}/task")
-    pinned = {(t / "comm").read_text().strip(): os.sched_getaffinity(int(t.name)) for t in tasks.iterdir()}
-    assert [pinned[f"rg-worker-{i}"] for i in range(3)] == [{usable[i % len(usable)]} for i in range(3)]
+
+    def pinned():
+        found = {(t / "comm").read_text().strip(): os.sched_getaffinity(int(t.name)) for t in tasks.iterdir()}
+        return [found.get(f"rg-worker-{i}") for i in range(3)]  # each names and pins itself when it begins to run
+    wanted = [{usable[i % len(usable)]} for i in range(3)]
+    env.wait_until(lambda: pinned() == wanted, 5, f"workers on the CPUs {wanted}")
 
 
 def test_without_rights_the_gateway_runs_on_the_kernels_hash(programs):
