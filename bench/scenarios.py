@@ -21,7 +21,7 @@ class Scenario:
     load: tuple = ()                # more options of ringgate-load
     body: int = 0                   # bytes of a body, up or down: rates are then shown in bytes, too
     contenders: tuple = ALL         # `kind` or `kind+setting`: bench/harness/contenders.py has the settings
-    replica: str = "tcp"            # or unix: how everybody reaches the origin; nginx: that is the origin, and speaks HTTP/2, too
+    replica: str = "tcp"            # or unix: how everybody reaches the origin; nginx, haproxy: that is it, and speaks HTTP/2, too
     rates: tuple = ()               # open loop, as shares of the best peer's peak: latencies are measured there
     disturb: str | tuple = ()       # "freeze" stops a worker, "deploys" deploys the route anew all the time, a tuple is
                                     # more options of the load: measured at rates[0],
@@ -80,8 +80,11 @@ SCENARIOS = (
              connections=16, streams=32),
     Scenario("websocket-64", "WebSocket, messages of 128 bytes and their echo, 64 connections", path="/ws",
              load=("--websocket", "128"), contenders=("ringgate", "haproxy", "direct"), rates=HALF),
-    Scenario("h2c-replica-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams, to the replica by HTTP/1 and by "
-             "HTTP/2 (h2c)", contenders=("ringgate", "ringgate+h2c"), connections=16, streams=32, replica="nginx"),
+    Scenario("h2c-haproxy-64", "1 KiB, 64 connections, to HAProxy as the replica by HTTP/1 and by HTTP/2 (h2c)",
+             contenders=("ringgate", "ringgate+h2c"), replica="haproxy"),
+    *(Scenario(f"h2c-{replica.lower()}-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams, to "
+               f"{replica} as the replica by HTTP/1 and by HTTP/2 (h2c)", contenders=("ringgate", "ringgate+h2c"),
+               connections=16, streams=32, replica=replica.lower()) for replica in ("HAProxy", "nginx")),
     Scenario("routes", "1 KiB, 64 connections; ringgate also with one route to the origin, and with 10,000",
              contenders=("ringgate", "ringgate+route", "ringgate+routes10000", "nginx", "haproxy", "direct"), rates=HALF),
     Scenario("policies", "1 KiB, 64 connections, a route without and with five policies: fields set and removed, CORS, API "
@@ -159,8 +162,9 @@ TARGETS = (
     *protocol_targets("h2-64x8", "HTTP/2, 64 connections with 8 streams", 1.45),
     Target("WebSocket: messages/s", "websocket-64", "rate", 1.1, at_least=True),
     Target("WebSocket: CPU a message", "websocket-64", "cpu_us", 0.9),
-    Target("HTTP/2 to the replica: requests/s of those by HTTP/1", "h2c-replica-16x32", "rate", 1.0, at_least=True,
-           contender="ringgate+h2c", against="ringgate"),
+    *(Target(f"HTTP/2 to the replica ({scenario}): requests/s of those by HTTP/1", scenario, "rate", 1.1, at_least=True,
+             contender="ringgate+h2c", against="ringgate")
+      for scenario in ("h2c-haproxy-64", "h2c-haproxy-16x32", "h2c-nginx-16x32")),
     Target("10,000 routes: requests/s of those with one", "routes", "rate", 0.97, at_least=True,
            contender="ringgate+routes10000", against="ringgate+route"),
     Target("five policies: requests/s of those without", "policies", "rate", 0.88, at_least=True,

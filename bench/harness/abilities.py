@@ -10,8 +10,8 @@ from .programs import Failure, PACKAGES, SYSTEM_PATH
 
 def programs_for(scenario):
     """Which the load and the harness need besides those of all scenarios."""
-    return [name for name, wanted in (("h2load", scenario.streams), ("nginx", scenario.replica == "nginx"), ("openssl", scenario.tls),
-                                      ("curl", contenders.mode_of(scenario) == "h2c")) if wanted]
+    return [name for name, wanted in (("h2load", scenario.streams), (scenario.replica, scenario.replica in contenders.OTHER_REPLICAS),
+                                      ("openssl", scenario.tls), ("curl", contenders.mode_of(scenario) == "h2c")) if wanted]
 
 
 def refusal(options, label, scenario, folder):

@@ -65,6 +65,10 @@ KINDS = {
 }
 BINARIES = {"ringgate": "ringgate", "floor": "ringgate-floor", "direct": "ringgate-origin"}
 CLIENTS = 0.6                                # of a process's descriptors, the rest is for the other side: few are active
+# What stands in for the origin where HTTP/2 to the replica is measured: configuration, arguments.
+OTHER_REPLICAS = {"nginx": ("replica-nginx.conf", ("-e", "{dir}/error.log", "-c", "{conf}")),
+                  "haproxy": ("replica-haproxy.cfg", ("-db", "-f", "{conf}"))}
+
 PEERS = ("nginx", "haproxy")                 # the best peer is one of these
 OPTIONAL_PEERS = ("envoy", "h2o", "caddy")   # measured where a scenario has no settings that only the others know
 ENVOY_ADDRESS = {"tcp": "socket_address: {{ address: 127.0.0.1, port_value: {} }}", "unix": "pipe: {{ path: {} }}"}
@@ -226,7 +230,7 @@ class Field:
         origin_port, origin_path = self.ports.take(), self.programs.folder / f"origin-{len(self.programs.running)}.sock"
         self.begin(scenario, str(origin_path) if scenario.replica == "unix" else f"127.0.0.1:{origin_port}",
                    self.programs.folder)
-        command = self.nginx_as_replica(origin_port) if scenario.replica == "nginx" else [
+        command = self.other_replica(scenario.replica, origin_port) if scenario.replica in OTHER_REPLICAS else [
             self.binary("direct"), "--listen", f"127.0.0.1:{origin_port}", "--listen", f"unix:{origin_path}",
             "--threads", self.options.origin_threads, "--quiet"]
         self.origin = Contender("direct", origin_port, self.programs.start("origin", command))
@@ -243,13 +247,14 @@ class Field:
                 self.absent[label] = str(failure)
                 self.programs.stop(contender.program)
 
-    def nginx_as_replica(self, port):
+    def other_replica(self, kind, port):
         folder, h2c = pathlib.Path(tempfile.mkdtemp(prefix="replica-", dir=self.programs.folder)), self.ports.take()
         self.h2c = f"127.0.0.1:{h2c}"
-        text = fill("replica.conf", {"dir": folder, "port": port, "h2c": h2c, "threads": self.options.origin_threads,
-                                     "descriptors": self.options.descriptors, "body": "x" * 1024, "user": user()})
-        (folder / "replica.conf").write_text(text)
-        return [find_program("nginx"), "-e", folder / "error.log", "-c", folder / "replica.conf"]
+        template, arguments = OTHER_REPLICAS[kind]
+        text = fill(template, {"dir": folder, "port": port, "h2c": h2c, "threads": self.options.origin_threads,
+                               "descriptors": self.options.descriptors, "body": "x" * 1024, "user": user()})
+        (folder / template).write_text(text)
+        return [find_program(kind), *(part.format(dir=folder, conf=folder / template) for part in arguments)]
 
     def binary(self, label):
         kind = kind_of(label)
@@ -275,7 +280,7 @@ class Field:
                   "user": user(), "h2c": self.h2c, "conf": folder / kind.template, **self.certificate,
                   "descriptors": self.options.descriptors, "clients": int(self.options.descriptors * CLIENTS),
                   "congestion": self.options.congestion if self.options.isolated else machine.system_congestion()}
-        values["health"] = "\n  health: {expect: 2xx}" if self.scenario.replica == "nginx" else ""
+        values["health"] = "\n  health: {expect: 2xx}" if self.scenario.replica in OTHER_REPLICAS else ""
         values["control"] = self.control_of(label)
         values.update(settings_of(label, kind, values))
         if kind.template:
