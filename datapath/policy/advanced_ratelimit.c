@@ -37,33 +37,18 @@ struct params {
     int32_t algorithm, backend;
 };
 
-static const char *const algorithms[] = {"gcra", "fixed-window", NULL};
 static const char *const backends[] = {"memory", NULL};
 static const char *const formats[] = {"json", "plain", NULL};
 /* In the order of enum rg_ratelimit_part. */
 static const char *const parts[] = {"header", "ip", "apiname", "apiversion", "routename", "constant", NULL};
 
-static const struct rg_param limit_params[] = {{.name = "limit",
-                                                .type = RG_PARAM_INT,
-                                                .offset = offsetof(struct limit, limit),
-                                                .required = true,
-                                                .min = 1,
-                                                .max = 1000000000,
-                                                .help = "So many requests are allowed"},
-                                               {.name = "duration",
-                                                .type = RG_PARAM_DURATION,
-                                                .offset = offsetof(struct limit, duration),
-                                                .required = true,
-                                                .min = 1000,
-                                                .max = INT64_C(31622400000000),
-                                                .help = "in this time: `1s`, `1m30s`, `24h`."},
-                                               {.name = "burst",
-                                                .type = RG_PARAM_INT,
-                                                .offset = offsetof(struct limit, burst),
-                                                .min = 0,
-                                                .max = 1000000000,
-                                                .help = "So many at once (of `gcra`); left out: as many as `limit`."},
-                                               {0}};
+static const struct rg_param limit_params[] = {
+    RG_RATELIMIT_ROW_COUNT("limit", struct limit, limit, 1, true, "So many requests are allowed"),
+    RG_RATELIMIT_ROW_DURATION(struct limit),
+    RG_RATELIMIT_ROW_COUNT("burst", struct limit, burst, 0, false,
+                           "So many at once (of `gcra`); left out: as many as `limit`."),
+    {0},
+};
 
 static const struct rg_param key_params[] = {
     {.name = "type",
@@ -88,15 +73,7 @@ static const struct rg_param cost_params[] = {{.name = "enabled",
 
 static const struct rg_param quota_params[] = {
     {.name = "name", .type = RG_PARAM_STRING, .offset = offsetof(struct quota, name), .help = "For people."},
-    {.name = "limits",
-     .type = RG_PARAM_LIST,
-     .offset = offsetof(struct quota, limits),
-     .required = true,
-     .not_empty = true,
-     .max = RG_RATELIMIT_LIMITS_MAX,
-     .fields = limit_params,
-     .size = sizeof(struct limit),
-     .help = "The limits; a request has to keep all of them."},
+    RG_RATELIMIT_ROW_LIMITS(struct quota, struct limit, limit_params),
     {.name = "keyExtraction",
      .type = RG_PARAM_LIST,
      .offset = offsetof(struct quota, key),
@@ -155,12 +132,7 @@ static const struct rg_param params_table[] = {
      .fields = exceeded_params,
      .size = sizeof(struct exceeded),
      .help = "What a client gets that has used its allowance up."},
-    {.name = "algorithm",
-     .type = RG_PARAM_ENUM,
-     .offset = offsetof(struct params, algorithm),
-     .initial = "\"gcra\"",
-     .words = algorithms,
-     .help = "`gcra` gives the allowance back evenly, `fixed-window` all at once when a window begins."},
+    RG_RATELIMIT_ROW_ALGORITHM(struct params),
     {.name = "backend",
      .type = RG_PARAM_ENUM,
      .offset = offsetof(struct params, backend),
@@ -223,7 +195,7 @@ static int take_quota(struct rg_ratelimit_quota *to, const struct params *p, siz
 {
     const struct quota *from = &((const struct quota *)p->quotas.items)[i];
     const struct limit *limits = from->limits.items;
-    enum rg_limit_algorithm algorithm = p->algorithm == 0 ? RG_LIMIT_GCRA : RG_LIMIT_FIXED_WINDOW;
+    enum rg_limit_algorithm algorithm = (enum rg_limit_algorithm)p->algorithm;
     char path[80];
     snprintf(path, sizeof path, "quotas[%zu].costExtraction.enabled", i);
     if (from->cost.enabled)

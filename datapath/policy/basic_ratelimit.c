@@ -16,48 +16,24 @@ struct params {
     int32_t algorithm;
 };
 
-static const char *const algorithms[] = {"gcra", "fixed-window", NULL};
-
-static const struct rg_param limit_params[] = {{.name = "requests",
-                                                .type = RG_PARAM_INT,
-                                                .offset = offsetof(struct limit, requests),
-                                                .required = true,
-                                                .min = 1,
-                                                .max = 1000000000,
-                                                .help = "So many are allowed, also at once,"},
-                                               {.name = "duration",
-                                                .type = RG_PARAM_DURATION,
-                                                .offset = offsetof(struct limit, duration),
-                                                .required = true,
-                                                .min = 1000,
-                                                .max = INT64_C(31622400000000),
-                                                .help = "in this time: `1s`, `1m30s`, `24h`."},
-                                               {0}};
+static const struct rg_param limit_params[] = {
+    RG_RATELIMIT_ROW_COUNT("requests", struct limit, requests, 1, true, "So many are allowed, also at once,"),
+    RG_RATELIMIT_ROW_DURATION(struct limit),
+    {0},
+};
 
 static const struct rg_param params_table[] = {
-    {.name = "limits",
-     .type = RG_PARAM_LIST,
-     .offset = offsetof(struct params, limits),
-     .required = true,
-     .not_empty = true,
-     .max = RG_RATELIMIT_LIMITS_MAX,
-     .fields = limit_params,
-     .size = sizeof(struct limit),
-     .help = "The limits; a request has to keep all of them."},
-    {.name = "algorithm",
-     .type = RG_PARAM_ENUM,
-     .offset = offsetof(struct params, algorithm),
-     .initial = "\"gcra\"",
-     .words = algorithms,
-     .help = "`gcra` gives the allowance back evenly, `fixed-window` all at once when a window begins."},
-    {0}};
+    RG_RATELIMIT_ROW_LIMITS(struct params, struct limit, limit_params),
+    RG_RATELIMIT_ROW_ALGORITHM(struct params),
+    {0},
+};
 
 static int prepare(void *self, const void *params, struct rg_policy_making *m)
 {
     struct rg_ratelimit *rl = self;
     const struct params *p = params;
     const struct limit *limits = p->limits.items;
-    enum rg_limit_algorithm algorithm = p->algorithm == 0 ? RG_LIMIT_GCRA : RG_LIMIT_FIXED_WINDOW;
+    enum rg_limit_algorithm algorithm = (enum rg_limit_algorithm)p->algorithm;
     int rc = rg_ratelimit_init(rl, m, 1);
     for (size_t i = 0; rc == 0 && i < p->limits.n; i++) {
         char path[80];

@@ -11,6 +11,9 @@
 #define COUNTERS_FEW  64u    /* where keys are few: the names of routes */
 #define COUNTERS_MANY 65536u /* where clients choose them: 1 MiB, touched as it is used */
 
+const char *const rg_ratelimit_algorithms[] = {
+    [RG_LIMIT_GCRA] = "gcra", [RG_LIMIT_FIXED_WINDOW] = "fixed-window", NULL};
+
 int rg_ratelimit_init(struct rg_ratelimit *rl, struct rg_policy_making *m, unsigned n)
 {
     rl->quotas = rg_arena_array(m->arena, n, sizeof *rl->quotas);

@@ -44,6 +44,32 @@ struct rg_ratelimit {
     struct rg_str type, body;
 };
 
+/* Rows of the structs that a kind's parameters are decoded into: `in` has the member of that name. */
+#define RG_RATELIMIT_ROW_COUNT(name_, in, member, least, is_required, text)                               \
+    {                                                                                                     \
+        .name = (name_), .type = RG_PARAM_INT, .offset = offsetof(in, member), .required = (is_required), \
+        .min = (least), .max = 1000000000, .help = (text)                                                 \
+    }
+#define RG_RATELIMIT_ROW_DURATION(in)                                                                      \
+    {                                                                                                      \
+        .name = "duration", .type = RG_PARAM_DURATION, .offset = offsetof(in, duration), .required = true, \
+        .min = 1000, .max = INT64_C(31622400000000), .help = "in this time: `1s`, `1m30s`, `24h`."         \
+    }
+#define RG_RATELIMIT_ROW_LIMITS(in, limit, rows)                                                                      \
+    {                                                                                                                 \
+        .name = "limits", .type = RG_PARAM_LIST, .offset = offsetof(in, limits), .required = true, .not_empty = true, \
+        .max = RG_RATELIMIT_LIMITS_MAX, .fields = (rows), .size = sizeof(limit),                                      \
+        .help = "The limits; a request has to keep all of them."                                                      \
+    }
+/* An enum rg_limit_algorithm. */
+#define RG_RATELIMIT_ROW_ALGORITHM(in)                                                                        \
+    {                                                                                                         \
+        .name = "algorithm", .type = RG_PARAM_ENUM, .offset = offsetof(in, algorithm), .initial = "\"gcra\"", \
+        .words = rg_ratelimit_algorithms,                                                                     \
+        .help = "`gcra` gives the allowance back evenly, `fixed-window` all at once when a window begins."    \
+    }
+extern const char *const rg_ratelimit_algorithms[];
+
 /* For `prepare`. Of `n` quotas, cleared. */
 int rg_ratelimit_init(struct rg_ratelimit *rl, struct rg_policy_making *m, unsigned n);
 /* path: of the limit, below params. */
