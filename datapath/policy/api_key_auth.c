@@ -7,6 +7,7 @@
 #include "datapath/policy/keys.h"
 #include "datapath/policy/kinds.h"
 #include "datapath/policy/query.h"
+#include "datapath/policy/unauthorized.h"
 #include "datapath/policy/view.h"
 
 enum { IN_HEADER, IN_QUERY };
@@ -42,8 +43,7 @@ struct self {
     struct rg_str parameter;     /* of the query */
     struct rg_str prefix;
     struct rg_key_set *keys; /* NULL: nobody has one */
-    struct rg_field challenge;
-    struct rg_str body;
+    struct rg_policy_unauthorized unauthorized;
 };
 
 static int prepare(void *self, const void *params, struct rg_policy_making *m)
@@ -60,9 +60,7 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
     if (rc == 0 && !rg_arena_copy(m->arena, p->prefix, &s->prefix))
         rc = -ENOMEM;
     if (rc == 0)
-        rc = rg_policy_line_copy(m->arena, RG_STR("WWW-Authenticate"), RG_STR("ApiKey"), &s->challenge);
-    if (rc == 0)
-        rc = rg_policy_body_make(m->arena, "Unauthorized", "Valid API key required", &s->body);
+        rc = rg_policy_unauthorized_make(m->arena, RG_STR("ApiKey"), "Valid API key required", &s->unauthorized);
     if (rc == 0 && m->place->keys)
         s->keys = rg_key_set_ref(m->place->keys);
     return rc;
@@ -100,15 +98,6 @@ static bool find_key(const struct self *s, const struct rg_policy_request *q, ch
     return true;
 }
 
-static enum rg_policy_verdict refuse(const struct self *s, struct rg_policy_request *q)
-{
-    q->answer.status = 401;
-    q->answer.type = RG_STR("application/json");
-    q->answer.body = s->body;
-    rg_policy_add_field(&q->answer.head, &s->challenge);
-    return RG_POLICY_ANSWER;
-}
-
 static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, union rg_policy_state *state)
 {
     const struct self *s = self;
@@ -118,7 +107,7 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
     (void)state;
     bool shown = find_key(s, q, room, &field, &key) && strip_prefix(s, &key) && key.len > 0;
     if (!shown || !s->keys || rg_key_set_check(s->keys, q->worker, key, q->unix_ms) != RG_KEY_GOOD)
-        return refuse(s, q);
+        return rg_policy_unauthorized_answer(&s->unauthorized, q);
     if (field)
         rg_policy_remove_found(&q->head, field);
     else if (!rg_query_remove(&q->query, s->parameter, &q->scratch))

@@ -8,6 +8,7 @@
 
 #include "datapath/policy/digest.h"
 #include "datapath/policy/kinds.h"
+#include "datapath/policy/unauthorized.h"
 #include "datapath/policy/view.h"
 
 struct params {
@@ -41,8 +42,7 @@ static const struct rg_param params_table[] = {{.name = "username",
 
 struct self {
     uint8_t expected[RG_DIGEST_LEN];
-    struct rg_field challenge;
-    struct rg_str body;
+    struct rg_policy_unauthorized unauthorized;
     bool allow_unauthenticated;
 };
 
@@ -88,10 +88,8 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
     s->allow_unauthenticated = p->allow_unauthenticated;
     int n = snprintf(challenge, sizeof challenge, "Basic realm=\"%.*s\", charset=\"UTF-8\"", (int)p->realm.len,
                      p->realm.ptr);
-    int rc =
-        rg_policy_line_copy(m->arena, RG_STR("WWW-Authenticate"), (struct rg_str){challenge, (size_t)n}, &s->challenge);
-    if (rc == 0)
-        rc = rg_policy_body_make(m->arena, "Unauthorized", "Authentication required", &s->body);
+    int rc = rg_policy_unauthorized_make(m->arena, (struct rg_str){challenge, (size_t)n}, "Authentication required",
+                                         &s->unauthorized);
     return rc == 0 ? hash_credentials(s, p) : rc;
 }
 
@@ -115,11 +113,7 @@ static enum rg_policy_verdict request(void *self, struct rg_policy_request *q, u
     (void)state;
     if (is_known(s, q) || s->allow_unauthenticated)
         return RG_POLICY_NEXT;
-    q->answer.status = 401;
-    q->answer.type = RG_STR("application/json");
-    q->answer.body = s->body;
-    rg_policy_add_field(&q->answer.head, &s->challenge);
-    return RG_POLICY_ANSWER;
+    return rg_policy_unauthorized_answer(&s->unauthorized, q);
 }
 
 const struct rg_policy_kind rg_policy_basic_auth = {
