@@ -13,7 +13,7 @@
 #define REPLICA_WANTED "the address of the service behind the gateway"
 
 struct load {
-    struct rg_options_load common;
+    struct rg_options_load common; /* first */
     const struct rg_flags *flags;
     struct rg_settings settings;
 };
@@ -134,15 +134,17 @@ static void check_control(struct load *l)
                        "control.reconnect_max", got, wanted, NULL);
 }
 
-static void check(struct load *l)
+static void load_rest(struct rg_options_load *common)
 {
+    struct load *l = (struct load *)common;
+    load_flags(l);
     check_replica(l);
     check_replica_protocol(l);
-    rg_options_check_listeners(&l->common);
+    rg_options_check_listeners(common);
     check_admin(l);
     check_loop(l);
     check_control(l);
-    rg_options_check_limits(&l->common);
+    rg_options_check_limits(common);
 }
 
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err)
@@ -155,37 +157,27 @@ int rg_options_load_with(const struct rg_flags *flags, const struct rg_options_o
                          struct rg_settings *ret, FILE *err)
 {
     struct load *l = calloc(1, sizeof(*l));
-    int r = l ? 0 : -ENOMEM;
-    if (l) {
-        l->flags = flags;
-        l->common = (struct rg_options_load){
-            .table = &rg_options_table,
-            .target = &l->settings,
-            .config_path = flags->config_path,
-            .config_given = flags->config_given,
-            .may_be_missing = flags->replica != NULL,
-            .missing_remedy =
-                "give replica.address in a file that -c FILE names, or start without one by --replica ADDR",
-            .listen = &flags->listen,
-            .default_listen = default_listen,
-            .v6_only = flags->v6_only,
-            .n_v6_only = flags->n_v6_only,
-            .outside = outside,
-        };
-        r = rg_options_load_begin(&l->common);
+    if (!l) {
+        fprintf(err, "%s: %s\n", flags->config_path, strerror(ENOMEM));
+        return -ENOMEM;
     }
-    if (r < 0) {
-        fprintf(err, "%s: %s\n", flags->config_path, strerror(-r));
-        goto out;
-    }
-    load_flags(l);
-    check(l);
-    r = rg_options_load_end(&l->common, err);
+    l->flags = flags;
+    l->common = (struct rg_options_load){
+        .table = &rg_options_table,
+        .target = &l->settings,
+        .config_path = flags->config_path,
+        .config_given = flags->config_given,
+        .may_be_missing = flags->replica != NULL,
+        .missing_remedy = "give replica.address in a file that -c FILE names, or start without one by --replica ADDR",
+        .listen = &flags->listen,
+        .default_listen = default_listen,
+        .v6_only = flags->v6_only,
+        .n_v6_only = flags->n_v6_only,
+        .outside = outside,
+    };
+    int r = rg_options_load_run(&l->common, load_rest, err);
     if (r == 0)
         *ret = l->settings;
-out:
-    if (l)
-        rg_options_load_fini(&l->common);
     free(l);
     return r;
 }

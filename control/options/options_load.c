@@ -251,24 +251,6 @@ static void count_workers(struct rg_settings *s)
     s->workers = (uint16_t)(n < 1 ? 1 : n > RG_WORKERS_MAX ? RG_WORKERS_MAX : n);
 }
 
-int rg_options_load_begin(struct rg_options_load *l)
-{
-    l->settings = l->target;
-    rg_conf_errors_init(&l->errors);
-    rg_conf_preset(l->table, l->target);
-    memcpy(l->plain_listeners, l->settings->listeners, sizeof(l->plain_listeners));
-    int r = load_file(l);
-    if (r == 0)
-        decode_listen_flags(l);
-    return r;
-}
-
-void rg_options_load_fini(struct rg_options_load *l)
-{
-    rg_conf_tree_destroy(l->tree);
-    rg_conf_errors_fini(&l->errors);
-}
-
 void rg_options_check_listeners(struct rg_options_load *l)
 {
     check_addresses(l);
@@ -285,10 +267,32 @@ void rg_options_check_limits(struct rg_options_load *l)
     count_workers(l->settings);
 }
 
-int rg_options_load_end(struct rg_options_load *l, FILE *err)
+/* --- all of it --- */
+
+static int begin(struct rg_options_load *l)
 {
-    if (!rg_conf_errors_any(&l->errors))
-        return 0;
-    rg_conf_errors_print(&l->errors, l->config_path, err);
-    return -EINVAL;
+    l->settings = l->target;
+    rg_conf_errors_init(&l->errors);
+    rg_conf_preset(l->table, l->target);
+    memcpy(l->plain_listeners, l->settings->listeners, sizeof(l->plain_listeners));
+    int r = load_file(l);
+    if (r == 0)
+        decode_listen_flags(l);
+    return r;
+}
+
+int rg_options_load_run(struct rg_options_load *l, rg_options_load_rest *rest, FILE *err)
+{
+    int r = begin(l);
+    if (r < 0) {
+        fprintf(err, "%s: %s\n", l->config_path, strerror(-r));
+    } else {
+        rest(l);
+        r = rg_conf_errors_any(&l->errors) ? -EINVAL : 0;
+        if (r < 0)
+            rg_conf_errors_print(&l->errors, l->config_path, err);
+    }
+    rg_conf_tree_destroy(l->tree);
+    rg_conf_errors_fini(&l->errors);
+    return r;
 }

@@ -31,9 +31,14 @@ struct rg_options_load {
     struct rg_conf_errors errors;
 };
 
-/* Presets, then the file and --listen. Negative errno only when memory runs out or the like; errors are in `errors`. */
-int rg_options_load_begin(struct rg_options_load *l);
-void rg_options_load_fini(struct rg_options_load *l);
+/* A program's own part: its flags, what its options mean together. */
+typedef void rg_options_load_rest(struct rg_options_load *l);
+
+/*
+ * Presets, then the file and --listen, then the rest. Negative errno when anything is wrong, and all of it was printed;
+ * else the target has what holds.
+ */
+int rg_options_load_run(struct rg_options_load *l, rg_options_load_rest *rest, FILE *err);
 
 /* A flag's value in the place of the file's; text NULL: it was not given. */
 void rg_options_load_flag(struct rg_options_load *l, const char *flag, const char *path, const char *text);
@@ -48,8 +53,5 @@ bool rg_options_file_was_read(const struct rg_options_load *l);
 
 /* A listener as the operator knows it: by its flag, by its place in the file, or as the default. */
 void rg_options_name_listener(const struct rg_options_load *l, unsigned i, char *buf, size_t len);
-
-/* Prints the errors, if there are any: -EINVAL then. */
-int rg_options_load_end(struct rg_options_load *l, FILE *err);
 
 #endif

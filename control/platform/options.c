@@ -11,7 +11,8 @@
 static const char *const default_listen[] = {"127.0.0.1:9080", NULL};
 
 struct load {
-    struct rg_options_load common;
+    struct rg_options_load common; /* first */
+    const struct rg_platform_flags *flags;
     struct rg_platform_settings settings;
 };
 
@@ -60,11 +61,11 @@ bool rg_platform_is_own_certificate(const struct rg_platform_settings *settings,
 }
 
 /* https beside http where nobody has said where to listen. */
-static void add_https(struct load *l, const struct rg_platform_flags *flags)
+static void add_https(struct load *l)
 {
     struct rg_settings *front = &l->settings.front;
     struct rg_address_error why;
-    if (flags->listen.n > 0 || rg_options_is_given(&l->common, "listeners"))
+    if (l->flags->listen.n > 0 || rg_options_is_given(&l->common, "listeners"))
         return;
     struct rg_listener_settings *https = &front->listeners[front->n_listeners++];
     RG_ASSERT(rg_address_parse(RG_STR("[::]:9243"), RG_ADDRESS_LISTEN, &https->address, &why));
@@ -94,12 +95,12 @@ static void settle_front(struct rg_settings *front)
     front->steering = RG_STEERING_OFF;
 }
 
-static void check_database(struct load *l, const struct rg_platform_flags *flags)
+static void check_database(struct load *l)
 {
     char got[RG_CONF_TEXT_MAX];
-    if (!flags->database)
+    if (!l->flags->database)
         return;
-    rg_conf_quote(rg_str_of(flags->database), got, sizeof(got));
+    rg_conf_quote(rg_str_of(l->flags->database), got, sizeof(got));
     rg_conf_errors_add(&l->common.errors, (struct rg_conf_mark){0, 0}, "--database", got, "the flag left out",
                        "this version keeps its SQLite database in --data DIR");
 }
@@ -116,14 +117,17 @@ static void check_heartbeat(struct load *l)
                        "websocket.pong_timeout", got, wanted, NULL);
 }
 
-static void check(struct load *l, const struct rg_platform_flags *flags)
+static void load_rest(struct rg_options_load *common)
 {
-    rg_options_check_listeners(&l->common);
-    rg_options_check_limits(&l->common);
+    struct load *l = (struct load *)common;
+    rg_options_load_flag(common, "--data", "data", l->flags->data);
+    rg_options_load_flag(common, "--admin", "admin.address", l->flags->admin);
+    rg_options_check_listeners(common);
+    rg_options_check_limits(common);
     check_data(l);
-    check_database(l, flags);
+    check_database(l);
     check_heartbeat(l);
-    add_https(l, flags);
+    add_https(l);
     settle_front(&l->settings.front);
 }
 
@@ -131,33 +135,24 @@ int rg_platform_options_load(const struct rg_platform_flags *flags, const struct
                              struct rg_platform_settings *ret, FILE *err)
 {
     struct load *l = calloc(1, sizeof(*l));
-    int r = l ? 0 : -ENOMEM;
-    if (l) {
-        l->common = (struct rg_options_load){
-            .table = &rg_platform_options_table,
-            .target = &l->settings,
-            .config_path = flags->config_path,
-            .config_given = flags->config_given,
-            .may_be_missing = true,
-            .listen = &flags->listen,
-            .default_listen = default_listen,
-            .outside = outside,
-        };
-        r = rg_options_load_begin(&l->common);
+    if (!l) {
+        fprintf(err, "%s: %s\n", flags->config_path, strerror(ENOMEM));
+        return -ENOMEM;
     }
-    if (r < 0) {
-        fprintf(err, "%s: %s\n", flags->config_path, strerror(-r));
-        goto out;
-    }
-    rg_options_load_flag(&l->common, "--data", "data", flags->data);
-    rg_options_load_flag(&l->common, "--admin", "admin.address", flags->admin);
-    check(l, flags);
-    r = rg_options_load_end(&l->common, err);
+    l->flags = flags;
+    l->common = (struct rg_options_load){
+        .table = &rg_platform_options_table,
+        .target = &l->settings,
+        .config_path = flags->config_path,
+        .config_given = flags->config_given,
+        .may_be_missing = true,
+        .listen = &flags->listen,
+        .default_listen = default_listen,
+        .outside = outside,
+    };
+    int r = rg_options_load_run(&l->common, load_rest, err);
     if (r == 0)
         *ret = l->settings;
-out:
-    if (l)
-        rg_options_load_fini(&l->common);
     free(l);
     return r;
 }
