@@ -240,23 +240,6 @@ void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *
     ws->carrier = carrier;
 }
 
-static void tell_lost(struct rg_ws *ws)
-{
-    ws->failed = true;
-    ws->wake = NULL;
-    if (ws->said_close)
-        tell_our_end(ws);
-    else
-        tell_end(ws, RG_WS_LOST, RG_STR_NONE);
-}
-
-void rg_ws_lost(struct rg_ws *ws)
-{
-    rg_ws_enter(ws);
-    tell_lost(ws);
-    rg_ws_leave(ws);
-}
-
 bool rg_ws_is_over(const struct rg_ws *ws)
 {
     return ws->failed || (ws->said_close && ws->got_close);
@@ -294,7 +277,11 @@ void rg_ws_destroy(struct rg_ws *ws)
     if (!ws || ws->doomed)
         return;
     rg_ws_enter(ws);
-    ws->doomed = true;
-    tell_lost(ws);
+    ws->doomed = ws->failed = true;
+    ws->wake = NULL;
+    if (ws->said_close)
+        tell_our_end(ws);
+    else
+        tell_end(ws, RG_WS_LOST, RG_STR_NONE);
     rg_ws_leave(ws);
 }

@@ -82,9 +82,6 @@ void rg_ws_sent(struct rg_ws *ws, size_t n);
  * from within any function above. */
 void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *carrier);
 
-/* The connection is gone (or is given up): `ended` is called unless it was. */
-void rg_ws_lost(struct rg_ws *ws);
-
 /* Both sides have said Close, or the peer must be left after an error: once the output is sent, the carrier ends the
  * connection (a server at once, a client gives the server a moment to do it). */
 bool rg_ws_is_over(const struct rg_ws *ws);
@@ -92,7 +89,9 @@ bool rg_ws_is_over(const struct rg_ws *ws);
 /* We have said Close and wait for the peer's: not for ever, says the carrier's clock. */
 bool rg_ws_is_closing(const struct rg_ws *ws);
 
-void rg_ws_destroy(struct rg_ws *ws); /* NULL is fine. `ended` is called unless it was. Within a callback: at its end */
+/* The connection is gone, or is given up: `ended` is called unless it was. Within a callback: at its end. NULL is fine.
+ */
+void rg_ws_destroy(struct rg_ws *ws);
 
 /* ---- The handshake (RFC 6455 section 4), as texts ---- */
 
