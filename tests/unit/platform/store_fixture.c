@@ -269,3 +269,22 @@ void ack(struct fixture *f, const struct rg_session *session, const struct opera
                        "\\\"nope\\\", wanted a policy that is known\"");
     assert_int_equal(send_frame(f, session, text), 0);
 }
+
+void set_up(struct fixture *f, struct stage *s)
+{
+    s->token = make_gateway(f, "edge-1");
+    connect_as(f, s->token, "", &s->session);
+    make_api(f, "hello");
+    fixture_forget(f);
+}
+
+void answer(struct fixture *f, const struct stage *s, struct operation *ret, bool success)
+{
+    last_operation(f, ret);
+    ack(f, &s->session, ret, success);
+}
+
+void assert_status(struct fixture *f, const char *deployment, const char *wanted)
+{
+    assert_string_equal(status_of(f, "hello", deployment), wanted);
+}

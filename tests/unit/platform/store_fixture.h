@@ -70,4 +70,14 @@ struct operation {
 void last_operation(struct fixture *f, struct operation *ret);
 void ack(struct fixture *f, const struct rg_session *session, const struct operation *op, bool success);
 
+/* A gateway (edge-1), its connection, an API (hello). */
+struct stage {
+    char *token;
+    struct rg_session session;
+};
+void set_up(struct fixture *f, struct stage *s);
+/* The gateway's answer to what it was told last. */
+void answer(struct fixture *f, const struct stage *s, struct operation *ret, bool success);
+void assert_status(struct fixture *f, const char *deployment, const char *wanted); /* of one of hello's */
+
 #endif
