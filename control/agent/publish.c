@@ -142,8 +142,11 @@ static void fail_conflict(struct rg_order *o, const struct rg_route_conflict *co
     struct rg_str kind = rg_unit_kind(conflict->with->unit), handle = rg_unit_handle(conflict->with->unit);
     rg_route_describe(conflict->route, route, sizeof(route));
     rg_route_describe(conflict->with, with, sizeof(with));
-    rg_order_fail(o, "its route %s matches the same requests as %s of %.*s \"%.*s\"", route, with, (int)kind.len,
-                  kind.ptr, (int)handle.len, handle.ptr);
+    rg_order_fail(
+        o,
+        "spec.context: its route %s matches the same requests as %s of %.*s \"%.*s\"; give one of them another "
+        "context, host or path, or undeploy the other first",
+        route, with, (int)kind.len, kind.ptr, (int)handle.len, handle.ptr);
 }
 
 /* Of orders that can't be, one fails each time, and the rest is tried again: -EAGAIN then. */

@@ -62,6 +62,7 @@ static int take_kept(const struct rg_compile *c, struct made *m, const struct rg
     return *ret != NULL;
 }
 
+/* route: the first that has it; NULL: no unit will be made, and nothing of the one before is kept. */
 static int make_policy(struct rg_compile *c, struct made *m, const struct rg_lower_policy *p,
                        const struct rg_route_spec *route)
 {
@@ -83,7 +84,7 @@ static int make_policy(struct rg_compile *c, struct made *m, const struct rg_low
         policy_problem(c, p, &problem);
         return -EINVAL;
     }
-    int rc = take_kept(c, m, p, kind, route, ret);
+    int rc = route ? take_kept(c, m, p, kind, route, ret) : 0;
     if (rc != 0)
         return rc < 0 ? rc : 0;
     void *params = rg_arena_alloc(&c->arena, kind->params_size);
@@ -99,15 +100,30 @@ static int make_policy(struct rg_compile *c, struct made *m, const struct rg_low
     return rc;
 }
 
+static bool make_room(struct rg_compile *c, struct made *m)
+{
+    size_t n = c->lower.n_policies;
+    m->policies = calloc(n + 1, sizeof(struct rg_policy *));
+    m->ids = rg_arena_array(&c->arena, n, sizeof(*m->ids));
+    return m->policies && m->ids;
+}
+
+/* Where routes are wrong there are none, or not all: what is wrong with policies is told along with that. */
+static int check_policies(struct rg_compile *c, struct made *m)
+{
+    int ret = make_room(c, m) ? 0 : -ENOMEM;
+    for (const struct rg_lower_policy *p = c->lower.policies; p && ret != -ENOMEM; p = p->next)
+        ret = make_policy(c, m, p, NULL);
+    return ret;
+}
+
 /* Every policy that some route has, so that all problems are told. */
 static int make_policies(struct rg_compile *c, struct made *m)
 {
     const struct rg_lower *l = &c->lower;
     int ret = 0;
-    m->policies = calloc(l->n_policies + 1, sizeof(struct rg_policy *));
-    m->ids = rg_arena_array(&c->arena, l->n_policies, sizeof(*m->ids));
     bool *seen = rg_arena_array(&c->arena, l->n_policies, sizeof(*seen));
-    if (!m->policies || !m->ids || !seen)
+    if (!seen || !make_room(c, m))
         return -ENOMEM;
     for (size_t i = 0; i < l->n_routes; i++) {
         const struct rg_lower_route *part = &l->route_parts[i];
@@ -271,6 +287,8 @@ int rg_compile(const struct rg_artifact *artifact, const struct rg_compile_conte
     int rc = rg_compile_lower(&c, artifact);
     if (rc == 0)
         rc = make_policies(&c, &m);
+    else if (rc == -EINVAL && c.lower.failed && check_policies(&c, &m) == -ENOMEM)
+        rc = -ENOMEM;
     if (rc == 0)
         rc = make_chains(&c, &m);
     if (rc == 0)

@@ -114,6 +114,8 @@ static struct rg_lower_policy *new_policy(struct rg_lower *l, const struct rg_lo
                                   .params_path = params_path,
                                   .index = l->n_policies++,
                                   .is_cors = rg_str_eq(name, RG_STR("cors"))};
+    *(l->last_policy ? &l->last_policy->next : &l->policies) = p;
+    l->last_policy = p;
     return p;
 }
 

@@ -32,6 +32,7 @@ struct rg_lower_policy {
     const char *params_path;
     size_t index; /* in the order in which they were met */
     bool is_cors;
+    const struct rg_lower_policy *next; /* in that order */
 };
 
 struct rg_lower_route {
@@ -52,6 +53,8 @@ struct rg_lower {
     struct rg_lower_route *route_parts; /* beside routes */
     size_t n_routes, room_routes;
     size_t n_policies;
+    const struct rg_lower_policy *policies; /* all, also those that no route has */
+    struct rg_lower_policy *last_policy;
     json_t *made; /* parameters of policies that no definition names */
     bool failed, no_memory;
 };

@@ -131,9 +131,12 @@ def test_an_undeployed_definition_has_no_routes(world):
 def test_every_problem_is_told_and_the_old_one_goes_on(world):
     d = world.deploy("RestApi", "it", api({"url": world.url("main")}, [{"method": "GET", "path": "/a"}]))
     bad = definition("RestApi", "it", api({"url": "http://169.254.169.254/latest"}, [
-        {"method": "get", "path": "/a"}, {"method": "GET", "path": "a"}], vhosts={"main": "a:1"}))
+        {"method": "get", "path": "/a"}, {"method": "GET", "path": "a"},
+        {"method": "GET", "path": "/b", "policies": [{"name": "respond", "version": "v1", "params": {"statusCode": "ok"}}]}],
+        vhosts={"main": "a:1"}, policies=[{"name": "nobodys", "version": "v1"}]))
     message = world.cp.wait_failed(world.cp.deploy(bad, d.artifact))["errorMessage"]
-    for part in ("spec.vhosts.main: got \"a:1\"", "spec.upstream.main.url: ", "did you mean GET?", "spec.operations[1].path: "):
+    for part in ("spec.vhosts.main: got \"a:1\"", "spec.upstream.main.url: ", "did you mean GET?", "spec.operations[1].path: ",
+                 "spec.policies[0].name: ", "spec.operations[2].policies[0].params.statusCode: "):
         assert part in message, message
     assert world.where("GET /it/v1.0/a") == "main GET /a"
 
