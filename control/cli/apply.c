@@ -107,19 +107,48 @@ static void begin(struct rg_cli *cli, struct rg_plan_item *item)
 
 /* ---- what became of them ---- */
 
+/* Adds to each problem where it stands in the file. */
+static json_t *reason_json(const struct rg_plan_item *item, const struct rg_wait_reason *why)
+{
+    json_t *problems = rg_wait_problems(why);
+    char path[RG_PROBLEM_PATH_MAX], place[700];
+    for (size_t i = 0; i < json_array_size(problems); i++) {
+        json_t *problem = json_array_get(problems, i);
+        const char *field = rg_cli_text(problem, "path");
+        path[0] = '\0';
+        if (field[0])
+            rg_body_path(item->document, field, path);
+        rg_document_place(item->document, path, place, sizeof(place));
+        json_object_set_new(problem, "path", json_string(path));
+        json_object_set_new(problem, "place", json_string(place));
+    }
+    return json_pack("{s:s,s:o}", "code", why->code, "problems", problems);
+}
+
+static void print_reason(const json_t *reason)
+{
+    const json_t *problems = json_object_get(reason, "problems");
+    const char *code = rg_cli_text(reason, "code");
+    size_t n = json_array_size(problems);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *problem = json_array_get(problems, i);
+        const char *path = rg_cli_text(problem, "path");
+        bool says_code = i + 1 == n && code[0];
+        rg_cli_detail("%s: %s%s%s%s%s%s", rg_cli_text(problem, "place"), path, path[0] ? ": " : "",
+                      rg_cli_text(problem, "message"), says_code ? " (" : "", says_code ? code : "",
+                      says_code ? ")" : "");
+    }
+}
+
 static void explain(struct rg_cli *cli, const struct rg_plan_item *item, const struct rg_wait *wait,
-                    const json_t *deployment)
+                    const json_t *deployment, json_t **ret_reason)
 {
     struct rg_wait_reason why;
-    char place[RG_PROBLEM_PATH_MAX + 700];
     rg_wait_reason(cli, wait, deployment, &why);
-    place_of(item, why.path, place, sizeof(place));
-    if (!why.path[0])
-        rg_document_place(item->document, "", place, sizeof(place));
+    *ret_reason = reason_json(item, &why);
     rg_cli_complain("%s/%s %s on %s (deployment %s)", item->document->kind->name, item->reference.name,
                     rg_cli_text(deployment, "status"), wait->gateway, wait->deployment);
-    rg_cli_detail("%s: %s%s%s%s", place, why.message[0] ? why.message : "no reason was given", why.code[0] ? " (" : "",
-                  why.code, why.code[0] ? ")" : "");
+    print_reason(*ret_reason);
     if (rg_wait_remedy(why.code)[0])
         rg_cli_detail("%s", rg_wait_remedy(why.code));
 }
@@ -142,13 +171,23 @@ static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg
     else if (t->status == RG_CLI_TIMED_OUT)
         rg_wait_complain(cli, &wait, last);
     else if (last)
-        explain(cli, item, &wait, last);
+        explain(cli, item, &wait, last, &t->reason);
     json_decref(last);
 }
 
 static bool is_awaited(const struct rg_cli *cli, const struct rg_plan_target *t)
 {
     return !cli->options.no_wait && t->status == RG_CLI_DONE && !t->is_known;
+}
+
+static void tell_requested(const struct rg_cli *cli, const struct rg_plan_item *item, const struct rg_plan_target *t)
+{
+    bool is_asked_for = t->status == RG_CLI_DONE && !t->is_known && t->deployment[0];
+    if (cli->options.no_wait && is_asked_for)
+        rg_cli_tell(cli, "%s/%s was asked %s %s (deployment %s); rgctl deployments %s/%s shows what comes of it",
+                    item->document->kind->name, item->reference.name,
+                    t->todo == RG_PLAN_UNDEPLOY ? "to leave" : "for on", t->gateway, t->deployment,
+                    item->document->kind->singular, item->reference.name);
 }
 
 static enum rg_cli_status end(struct rg_cli *cli, struct rg_plan_item *item)
@@ -158,6 +197,8 @@ static enum rg_cli_status end(struct rg_cli *cli, struct rg_plan_item *item)
         struct rg_plan_target *t = &item->targets[i];
         if (is_awaited(cli, t))
             await(cli, item, t);
+        else
+            tell_requested(cli, item, t);
         s = worse(s, t->status);
     }
     return s;

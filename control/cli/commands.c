@@ -28,7 +28,8 @@ const struct rg_cli_command rg_cli_commands[] = {
      "it is, unless a password stands in it, which can't be compared, or it names a secret that was set anew since it "
      "was deployed. An artifact goes to the gateways of --gateway, else to those that its annotation ringgate/gateway "
      "or its label gateway names (separated by commas), else to the only one there is. With "
-     "spec.deploymentState: undeployed it is taken off them.",
+     "spec.deploymentState: undeployed it is taken off them. With -o json or yaml the outcome is told at the end, for "
+     "each gateway, with the problems and their places where it failed.",
      "rgctl apply -f hello.yaml\n"
      "rgctl apply -f deploy/ --gateway edge-1 --timeout 2m\n"
      "cat hello.yaml | rgctl apply -f - --dry-run\n"},

@@ -11,6 +11,8 @@
 #include "control/common/instant.h"
 #include "control/common/loop.h"
 
+#define STATUS_WIDTH 11u /* of UNDEPLOYING, the longest */
+
 /* One call's artifact, and its deployments, newest first as the platform lists them. */
 struct subject {
     struct rg_cli_reference artifact;
@@ -129,12 +131,14 @@ static enum rg_cli_status append_history(struct rg_cli *cli, const struct subjec
 static void print_event(const struct rg_cli *cli, const json_t *event)
 {
     const char *path = rg_cli_text(event, "fieldPath"), *message = rg_cli_text(event, "errorMessage");
+    const char *status = rg_cli_text(event, "toStatus");
     const char *words[] = {rg_cli_text(event, "actor"), rg_cli_text(event, "instance"), rg_cli_text(event, "errorCode"),
                            path, rg_wait_without_path(message, path)};
     rg_output_padded(rg_cli_text(event, "at"), 40, 24, stdout);
     rg_output_padded(rg_cli_text(event, "deploymentId"), RG_CLI_SHORT_ID, 0, stdout);
     rg_output_padded(rg_cli_text(event, "event"), 40, 14, stdout);
-    rg_output_status(rg_cli_text(event, "toStatus"), cli->style.color, stdout);
+    rg_output_status(status, cli->style.color, stdout);
+    fprintf(stdout, "%*s", (int)(STATUS_WIDTH - strnlen(status, STATUS_WIDTH)), "");
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         fputs(words[i][0] ? "  " : "", stdout);
         rg_output_text(words[i], 2000, stdout);
@@ -265,8 +269,20 @@ static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
         rg_wait_complain(cli, wait, last);
     else if (last)
         explain(cli, wait, last);
+    if (last && cli->style.format != RG_OUTPUT_TABLE)
+        rg_output_value(cli->style.format, last, stdout);
     json_decref(last);
     return s;
+}
+
+/* --no-wait: what the platform has answered. */
+static void tell_requested(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *answer)
+{
+    const struct rg_cli_reference *r = wait->artifact;
+    rg_cli_tell(cli, "%s/%s %s on %s (deployment %s); rgctl deployments %s/%s shows what comes of it", r->kind->name,
+                r->name, rg_cli_text(answer, "status"), wait->gateway, wait->deployment, r->kind->singular, r->name);
+    if (cli->style.format != RG_OUTPUT_TABLE)
+        rg_output_value(cli->style.format, answer, stdout);
 }
 
 /* verb: "undeploy" or "restore". */
@@ -282,8 +298,14 @@ static enum rg_cli_status move(struct rg_cli *cli, const struct subject *s, cons
     snprintf(what, sizeof(what), "%s %s/%s", verb, s->artifact.kind->name, s->artifact.name);
     rg_cli_path(path, "/%s/%s/deployments/%s/%s?gatewayId=%s", s->artifact.kind->collection, s->artifact.name,
                 wait.deployment, verb, wait.gateway);
-    enum rg_cli_status status = rg_cli_call(cli, what, "POST", path, NULL, NULL);
-    return status == RG_CLI_DONE && !cli->options.no_wait ? await(cli, &wait) : status;
+    json_t *answer = NULL;
+    enum rg_cli_status status = rg_cli_call(cli, what, "POST", path, NULL, &answer);
+    if (status == RG_CLI_DONE && cli->options.no_wait)
+        tell_requested(cli, &wait, answer);
+    else if (status == RG_CLI_DONE)
+        status = await(cli, &wait);
+    json_decref(answer);
+    return status;
 }
 
 static bool is_of(const json_t *d, const json_t *other)

@@ -22,15 +22,11 @@ static const char *type_of(const char *named, const json_t *value)
     return type[0] ? type : named;
 }
 
-/* When, what, on which gateway, and the reason where it failed. */
-static void print_event(const struct rg_cli *cli, const char *type, const json_t *value)
+/* Which artifact, what of it, on which gateway, and the reason where it failed. */
+static void print_deployment(const struct rg_cli *cli, const json_t *value)
 {
     static const char *const members[] = {"errorCode", "fieldPath", "errorMessage"};
-    const char *at = rg_cli_text(value, "timestamp"), *gateway = rg_cli_text(value, "gatewayId");
-    if (at[0])
-        rg_output_padded(at, 40, 24, stdout);
-    rg_output_text(type, 64, stdout);
-    fputs("  ", stdout);
+    const char *gateway = rg_cli_text(value, "gatewayId");
     rg_output_text(rg_cli_text(value, "kind"), 64, stdout);
     fputc('/', stdout);
     rg_output_text(rg_cli_text(value, "artifactId"), RG_CLI_NAME_MAX, stdout);
@@ -45,6 +41,19 @@ static void print_event(const struct rg_cli *cli, const char *type, const json_t
         fputs(text[0] ? "  " : "", stdout);
         rg_output_text(text, 2000, stdout);
     }
+}
+
+static void print_event(const struct rg_cli *cli, const char *type, const json_t *value)
+{
+    const char *at = rg_cli_text(value, "timestamp");
+    if (at[0])
+        rg_output_padded(at, 40, 24, stdout);
+    rg_output_text(type, 64, stdout);
+    fputs("  ", stdout);
+    if (json_object_get(value, "artifactId"))
+        print_deployment(cli, value);
+    else
+        rg_output_text(rg_cli_text(value, "gatewayId"), RG_CLI_NAME_MAX, stdout);
     fputc('\n', stdout);
 }
 

@@ -171,6 +171,8 @@ void rg_plan_fini(struct rg_plan *plan)
 {
     for (unsigned i = 0; i < plan->n; i++) {
         json_decref(plan->items[i].body);
+        for (unsigned t = 0; t < plan->items[i].n_targets; t++)
+            json_decref(plan->items[i].targets[t].reason);
         free(plan->items[i].targets);
     }
     free(plan->items);
@@ -228,24 +230,39 @@ static const char *result_name(const struct rg_plan_target *t)
     return t->status == RG_CLI_TIMED_OUT ? "timed out" : "failed";
 }
 
-json_t *rg_plan_json(const struct rg_plan *plan, bool applied)
+static json_t *target_json(const struct rg_plan_item *item, const struct rg_plan_target *target, bool applied)
 {
     static const char *const todos[] = {"deploy", "await", "none", "undeploy", "none"};
+    json_t *row = json_pack("{s:s,s:s}", "gateway", target->gateway, "todo", todos[target->todo]);
+    if (!applied)
+        return row;
+    if (target->deployment[0])
+        json_object_set_new(row, "deploymentId", json_string(target->deployment));
+    json_object_set_new(row, "result", json_string(item->failed ? "failed" : result_name(target)));
+    if (target->reason)
+        json_object_set(row, "reason", target->reason);
+    return row;
+}
+
+/* The thing itself, or its deployment to a gateway. */
+static bool has_failed(const struct rg_plan_item *item)
+{
+    bool failed = item->failed;
+    for (unsigned t = 0; t < item->n_targets; t++)
+        failed |= item->targets[t].status == RG_CLI_FAILED;
+    return failed;
+}
+
+json_t *rg_plan_json(const struct rg_plan *plan, bool applied)
+{
     json_t *all = json_array();
     for (unsigned i = 0; i < plan->n; i++) {
         const struct rg_plan_item *item = &plan->items[i];
         json_t *row = item_json(item), *targets = json_array();
-        for (unsigned t = 0; t < item->n_targets; t++) {
-            const struct rg_plan_target *target = &item->targets[t];
-            json_t *to = json_pack("{s:s,s:s}", "gateway", target->gateway, "todo", todos[target->todo]);
-            if (applied && target->deployment[0])
-                json_object_set_new(to, "deploymentId", json_string(target->deployment));
-            if (applied)
-                json_object_set_new(to, "result", json_string(item->failed ? "failed" : result_name(target)));
-            json_array_append_new(targets, to);
-        }
+        for (unsigned t = 0; t < item->n_targets; t++)
+            json_array_append_new(targets, target_json(item, &item->targets[t], applied));
         if (applied)
-            json_object_set_new(row, "failed", json_boolean(item->failed));
+            json_object_set_new(row, "failed", json_boolean(has_failed(item)));
         json_object_set_new(row, "gateways", targets);
         json_array_append_new(all, row);
     }

@@ -29,7 +29,8 @@ struct rg_plan_target {
     int64_t performed_ns;                  /* when the present one was last asked for; INT64_MIN: it is not known */
     uint64_t since_ms;                     /* when it was asked for */
     enum rg_cli_status status;
-    bool is_known; /* that it is done, not only asked for */
+    bool is_known;  /* that it is done, not only asked for */
+    json_t *reason; /* why it failed: code and problems with their places; NULL: it did not, or nobody said */
 };
 
 struct rg_plan_item {

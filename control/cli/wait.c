@@ -122,6 +122,46 @@ void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t
         take_history(cli, wait, ret);
 }
 
+/* The length of a path such as `spec.policies[0].name` that begins a problem's text; 0: none does. */
+static size_t path_length(const char *text)
+{
+    size_t n = 0;
+    if (strncmp(text, "spec", 4) != 0 && strncmp(text, "metadata", 8) != 0)
+        return 0;
+    while (text[n] && !strchr(": ;,\"", text[n]))
+        n++;
+    return n < RG_PROBLEM_PATH_MAX && strncmp(text + n, ": ", 2) == 0 ? n : 0;
+}
+
+/* Remedies come after "; ", too: another problem begins where a path follows. */
+static const char *next_problem(const char *text)
+{
+    const char *at = strstr(text, "; ");
+    while (at && path_length(at + 2) == 0)
+        at = strstr(at + 2, "; ");
+    return at;
+}
+
+json_t *rg_wait_problems(const struct rg_wait_reason *why)
+{
+    json_t *all = json_array();
+    const char *path = why->path, *message = why->message[0] ? why->message : "no reason was given";
+    size_t path_len = strlen(path);
+    while (all && message) {
+        const char *end = next_problem(message);
+        json_t *one = json_pack("{s:s%,s:s%}", "path", path, path_len, "message", message,
+                                end ? (size_t)(end - message) : strlen(message));
+        if (json_array_append_new(all, one) < 0) {
+            json_decref(all);
+            return NULL;
+        }
+        path = end ? end + 2 : NULL;
+        path_len = end ? path_length(path) : 0;
+        message = end ? path + path_len + 2 : NULL;
+    }
+    return all;
+}
+
 const char *rg_wait_remedy(const char *code)
 {
     if (strcmp(code, "DEPLOYMENT_TIMEOUT") == 0)

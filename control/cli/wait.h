@@ -40,6 +40,12 @@ void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t
 /* Gateways put the path of the field before what they say of it, too; here it is shown apart. */
 const char *rg_wait_without_path(const char *message, const char *path);
 
+/*
+ * Gateways tell all problems in one text, with "; " between them: an array of {path, message}, a new reference; NULL:
+ * no memory. There is at least one; its path may be "".
+ */
+json_t *rg_wait_problems(const struct rg_wait_reason *why);
+
 /* A sentence on what to do about a code; "" for those that explain themselves. */
 const char *rg_wait_remedy(const char *code);
 

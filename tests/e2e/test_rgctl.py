@@ -40,12 +40,30 @@ def test_from_nothing_to_a_deployed_api_and_back(rgctl, platform):
     assert "is not deployed there" in rgctl("undeploy", "rest-api/hello-v1.0", expect=FAILED).err
     assert "DEPLOYED on edge-1" in rgctl("restore", "rest-api/hello-v1.0").out
     history = rgctl("history", "rest-api/hello-v1.0").out.splitlines()
+    assert len({line.index(line.split()[4]) for line in history}) == 1  # columns
     assert [line.split()[3] for line in history] == ["DEPLOYING", "DEPLOYED", "UNDEPLOYING", "UNDEPLOYED", "DEPLOYING", "DEPLOYED"]
     status = rgctl("status").out
     assert f"Platform {platform.url}: ready, version 0.1-mock" in status and "Gateways: 1 of 1 connected" in status
     rgctl("delete", "rest-api/hello-v1.0")
     rgctl("gateway", "delete", "edge-1")
     assert rgctl("gateway", "list").out == "No gateways.\n"
+
+
+def test_undeploy_and_restore_tell_programs_and_those_who_do_not_wait(rgctl, platform):
+    platform.add_gateway("edge-1")
+    platform.polls_before_ack = 1
+    rgctl("apply", "-f", "-", text=HELLO)
+    [d] = platform.deployments
+    gone = rgctl("undeploy", "rest-api/hello-v1.0", "-o", "json").json()
+    assert (gone["deploymentId"], gone["gatewayId"], gone["status"]) == (d["deploymentId"], "edge-1", "UNDEPLOYED")
+    r = rgctl("restore", "rest-api/hello-v1.0", "--no-wait")
+    assert r.out == (f"RestApi/hello-v1.0 DEPLOYING on edge-1 (deployment {d['deploymentId']}); "
+                     "rgctl deployments rest-api/hello-v1.0 shows what comes of it\n")
+    assert rgctl("undeploy", "rest-api/hello-v1.0", "--no-wait", "-o", "json").json()["status"] == "UNDEPLOYING"
+    platform.settle(platform.deployments[0])
+    platform.answers["edge-1"] = "silence"
+    r = rgctl("restore", "rest-api/hello-v1.0", "--timeout", "100ms", "-o", "yaml", expect=TIMED_OUT)
+    assert yaml.safe_load(r.out)["status"] == "DEPLOYING"
 
 
 def test_restore_takes_the_one_before_or_the_one_that_is_named(rgctl, platform):
@@ -112,7 +130,9 @@ def test_events_are_followed(rgctl, platform):
              "deploymentId": "0199c1d3-02b4-7e0a", "status": "FAILED", "errorCode": "GATEWAY_PROCESSING_ERROR",
              "errorMessage": "spec.policies[0].name: no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
     platform.stream = b": hello\n\ndata: " + json.dumps(event).encode() + b"\n\nevent: other\ndata: plain\r\n\r\n"
-    first, second = rgctl("events", "--count", "2").out.splitlines()
+    platform.stream += b'data: {"type": "gateway.connected", "gatewayId": "edge-1", "timestamp": "2026-08-22T09:15:05Z"}\n\n'
+    first, second, third = rgctl("events", "--count", "3").out.splitlines()
+    assert third == "2026-08-22T09:15:05Z      gateway.connected  edge-1"
     assert first == ("2026-08-22T09:15:04.1Z    deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3-02b4  "
                      "GATEWAY_PROCESSING_ERROR  spec.policies[0].name  no such policy")
     assert "other" in second

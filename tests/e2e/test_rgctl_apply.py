@@ -50,6 +50,25 @@ def test_a_failure_is_shown_with_its_place_in_the_file(rgctl, platform):
     assert "is live" not in r.out
 
 
+def test_each_of_several_problems_has_its_place(rgctl, platform):
+    platform.add_gateway("edge-1", answer=(
+        "GATEWAY_PROCESSING_ERROR", "got \"one\", wanted a version; use v1.0; spec.operations[1].method: got \"spec.x\", "
+        "wanted GET; did you mean GET?; LlmProvider p: spec.upstream: got nothing, wanted a mapping", "spec.version"))
+    write(rgctl, "hello.yaml", HELLO)
+    r = rgctl("apply", "-f", "hello.yaml", "-o", "json", expect=FAILED)
+    _, *shown = r.err.splitlines()
+    assert shown == ["  hello.yaml:6:3: spec.version: got \"one\", wanted a version; use v1.0",
+                     "  hello.yaml:11:7: spec.operations[1].method: got \"spec.x\", wanted GET; did you mean GET?; "
+                     "LlmProvider p: spec.upstream: got nothing, wanted a mapping (GATEWAY_PROCESSING_ERROR)"]
+    [item] = r.json()
+    assert item["failed"] is True
+    reason = item["gateways"][0]["reason"]
+    assert reason["code"] == "GATEWAY_PROCESSING_ERROR"
+    assert reason["problems"][0] == {"place": "hello.yaml:6:3", "path": "spec.version",
+                                     "message": "got \"one\", wanted a version; use v1.0"}
+    assert [p["path"] for p in reason["problems"]] == ["spec.version", "spec.operations[1].method"]
+
+
 def test_refused_bodies_are_shown_with_their_places(rgctl, platform):
     platform.add_gateway("edge-1")
     platform.refusals["POST", "/rest-apis"] = Refusal(
@@ -102,7 +121,18 @@ def test_machines_get_the_outcome_as_a_value(rgctl, platform):
     r = rgctl("apply", "hello.yaml", "-g", "edge-1,edge-2", "-o", "yaml", expect=FAILED)
     [item] = yaml.safe_load(r.out)
     assert [(g["gateway"], g["result"]) for g in item["gateways"]] == [("edge-1", "live"), ("edge-2", "failed")]
+    assert item["failed"] is True and item["gateways"][1]["reason"]["code"] == "DEPLOYMENT_TIMEOUT"
+    assert "reason" not in item["gateways"][0]
     assert "rgctl gateway list" in r.err
+
+
+def test_what_is_not_waited_for_is_told(rgctl, platform):
+    platform.add_gateway("edge-1", answer="silence")
+    write(rgctl, "hello.yaml", HELLO)
+    out = rgctl("apply", "hello.yaml", "--no-wait").out
+    [d] = platform.deployments
+    assert (f"RestApi/hello-v1.0 was asked for on edge-1 (deployment {d['deploymentId']}); "
+            "rgctl deployments rest-api/hello-v1.0 shows what comes of it\n") in out
 
 
 def test_the_gateway_is_said_or_the_only_one(rgctl, platform):
