@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/common/utf8.h"
 #include "datapath/http/h1_write.h"
 
 #define CONNECT RG_API_INTERNAL "/ws/gateways/connect" /* its errors look like those of the public API */
@@ -27,11 +28,12 @@ void rg_answer_set(struct rg_api_answer *answer, unsigned status, const char *co
     answer->body_len = len;
 }
 
-/* Error texts may repeat what the caller sent: json_string refuses what is no UTF-8, and the text is left out. */
-static json_t *text_of(const char *text)
+json_t *rg_answer_text(struct rg_str text)
 {
-    json_t *value = json_string(text);
-    return value ? value : json_string("The request holds text that is not UTF-8.");
+    char *clean = malloc(text.len + 1);
+    json_t *value = clean ? json_stringn(clean, rg_utf8_copy(clean, text.len, text)) : NULL;
+    free(clean);
+    return value;
 }
 
 void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *request, unsigned status,
@@ -41,11 +43,11 @@ void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *
     if (rg_path_is_internal(request->path)) {
         struct rg_str phrase = rg_status_phrase((uint16_t)status);
         body = json_pack("{s:i, s:s%, s:o}", "code", (int)status, "message", phrase.ptr, phrase.len, "description",
-                         text_of(message));
+                         rg_answer_text(rg_str_of(message)));
         json_decref(errors);
     } else {
-        body = json_pack("{s:s, s:s, s:o, s:o*}", "status", "error", "code", code, "message", text_of(message),
-                         "errors", errors);
+        body = json_pack("{s:s, s:s, s:o, s:o*}", "status", "error", "code", code, "message",
+                         rg_answer_text(rg_str_of(message)), "errors", errors);
         if (status >= 500 && request->request_id.len)
             json_object_set_new(body, "trackingId", json_stringn(request->request_id.ptr, request->request_id.len));
     }

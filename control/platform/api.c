@@ -121,6 +121,15 @@ static bool decode_args(struct rg_call *call, const struct rg_str raw_args[RG_CA
     return true;
 }
 
+/* All of it at once: a filter that can't be read must not be taken for one that was left out. */
+static bool query_is_readable(struct rg_call *call)
+{
+    if (rg_call_decode(call, call->request->query, true))
+        return true;
+    rg_refuse(call, 400, "BAD_REQUEST", "The query has a percent escape that is malformed, NUL or no UTF-8.");
+    return false;
+}
+
 /* ---- Who asks ---- */
 
 static bool role_suffices(const char *role, enum rg_scope scope)
@@ -266,8 +275,8 @@ static void handle(struct rg_call *call)
 {
     struct rg_str raw_args[RG_CALL_ARGS] = {{"", 0}, {"", 0}, {"", 0}};
     call->route = find_route(call, raw_args);
-    if (!call->route || !decode_args(call, raw_args) || !authenticate(call) || !is_small_enough(call) ||
-        !decode_body(call))
+    if (!call->route || !decode_args(call, raw_args) || !query_is_readable(call) || !authenticate(call) ||
+        !is_small_enough(call) || !decode_body(call))
         return;
     call->type = call->route->type;
     call->route->handle(call);

@@ -131,7 +131,9 @@ static bool take_key(struct rg_call *call, const struct rg_key_input *in, struct
         return false;
     }
     if (in->expires_at.len && !rg_instant_parse(in->expires_at, &ns)) {
-        rg_refuse_field(call, "expiresAt", "wanted a time of RFC 3339, like 2027-01-01T00:00:00Z");
+        rg_refuse_field(call, "expiresAt",
+                        "got \"%.40s\", wanted a time of RFC 3339 from 1970 to 2199, like 2027-01-01T00:00:00Z",
+                        rg_call_text(call, in->expires_at));
         return false;
     }
     ret->made = in->api_key.len == 0;

@@ -25,7 +25,9 @@ void rg_post_token(struct rg_call *call)
         return;
     }
     if (in->expires_at.len && !rg_instant_parse(in->expires_at, &expires_ns)) {
-        rg_refuse_field(call, "expiresAt", "wanted a time of RFC 3339, like 2027-01-01T00:00:00Z");
+        rg_refuse_field(call, "expiresAt",
+                        "got \"%.40s\", wanted a time of RFC 3339 from 1970 to 2199, like 2027-01-01T00:00:00Z",
+                        rg_call_text(call, in->expires_at));
         return;
     }
     snprintf(organization, sizeof(organization), "%s", call->organization);

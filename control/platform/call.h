@@ -102,7 +102,7 @@ json_t *rg_rows_array(struct rg_call *call, struct rg_rows *rows, rg_row_reader 
 
 /* ---- Reading ---- */
 
-/* A parameter of the query, decoded, in the arena; NULL: absent, or not well-formed. */
+/* A parameter of the query, decoded, in the arena; NULL: absent (no handler is called if one is malformed). */
 const char *rg_call_query(struct rg_call *call, const char *name);
 const char *rg_call_decode(struct rg_call *call, struct rg_str raw, bool plus_is_blank); /* NULL: malformed */
 const char *rg_call_text(struct rg_call *call, struct rg_str text);                      /* with a NUL, in the arena */

@@ -350,6 +350,48 @@ static void test_pages(void **state)
     }
 }
 
+/* A filter that can't be read is not one that was left out: more would be shown, or done, than was asked for. */
+static void test_bad_queries(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"projectId=%ff",     "projectId=a%00", "projectId=%zz", "limit=%ff",
+                                      "x=1&projectId=%c3", "%ff=1",          "projectId=%"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        print_message("%s\n", bad[i]);
+        callf(f, "GET", NULL, API "/rest-apis?%s", bad[i]);
+        assert_refused(f, 400, "BAD_REQUEST");
+    }
+    assert_int_equal(call(f, "GET", API "/rest-apis?projectId=%c3%a9+%41", NULL), 200);
+}
+
+/* What an error repeats may be cut within a character; the rest of it is said all the same. */
+static void test_long_texts_in_errors(void **state)
+{
+    struct fixture *f = *state;
+    char text[701], body[800];
+    for (size_t before = 0; before < 2; before++) {
+        memset(text, 'a', before);
+        for (size_t i = before; i + 2 < sizeof(text); i += 2)
+            memcpy(text + i, "\xc3\xa9", 3);
+        snprintf(body, sizeof(body), "{\"id\":\"%s\",\"displayName\":\"x\"}", text);
+        call(f, "POST", API "/gateways", body);
+        assert_refused(f, 400, "VALIDATION_FAILED");
+        assert_string_equal(got(f, "errors.0.field"), "id");
+        assert_non_null(strstr(got(f, "message"), "wanted 3 to 40 lower-case letters"));
+        snprintf(body, sizeof(body), "{\"name\":\"x\",\"expiresAt\":\"%s\"}", text);
+        call(f, "POST", API "/tokens", body);
+        assert_refused(f, 400, "VALIDATION_FAILED");
+        assert_non_null(strstr(got(f, "message"), "wanted a time of RFC 3339"));
+        callf(f, "GET", NULL, API "/gateways/%s", text);
+        assert_refused(f, 404, "GATEWAY_NOT_FOUND");
+        assert_non_null(strstr(got(f, "message"), "There is no gateway \""));
+        snprintf(body, sizeof(body), "{\"displayName\":\"x y\",\"%s\":1}", text);
+        call(f, "POST", API "/gateways", body);
+        assert_refused(f, 400, "VALIDATION_FAILED");
+        assert_non_null(strstr(got(f, "errors.0.message"), "wanted one of"));
+    }
+}
+
 /* ---- Resources ---- */
 
 static void test_gateway_resource(void **state)
@@ -490,6 +532,8 @@ int main(void)
         WITH_STORE(test_content_type),
         WITH_STORE(test_injection),
         WITH_STORE(test_pages),
+        WITH_STORE(test_bad_queries),
+        WITH_STORE(test_long_texts_in_errors),
         WITH_STORE(test_gateway_resource),
         WITH_STORE(test_status_and_audit),
         WITH_STORE(test_refused_changes_nothing),
