@@ -96,7 +96,10 @@ bool rg_instant_parse(struct rg_str text, int64_t *ret_ns)
     if (!separated || !take_time(&c, &tm) || !take_fraction(&c, &fraction) || !take_offset(&c, &offset) ||
         c.at != c.end)
         return false;
-    *ret_ns = ((int64_t)timegm(&tm) - offset) * NS_A_SECOND + fraction;
+    int64_t seconds = (int64_t)timegm(&tm) - offset;
+    if (seconds < 0) /* an hour of 1970 that was still 1969 in UTC */
+        return false;
+    *ret_ns = seconds * NS_A_SECOND + fraction;
     return true;
 }
 
