@@ -24,14 +24,14 @@ static json_t *read_key(const json_t *from)
         json_is_string(hashes) ? rg_json_parse(rg_str_of(json_string_value(hashes)), unused, sizeof(unused)) : NULL;
     const char *hex = json_string_value(json_object_get(parsed ? parsed : hashes, "sha256"));
     const char *name = json_string_value(json_object_get(from, "name"));
-    const char *expires = json_string_value(json_object_get(from, "expiresAt"));
+    json_t *expires = json_object_get(from, "expiresAt"); /* also what is no instant: fill() refuses such a key */
     if (!name)
         name = json_string_value(json_object_get(from, "keyName"));
     json_t *key = NULL;
     if (name && hex && rg_key_hash_parse(rg_str_of(hex), hash))
         key = json_pack("{s:s, s:s}", "name", name, "sha256", hex);
-    if (key && expires)
-        json_object_set_new(key, "expiresAt", json_string(expires));
+    if (key && expires && !json_is_null(expires))
+        json_object_set(key, "expiresAt", expires);
     json_decref(parsed);
     return key;
 }
@@ -57,19 +57,28 @@ static size_t index_of(const json_t *list, const char *name)
 
 /* ---- Letting in ---- */
 
+/* false: when it ends is not known. 0: never. */
+static bool take_end(const json_t *expires, int64_t *ret_ms)
+{
+    int64_t ns;
+    *ret_ms = 0;
+    if (!expires)
+        return true;
+    if (!json_is_string(expires) || !rg_instant_parse(rg_str_of(json_string_value(expires)), &ns))
+        return false;
+    *ret_ms = ns < 1000000 ? 1 : ns / 1000000; /* at the epoch itself is long ago as well, not never */
+    return true;
+}
+
+/* false: it is not let in. */
 static bool fill(const json_t *from, struct rg_key *to)
 {
     const char *name = json_string_value(json_object_get(from, "name"));
     const char *hex = json_string_value(json_object_get(from, "sha256"));
-    const char *expires = json_string_value(json_object_get(from, "expiresAt"));
-    int64_t ns = 0;
     if (!name || !hex || !rg_key_hash_parse(rg_str_of(hex), to->hash))
         return false;
-    if (expires && !rg_instant_parse(rg_str_of(expires), &ns))
-        return false; /* when it ends is not known: it is not let in */
     to->name = rg_str_of(name);
-    to->expires_ms = ns / 1000000;
-    return true;
+    return take_end(json_object_get(from, "expiresAt"), &to->expires_ms);
 }
 
 void rg_keys_apply(struct rg_entry *e)

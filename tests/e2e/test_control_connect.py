@@ -320,6 +320,27 @@ def test_api_keys_come_and_go(cp, gateway, service):
     keys(0)
 
 
+@pytest.mark.parametrize("expires_at", ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.0004Z", "2001-01-01T00:00:00Z", "soon", "", 4102444800, {}])
+def test_a_key_whose_end_is_past_or_not_known_lets_nobody_in(cp, gateway, service, expires_at):
+    """Neither by an event nor by the list at a connect."""
+    policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
+    d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a")
+    cp.wait_live(d)
+    cp.add_key(d, "bad", "key-one", expires_at=expires_at)
+    cp.add_key(d, "good", "key-two")
+
+    def status(key):
+        return get(gateway.address, "/a/x", [("x-api-key", key)]).status
+    env.wait_until(lambda: status("key-two") == 200, 10, "the keys to be known")
+    assert status("key-one") == 401
+    asked = len(cp.asked("/apis/api-keys"))
+    cp.drop_all()
+    env.wait_until(lambda: len(cp.asked("/apis/api-keys")) > asked, 10, "the list to be asked for")
+    cp.add_key(d, "more", "key-three")
+    env.wait_until(lambda: status("key-three") == 200, 10, "the list to be taken")
+    assert status("key-one") == 401
+
+
 def test_a_key_that_is_revoked_while_the_list_is_on_its_way(cp, gateway, service):
     policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
     d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a")
