@@ -62,6 +62,7 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
     rg_build_init(a);
     rg_publish_init(a);
     rg_persist_init(a);
+    rg_keys_init(a);
     rg_sync_init(a);
     rg_remote_init(&a->remote, init->settings);
     rg_fetcher_init(&a->fetcher, &a->remote, &a->transfers);
@@ -156,6 +157,7 @@ void rg_agent_drain(struct rg_agent *a)
     rg_publish_fini(a);
     rg_loop_clear_alarm(a->loop, &a->build_due);
     rg_loop_clear_alarm(a->loop, &a->obtain_due);
+    rg_loop_clear_alarm(a->loop, &a->keys_due);
     rg_persist_finish(a);
 }
 

@@ -73,7 +73,7 @@ static json_t *entry_json(const struct rg_agent *a, const struct rg_entry *e)
                      state_of(e), "deploymentId", or_null(e->is_known ? e->live.deployment_id : NULL), "performedAt",
                      or_null(e->is_known ? e->live.performed_at : NULL), "acknowledged", e->is_acked, "saved",
                      e->is_known && !e->is_unsaved && e->ticket == 0, "apiKeys",
-                     (json_int_t)json_array_size(e->key_list), "failure", or_null(e->failure), "orders",
+                     (json_int_t)json_object_size(e->key_list), "failure", or_null(e->failure), "orders",
                      orders_json(a, e));
 }
 

@@ -65,7 +65,8 @@ struct rg_entry {
     char *failure;                 /* of the newest order; NULL: it did not fail */
     bool is_gone;                  /* the control plane has deleted it; it goes with its last order */
     struct rg_key_set *keys;       /* made when first asked for */
-    json_t *key_list;              /* [{"name", "sha256", "expiresAt"}]; NULL: none */
+    json_t *key_list;              /* {name: {"name", "sha256", "expiresAt"}}; NULL: none */
+    struct rg_list rekeyed;        /* the agent's, until what its list says is let in */
 };
 
 struct rg_order {
@@ -124,6 +125,8 @@ struct rg_agent {
     struct rg_fetch *manifest;
     struct rg_fetch *key_fetches[RG_KINDS];
     bool key_lists_old[RG_KINDS]; /* an event has come since that list was asked for */
+    struct rg_list rekeyed;       /* entries whose lists of keys have changed in this turn of the loop */
+    struct rg_alarm keys_due;
     struct rg_agent_sync sync;
 
     struct rg_entry **buckets;
@@ -237,7 +240,7 @@ void rg_agent_stop_keys(struct rg_agent *a);
 void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event);
 json_t *rg_keys_to_json(const struct rg_agent *a);
 void rg_keys_from_json(struct rg_agent *a, const json_t *value);
-void rg_keys_apply(struct rg_entry *e); /* what its list says is let in */
+void rg_keys_init(struct rg_agent *a);
 json_t *rg_manifest(void);
 void rg_agent_send_manifest(struct rg_agent *a);
 

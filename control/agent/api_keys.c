@@ -42,19 +42,6 @@ static bool is_active(const json_t *key)
     return !status || rg_str_eq_nocase(rg_str_of(status), RG_STR("active"));
 }
 
-static size_t index_of(const json_t *list, const char *name)
-{
-    size_t i;
-    json_t *key;
-    json_array_foreach(list, i, key)
-    {
-        const char *other = json_string_value(json_object_get(key, "name"));
-        if (other && strcmp(other, name) == 0)
-            break;
-    }
-    return i;
-}
-
 /* ---- Letting in ---- */
 
 /* false: when it ends is not known. 0: never. */
@@ -81,55 +68,80 @@ static bool fill(const json_t *from, struct rg_key *to)
     return take_end(json_object_get(from, "expiresAt"), &to->expires_ms);
 }
 
-void rg_keys_apply(struct rg_entry *e)
+static void apply(struct rg_entry *e)
 {
-    size_t n = 0, i, all = json_array_size(e->key_list);
+    size_t n = 0, all = json_object_size(e->key_list);
+    const char *name;
     json_t *key;
     struct rg_key *keys = calloc(all + 1, sizeof(*keys));
     if (!e->keys)
         e->keys = rg_key_set_create();
-    json_array_foreach(e->key_list, i, key) n += keys && fill(key, &keys[n]);
+    json_object_foreach(e->key_list, name, key) n += keys && fill(key, &keys[n]);
     if (!keys || !e->keys || rg_key_set_replace(e->keys, keys, n) < 0)
         rg_error("control: no memory for the API keys of an artifact, those from before stay artifact=%s", e->id);
     free(keys);
 }
 
+/* Keys come in bursts, and letting one in costs as much as letting all in: once for what a turn of the loop brings. */
+static void keys_due(struct rg_alarm *alarm)
+{
+    struct rg_agent *a = RG_OWNER(alarm, struct rg_agent, keys_due);
+    while (!rg_list_empty(&a->rekeyed)) {
+        struct rg_entry *e = RG_CONTAINER(a->rekeyed.next, struct rg_entry, rekeyed);
+        rg_list_remove(&e->rekeyed);
+        apply(e);
+    }
+}
+
+static void list_changed(struct rg_agent *a, struct rg_entry *e)
+{
+    rg_list_remove(&e->rekeyed);
+    rg_list_append(&a->rekeyed, &e->rekeyed);
+    if (!a->keys_due.set)
+        rg_loop_set_alarm(a->loop, &a->keys_due, 0);
+    rg_persist_keys(a);
+}
+
 static void set_list(struct rg_agent *a, struct rg_entry *e, json_t *list)
 {
-    if (json_array_size(list) == 0 && json_array_size(e->key_list) == 0)
+    if (json_object_size(list) == 0 && json_object_size(e->key_list) == 0)
         return;
     if (list && e->key_list && json_equal(list, e->key_list))
         return;
     json_decref(e->key_list);
     e->key_list = json_incref(list);
-    rg_keys_apply(e);
-    rg_persist_keys(a);
+    list_changed(a, e);
 }
 
 /* ---- Events ---- */
+
+/* key NULL: it goes. */
+static int change_key(struct rg_agent *a, struct rg_entry *e, const char *name, json_t *key)
+{
+    if (!e->key_list)
+        e->key_list = json_object();
+    const json_t *before = json_object_get(e->key_list, name);
+    if (key ? json_equal(before, key) : !before)
+        return 0; /* told again */
+    int r = key ? json_object_set(e->key_list, name, key) : json_object_del(e->key_list, name);
+    if (r == 0)
+        list_changed(a, e);
+    return r;
+}
 
 void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event)
 {
     struct rg_entry *e = rg_entry_get(a, RG_KIND_REST_API, event->artifact_id); /* it may come before its artifact */
     bool revoked = event->type == RG_EVENT_KEY_REVOKED;
     json_t *key = revoked ? NULL : read_key(event->payload);
-    const char *name = json_string_value(json_object_get(event->payload, "keyName"));
-    if (key)
-        name = json_string_value(json_object_get(key, "name"));
-    json_t *list = e && name ? (e->key_list ? json_deep_copy(e->key_list) : json_array()) : NULL;
+    const char *name = json_string_value(json_object_get(revoked ? event->payload : key, revoked ? "keyName" : "name"));
     memset(a->key_lists_old, true, sizeof(a->key_lists_old));
-    if (!list || (!revoked && !key)) {
+    if (!e || !name || change_key(a, e, name, key) < 0)
         rg_warn("control: an event of an API key can't be taken event=%s artifact=%s correlation=%s", event->name,
                 event->artifact_id, event->correlation_id);
-    } else {
-        json_array_remove(list, index_of(list, name));
-        if (key)
-            json_array_append(list, key);
-        set_list(a, e, list);
+    else
         rg_info("control: API key event=%s artifact=%s name=\"%s\" correlation=%s", event->name, e->id, name,
                 event->correlation_id);
-    }
-    json_decref(list);
     json_decref(key);
 }
 
@@ -144,9 +156,9 @@ static json_t *by_artifact(const json_t *list)
         const char *id = json_string_value(json_object_get(item, "artifactUuid"));
         json_t *key = id && is_active(item) ? read_key(item) : NULL;
         if (key && !json_object_get(all, id))
-            json_object_set_new(all, id, json_array());
+            json_object_set_new(all, id, json_object());
         if (key)
-            json_array_append_new(json_object_get(all, id), key);
+            json_object_set_new(json_object_get(all, id), json_string_value(json_object_get(key, "name")), key);
     }
     return all;
 }
@@ -226,17 +238,44 @@ void rg_agent_stop_keys(struct rg_agent *a)
     }
 }
 
+void rg_keys_init(struct rg_agent *a)
+{
+    a->keys_due.due = keys_due;
+    rg_list_init(&a->rekeyed);
+}
+
 /* ---- On the disk ---- */
+
+static json_t *list_of(json_t *keys)
+{
+    json_t *list = json_array(), *key;
+    const char *name;
+    json_object_foreach(keys, name, key) json_array_append(list, key);
+    return list;
+}
 
 json_t *rg_keys_to_json(const struct rg_agent *a)
 {
     json_t *root = json_object();
     for (const struct rg_list *at = a->entries.next; root && at != &a->entries; at = at->next) {
         const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
-        if (json_array_size(e->key_list) > 0)
-            json_object_set(root, e->id, e->key_list);
+        if (json_object_size(e->key_list) > 0)
+            json_object_set_new(root, e->id, list_of(e->key_list));
     }
     return root;
+}
+
+static json_t *by_name(const json_t *list)
+{
+    json_t *keys = json_object(), *key;
+    size_t i;
+    json_array_foreach(list, i, key)
+    {
+        const char *name = json_string_value(json_object_get(key, "name"));
+        if (name)
+            json_object_set(keys, name, key);
+    }
+    return keys;
 }
 
 void rg_keys_from_json(struct rg_agent *a, const json_t *value)
@@ -245,10 +284,11 @@ void rg_keys_from_json(struct rg_agent *a, const json_t *value)
     json_t *list;
     json_object_foreach((json_t *)value, id, list)
     {
-        struct rg_entry *e = json_is_array(list) ? rg_entry_find(a, id) : NULL;
+        struct rg_entry *e = rg_entry_find(a, id);
         if (!e)
             continue;
-        e->key_list = json_incref(list);
-        rg_keys_apply(e);
+        json_decref(e->key_list);
+        e->key_list = by_name(list);
+        apply(e);
     }
 }

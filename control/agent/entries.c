@@ -70,6 +70,7 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char 
     e->next_in_bucket = *bucket;
     *bucket = e;
     rg_list_init(&e->writing);
+    rg_list_init(&e->rekeyed);
     rg_list_append(&a->entries, &e->link);
     a->n_entries++;
     return e;
@@ -108,6 +109,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
     *at = e->next_in_bucket;
     rg_list_remove(&e->link);
     rg_list_remove(&e->writing);
+    rg_list_remove(&e->rekeyed);
     a->n_entries--;
     rg_version_fini(&e->live);
     rg_key_set_unref(e->keys);

@@ -341,6 +341,20 @@ def test_a_key_whose_end_is_past_or_not_known_lets_nobody_in(cp, gateway, servic
     assert status("key-one") == 401
 
 
+def test_a_burst_of_keys_holds_up_nothing(cp, gateway, service):
+    """As after each deployment of an API that has many: each key costs the same, however many there are."""
+    policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
+    d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a")
+    cp.wait_live(d)
+    for i in range(6000):
+        cp.add_key(d, f"k{i}", f"key-{i}")
+    cp.revoke_key(d, "k7")
+    other = cp.deploy(service.api("b", "/b", "two"), "b")
+    cp.wait_live(other)
+    assert artifact(gateway, d)["apiKeys"] == 5999
+    assert [get(gateway.address, "/a/x", [("x-api-key", f"key-{i}")]).status for i in (0, 7, 5999)] == [200, 401, 200]
+
+
 def test_a_key_that_is_revoked_while_the_list_is_on_its_way(cp, gateway, service):
     policy = "  policies: [{name: api-key-auth, version: v1, params: {key: x-api-key, in: header}}]\n"
     d = cp.deploy(service.api("a", "/a", "one", policies=policy), "a")
