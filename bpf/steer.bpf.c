@@ -186,6 +186,13 @@ static __always_inline void look(struct view *v, __u64 worker, __u64 now)
     v->fit = packed & 1;
 }
 
+/* Not static, for the same reason: of an access to an unknown place, the mispredicted ways are followed as well. */
+__noinline __u64 near_worker(void);
+__noinline __u64 near_worker(void)
+{
+    return rg_worker_of_cpu[bpf_get_smp_processor_id() & (RG_STEER_CPUS_MAX - 1)];
+}
+
 /* Both are fit, but v is plainly the slower one. When both are slow, only a large difference says more than noise does.
  */
 static __always_inline bool lags(const struct view *v, const struct view *other)
@@ -322,7 +329,7 @@ static __always_inline int steer_by_load(struct sk_reuseport_md *ctx, __u64 now,
         }
     }
     if (rg_prefer_near && verdict == RG_STEER_LOAD) {
-        look(&near, rg_worker_of_cpu[bpf_get_smp_processor_id() & (RG_STEER_CPUS_MAX - 1)], now);
+        look(&near, near_worker(), now);
         if (serves_as_well(&near, best)) {
             best = &near;
             verdict = RG_STEER_NEAR;

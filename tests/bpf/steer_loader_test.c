@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -15,6 +16,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Of a million that are allowed: some ten times what it is on Linux 6.18, and some 50 ms. */
+#define VERIFIED_MAX 50000u
 
 static struct site site;
 
@@ -213,6 +217,63 @@ static int child_with_cap_bpf_only(int fd)
     return err != 0;
 }
 
+/* What the verifier processed for the program behind a descriptor; 0: it is none. */
+static unsigned long verified_instructions(const char *fd)
+{
+    static const char key[] = "verified_insns:";
+    char path[64], text[1024];
+    const char *at;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%.20s", fd);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    at = strstr(text, key);
+    return at ? strtoul(at + sizeof(key) - 1, NULL, 10) : 0;
+}
+
+/* 0: each of so many programs took the verifier some instructions, and few. */
+static int check_verified(unsigned programs)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *e;
+    unsigned n = 0;
+
+    if (!dir)
+        return 92;
+    while ((e = readdir(dir))) {
+        unsigned long instructions = verified_instructions(e->d_name);
+
+        n += instructions > 0;
+        if (instructions > VERIFIED_MAX) {
+            fprintf(stderr, "the verifier processed %lu instructions, more than %u\n", instructions, VERIFIED_MAX);
+            n = UINT_MAX / 2;
+        }
+    }
+    closedir(dir);
+    return n == programs ? 0 : 1;
+}
+
+/* With the rights that a service has. Without CAP_PERFMON the verifier follows mispredicted branches as well. */
+static int child_counts_what_is_verified(int mode)
+{
+    struct rg_steer *steer = NULL;
+    char why[256] = "";
+    int err;
+
+    keep_capabilities(1ull << CAP_BPF | 1ull << CAP_NET_ADMIN);
+    if (rg_steer_create(&steer, (enum rg_steer_mode)mode, RG_STEER_WORKERS_MAX, 2, why, sizeof(why)) != 0) {
+        fprintf(stderr, "create: %s\n", why);
+        return 2;
+    }
+    err = check_verified(2);
+    rg_steer_destroy(steer);
+    return err;
+}
+
 static void without_cap_bpf_it_says_so(void **state)
 {
     (void)state;
@@ -237,6 +298,15 @@ static void cap_bpf_is_enough(void **state)
     (void)state;
     assert_int_equal(in_child(child_with_cap_bpf_only, fd), 0);
     close(fd);
+}
+
+/* A program that grows from path to path takes seconds to load, for each listener, long before the kernel refuses it.
+ */
+static void programs_take_the_verifier_little(void **state)
+{
+    (void)state;
+    for (int mode = RG_STEER_MODE_HASH; mode <= RG_STEER_MODE_NEAR; mode++)
+        assert_int_equal(in_child(child_counts_what_is_verified, mode), 0);
 }
 
 /* ---- groups and lifetimes -------------------------------------------------------------------------------------------
@@ -366,6 +436,7 @@ int main(void)
         cmocka_unit_test(without_cap_bpf_it_says_so),
         cmocka_unit_test(in_a_user_namespace_it_says_so),
         cmocka_unit_test(cap_bpf_is_enough),
+        cmocka_unit_test(programs_take_the_verifier_little),
         cmocka_unit_test(groups_share_rows_and_counters),
         cmocka_unit_test(two_steerings_know_nothing_of_each_other),
         cmocka_unit_test(sockets_go_on_after_destroy),
