@@ -1,7 +1,7 @@
 /*
  * Workers that hang. A worker publishes when its turn of the loop began; one whose turn lasts longer than a second is
- * reported, and its listeners are shut down so that waiting connections move to workers that run. What it serves itself
- * is left to it: it may come back. Thread: the control thread.
+ * reported, and where others run, its listeners are shut down so that waiting connections move to them. What it serves
+ * itself is left to it: it may come back. Thread: the control thread.
  */
 #include <inttypes.h>
 #include <sys/socket.h>
@@ -16,17 +16,38 @@ static uint64_t busy_since(const struct rg_gateway_worker *w)
     return __atomic_load_n(&rg_worker_steer(w->worker)->busy_since, __ATOMIC_RELAXED);
 }
 
+static bool hangs(uint64_t since, uint64_t now_ns)
+{
+    return since && now_ns > since && now_ns - since > STALL_NS;
+}
+
+/*
+ * After a pause of the whole process or machine all workers seem to hang. Without a listener that is left, clients
+ * would be refused, and those that wait reset.
+ */
+static bool others_take_its_queue(const struct rg_gateway *g, uint16_t id, uint64_t now_ns)
+{
+    if (!g->steer || g->phase != RG_PHASE_SERVING)
+        return false;
+    for (uint16_t i = 0; i < g->n_workers; i++) {
+        const struct rg_gateway_worker *w = &g->workers[i];
+        if (i != id && !w->abandoned && !rg_worker_has_ended(w->worker) && !hangs(busy_since(w), now_ns))
+            return true;
+    }
+    return false;
+}
+
 static void report_stall(struct rg_gateway *g, uint16_t id, uint64_t busy_ns)
 {
-    struct rg_gateway_worker *w = &g->workers[id];
-    bool abandon = g->steer && g->n_workers > 1 && g->phase == RG_PHASE_SERVING;
     g->metrics.values[RG_CM_WORKER_STALLS]++;
-    rg_error("a worker hangs worker=%u busy_ms=%" PRIu64 "%s", id, busy_ns / 1000000,
-             abandon ? "; its listeners are shut down, their queues move to the other workers" : "");
-    if (abandon) {
-        w->abandoned = true;
-        rg_worker_abandon_listeners(w->worker);
-    }
+    rg_error("a worker hangs worker=%u busy_ms=%" PRIu64, id, busy_ns / 1000000);
+}
+
+static void abandon(struct rg_gateway *g, uint16_t id)
+{
+    g->workers[id].abandoned = true;
+    rg_worker_abandon_listeners(g->workers[id].worker);
+    rg_warn("the listeners of a worker that hangs are shut down, their queues move to the other workers worker=%u", id);
 }
 
 static bool is_listening(int fd)
@@ -63,10 +84,12 @@ static void supervise_worker(struct rg_gateway *g, uint16_t id, uint64_t now_ns)
         w->stalled_turn = 0;
         rg_info("a worker moves again worker=%u", id);
     }
-    if (!w->stalled_turn && since && now_ns > since && now_ns - since > STALL_NS) {
+    if (!w->stalled_turn && hangs(since, now_ns)) {
         w->stalled_turn = since;
         report_stall(g, id, now_ns - since);
     }
+    if (w->stalled_turn && !w->abandoned && others_take_its_queue(g, id, now_ns))
+        abandon(g, id);
     if (w->abandoned && !w->stalled_turn && g->phase == RG_PHASE_SERVING)
         steer_again(g, id);
 }

@@ -180,6 +180,32 @@ static void a_hung_worker_loses_its_listeners_once(void **state)
     assert_int_equal(gateway.metrics.values[RG_CM_WORKER_STALLS], 2);
 }
 
+/* After a pause of the whole process everyone seems to hang. Somebody must be left who listens. */
+static void workers_that_all_hang_keep_their_listeners(void **state)
+{
+    (void)state;
+    start_gateway();
+    gateway.phase = RG_PHASE_SERVING;
+    uint64_t now = 1000 * SECOND;
+    fake_steer.rows[0].busy_since = fake_steer.rows[1].busy_since = now - 2 * SECOND;
+    rg_gateway_supervise(&gateway, now);
+    assert_false(fake(0)->abandoned);
+    assert_false(fake(1)->abandoned);
+    assert_int_equal(gateway.metrics.values[RG_CM_WORKER_STALLS], 2);
+
+    /* One of them comes back: it takes the other's queue. */
+    fake_steer.rows[1].busy_since = 0;
+    rg_gateway_supervise(&gateway, now + SECOND);
+    assert_true(fake(0)->abandoned);
+    assert_false(fake(1)->abandoned);
+
+    /* It is the only one that listens, whatever it does. */
+    fake_steer.rows[1].busy_since = now + SECOND;
+    rg_gateway_supervise(&gateway, now + 3 * SECOND);
+    assert_false(fake(1)->abandoned);
+    assert_int_equal(gateway.metrics.values[RG_CM_WORKER_STALLS], 3);
+}
+
 static void without_steering_listeners_stay(void **state)
 {
     (void)state;
@@ -205,6 +231,7 @@ int main(void)
         TEST(only_a_worker_that_keeps_old_settings_for_long_is_told),
         TEST(shortages_are_told_at_once_and_then_summed_up),
         TEST(a_hung_worker_loses_its_listeners_once),
+        TEST(workers_that_all_hang_keep_their_listeners),
         TEST(without_steering_listeners_stay),
     };
     return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
