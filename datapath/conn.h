@@ -58,7 +58,6 @@ struct rg_conn {
     bool over_tls;                           /* its handshake is done */
     bool may_be_h2;                          /* its first bytes have not been looked at */
     bool uploads;                            /* its last request had a large body: so will the next one, perhaps */
-    bool acknowledged_soon;                  /* rg_conn_wants_more has been here */
     struct rg_peer_text peer;
 };
 
@@ -72,8 +71,8 @@ static inline enum rg_recv_mode rg_conn_waiting_mode(const struct rg_conn *c)
 }
 
 /*
- * More has to come before it can be answered. A client may hold it back until what it has sent is acknowledged (RFC
- * 896), which would otherwise wait for our answer.
+ * More has to come before what has come can be answered. A client may hold it back until that is acknowledged (RFC
+ * 896), which would otherwise wait for our answer. To be called for each piece.
  */
 void rg_conn_wants_more(struct rg_conn *c);
 

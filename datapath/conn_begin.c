@@ -56,6 +56,8 @@ RG_COLD bool rg_conn_pass_proxy(struct rg_worker *w, struct rg_conn *c)
     rg_conn_become(w, c, RG_CONN_IDLE);
     if (c->sock.in.bytes > 0 && !c->wants_tls)
         return true;
+    if (c->sock.in.bytes == 0)
+        rg_conn_wants_more(c);
     if (c->sock.in.bytes == 0 && c->sock.eof)
         rg_conn_close(w, c, false);
     else if (c->wants_tls)
@@ -99,6 +101,14 @@ bool rg_conn_begin_h2(struct rg_worker *w, struct rg_conn *c)
     return true;
 }
 
+/* The end of a handshake may be the client's, and its first request still to come. */
+static void begin_requests(struct rg_worker *w, struct rg_conn *c)
+{
+    if (c->sock.in.bytes == 0)
+        rg_conn_wants_more(c);
+    rg_conn_next_request(w, c);
+}
+
 void rg_conn_shaking_event(struct rg_worker *w, struct rg_conn *c, enum rg_socket_event event)
 {
     if (event == RG_SOCKET_SECURE) {
@@ -107,7 +117,7 @@ void rg_conn_shaking_event(struct rg_worker *w, struct rg_conn *c, enum rg_socke
         if (rg_tls_agreed(c->sock.tls) == RG_TLS_H2)
             speak_h2(w, c);
         else
-            rg_conn_next_request(w, c);
+            begin_requests(w, c);
     } else if (event == RG_SOCKET_DATA && !c->sock.tls) {
         rg_conn_tls_failed(w, RG_TLS_FAIL_NOT_TLS);
         rg_conn_next_request(w, c);

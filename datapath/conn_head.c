@@ -16,10 +16,7 @@ static bool gather_more(struct rg_worker *w, struct rg_conn *c, bool *no_memory)
 
 void rg_conn_wants_more(struct rg_conn *c)
 {
-    if (c->acknowledged_soon)
-        return;
-    c->acknowledged_soon = true;
-    rg_sys_acknowledge_soon(c->sock.fd);
+    rg_socket_acknowledge(&c->sock);
 }
 
 void rg_conn_head_incomplete(struct rg_worker *w, struct rg_conn *c)

@@ -171,13 +171,24 @@ static enum rg_pump_result end_request(struct rg_worker *w, struct rg_exchange *
     return r;
 }
 
+/* The client's last bytes were a piece of something: it may hold back the next one until they are acknowledged. */
+static bool wants_more(const struct rg_exchange *x, uint32_t received)
+{
+    if (received == 0 || received >= RG_SOCKET_PIECE || x->client->in->bytes > 0)
+        return false;
+    return x->request.raw ? rg_ws_frames_are_cut(&x->request.frames) : !x->request.done;
+}
+
 /* false: the exchange has ended. */
 bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_output *out = x->up->out;
     if (x->request.done || rg_server_takes_nothing(x->up))
         return true;
+    uint32_t received = x->client->in->bytes;
     enum rg_pump_result r = rg_pump_run(&x->request, x->client->in, out, &w->bufs);
+    if (!rg_client_is_h2(x->client) && wants_more(x, received))
+        rg_conn_wants_more(rg_client_conn(x->client));
     if (out->bytes > 0 || x->request.done)
         rg_server_send_later(w, x->up);
     bool ended = rg_client_has_ended(x->client) && !x->request.raw && !x->request.done;

@@ -107,6 +107,12 @@ void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s)
     rg_list_append(&w->dirty, &s->dirty);
 }
 
+void rg_socket_acknowledge(const struct rg_socket *s)
+{
+    if (s->state == RG_SOCKET_OPEN && !s->broken && !rg_socket_has_output(s))
+        rg_sys_acknowledge(s->fd);
+}
+
 void rg_socket_send_last(struct rg_worker *w, struct rg_socket *s)
 {
     s->last = true;

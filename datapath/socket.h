@@ -81,6 +81,13 @@ bool rg_socket_init(struct rg_worker *w, struct rg_socket *s, int fd, enum rg_sl
 /* What should be received from now on; arms, changes or cancels the receive in flight as needed. */
 void rg_socket_want(struct rg_worker *w, struct rg_socket *s, enum rg_recv_mode mode);
 void rg_socket_connect(struct rg_worker *w, struct rg_socket *s, const struct sockaddr *sa, socklen_t len);
+/*
+ * A receive that brought more is no piece that the peer holds the next one back for: the kernel acknowledges by itself
+ * what fills segments.
+ */
+#define RG_SOCKET_PIECE 16384u
+/* What was received has no answer yet, and nothing that is about to be sent tells the peer that it has come. */
+void rg_socket_acknowledge(const struct rg_socket *s);
 /* Output was added: it is sent once, at the end of the turn. */
 void rg_socket_send_later(struct rg_worker *w, struct rg_socket *s);
 /*

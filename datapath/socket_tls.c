@@ -52,9 +52,14 @@ static enum rg_socket_event in_the_clear(struct rg_socket *s)
     return RG_SOCKET_DATA;
 }
 
-/* Bytes that make no plaintext yet are nothing to the owner: what it wanted to receive is received. */
+/*
+ * Bytes that make no plaintext yet are nothing to the owner: what it wanted to receive is received. A flight of the
+ * handshake may come in several pieces, and a record too.
+ */
 static enum rg_socket_event wait_for_more(struct rg_worker *w, struct rg_socket *s)
 {
+    if (s->tls->is_server && s->tls->net.bytes < RG_SOCKET_PIECE)
+        rg_socket_acknowledge(s);
     if (!rg_socket_in_flight(s, RG_OP_RECV))
         rg_socket_want(w, s, (enum rg_recv_mode)s->wanted);
     return RG_SOCKET_NOTHING;

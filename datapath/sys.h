@@ -18,8 +18,8 @@ void rg_sys_connected(int fd);
 /* Of a listening socket: a request is acknowledged with its response. What is accepted inherits that; listen() ends it.
  */
 void rg_sys_acknowledge_late(int listener);
-/* ... and where more has to come before there can be a response: from now on at once. */
-void rg_sys_acknowledge_soon(int fd);
+/* ... and where more has to come before there can be a response: what has come, at once. */
+void rg_sys_acknowledge(int fd);
 bool rg_sys_may_pace(int fd); /* its congestion control is one that loopback is better off without */
 /* Address text and port of the peer; tuning that depends on where it is (loopback), if asked for. UNIX peers have
  * neither. */

@@ -154,6 +154,7 @@ static void head_complete(struct rg_h2 *h2, int32_t id, bool ends)
         return;
     }
     s->eof = ends;
+    h2->unanswered = h2->unanswered && !ends;
     give_head(h2, s);
     h2->head_us = 0;
     begin_exchange(h2, s);
@@ -262,6 +263,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     if (s && ends) {
         s->eof = true;
+        h2->unanswered = false;
         rg_h2_stream_touch(s, RG_H2_NOTE_DATA);
     }
     return 0;
@@ -295,6 +297,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     }
     s->owed += (uint32_t)len;
+    if (s->responded) /* both sides talk: something goes back before long */
+        h2->unanswered = false;
     bool taken = rg_h2_stream_take(s, (const char *)data, (uint32_t)len);
     rg_h2_stream_touch(s, taken ? RG_H2_NOTE_DATA : RG_H2_NOTE_NO_MEMORY);
     return 0;

@@ -53,6 +53,7 @@ struct rg_h2 {
         uint64_t since_ms;
     } unread[RG_H2_UNREAD_MAX]; /* streams whose exchange is over and whose request is not, the oldest first */
     bool going;                 /* no stream is begun any more */
+    bool unanswered;            /* something small has come since the last turn, which no stream answers by itself */
 };
 
 /* h2_frames.c. NULL: no memory. */

@@ -231,6 +231,7 @@ static void want(struct rg_worker *w, struct rg_h2 *h2)
 static void feed(struct rg_worker *w, struct rg_h2 *h2)
 {
     struct rg_input *in = &h2->conn->sock.in;
+    h2->unanswered = in->bytes > 0 && in->bytes < RG_SOCKET_PIECE;
     while (in->bytes > 0) {
         struct rg_str front = rg_input_front(in);
         ssize_t n = nghttp2_session_mem_recv(h2->session, (const uint8_t *)front.ptr, front.len);
@@ -290,6 +291,9 @@ static bool flush(struct rg_worker *w, struct rg_h2 *h2)
     }
     if (out->bytes > 0)
         rg_socket_send_later(w, &c->sock);
+    if (h2->unanswered)
+        rg_conn_wants_more(c);
+    h2->unanswered = false;
     deliver(w, h2);
     bool over = !nghttp2_session_want_read(h2->session) && !nghttp2_session_want_write(h2->session);
     if (over && !rg_socket_has_output(&c->sock)) {

@@ -20,6 +20,12 @@ struct rg_ws_frames {
 
 void rg_ws_frames_pass(struct rg_ws_frames *f, const char *bytes, size_t len);
 
+/* What has passed by ends in the middle of a frame. */
+static inline bool rg_ws_frames_are_cut(const struct rg_ws_frames *f)
+{
+    return f->have > 0 || f->left > 0;
+}
+
 /* In the middle of a head nobody knows where the frame ends. */
 static inline bool rg_ws_frames_knows_end(const struct rg_ws_frames *f)
 {

@@ -35,7 +35,7 @@ void rg_sys_acknowledge_late(int listener)
     (void)listener;
 }
 
-void rg_sys_acknowledge_soon(int fd)
+void rg_sys_acknowledge(int fd)
 {
     (void)fd;
 }
