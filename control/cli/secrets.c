@@ -88,10 +88,12 @@ static bool read_value(const char *file, char value[SECRET_MAX + 1])
         return false;
     }
     bool bad = n > SECRET_MAX || memchr(value, '\0', (size_t)n);
+    const char *got = n > SECRET_MAX ? "more bytes" : bad ? "a zero byte" : "nothing";
     n -= n > 0 && value[n - 1] == '\n';
     value[bad ? 0 : n] = '\0';
     if (bad || n == 0)
-        rg_cli_complain("%s: got nothing, or more than %u bytes, or no text; wanted a secret", file, SECRET_MAX);
+        rg_cli_complain("%s: got %s, wanted a secret, text of 1 to %u bytes", is_stdin ? "standard input" : file, got,
+                        SECRET_MAX);
     return !bad && n > 0;
 }
 

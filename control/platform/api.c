@@ -141,6 +141,16 @@ static bool role_suffices(const char *role, enum rg_scope scope)
     return scope <= RG_SCOPE_READ;
 }
 
+/* The least role whose tokens may. */
+static const char *role_wanted(enum rg_scope scope)
+{
+    static const char *const roles[] = {"reader", "operator"};
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (role_suffices(roles[i], scope))
+            return roles[i];
+    return "admin";
+}
+
 static void take_actor(struct rg_call *call, const struct rg_rows *rows)
 {
     snprintf(call->organization, sizeof(call->organization), "%s", rg_rows_text(rows, 0));
@@ -154,6 +164,7 @@ static bool authenticate_user(struct rg_call *call)
     char hash[RG_SHA256_LEN + 1];
     struct rg_rows rows;
     bool known = false, allowed = false;
+    char role[32] = "";
     if (rg_token_is_valid(call->request->bearer)) {
         rg_sha256_hex(hash, call->request->bearer);
         rg_db_query(
@@ -164,7 +175,8 @@ static bool authenticate_user(struct rg_call *call)
             RG_WITH(rg_text(hash), rg_int(call->now_ms)));
         if (rg_rows_next(&rows)) {
             known = true;
-            allowed = role_suffices(rg_rows_text(&rows, 2), call->route->scope);
+            snprintf(role, sizeof(role), "%s", rg_rows_text(&rows, 2));
+            allowed = role_suffices(role, call->route->scope);
             take_actor(call, &rows);
             snprintf(call->answer->token, sizeof(call->answer->token), "%s", rg_rows_text(&rows, 3));
             call->answer->expires_ms = rg_rows_is_null(&rows, 4) ? 0 : rg_rows_int(&rows, 4);
@@ -176,7 +188,8 @@ static bool authenticate_user(struct rg_call *call)
                   call->request->bearer.len ? "The token is unknown, revoked or expired."
                                             : "A token is required: Authorization: Bearer TOKEN.");
     else if (!allowed)
-        rg_refuse(call, 403, "FORBIDDEN", "The token \"%s\" may not do this.", call->name);
+        rg_refuse(call, 403, "FORBIDDEN", "The token \"%s\" has the role %s; this takes one with the role %s.",
+                  call->name, role, role_wanted(call->route->scope));
     return allowed;
 }
 

@@ -153,7 +153,9 @@ def test_secrets_and_access_tokens(rgctl, platform):
     rgctl("secret", "delete", "openai-key")
     assert rgctl("secret", "list").out == "No secrets.\n"
     assert "wanted one with the secret" in rgctl("secret", "set", "a", expect=USAGE).err
-    assert "wanted a secret" in rgctl("secret", "set", "a", "-f", "-", text="\n", expect=USAGE).err
+    for text, got in (("\n", "nothing"), ("x" * 65537, "more bytes"), ("a\0b", "a zero byte")):
+        r = rgctl("secret", "set", "a", "-f", "-", text=text, expect=USAGE)
+        assert r.err == f"rgctl: standard input: got {got}, wanted a secret, text of 1 to 65536 bytes\n"
     assert rgctl("access-token", "create", "ci", "--role", "reader", "--expires", "1h").out == "new-token\n"
     assert platform.access["t-ci"]["role"] == "reader" and "expiresAt" in platform.access["t-ci"]
     assert "t-ci" in rgctl("access-token", "list").out

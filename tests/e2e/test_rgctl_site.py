@@ -213,7 +213,8 @@ def test_events_tokens_and_keys_of_the_real_platform(site):
     given = {**os.environ, "RINGGATE_PLATFORM": site.platform.url, "RINGGATE_TOKEN": reader}
     assert subprocess.run([env.RGCTL, "get", "rest-apis"], env=given, check=False, capture_output=True).returncode == DONE
     denied = subprocess.run([env.RGCTL, "delete", "rest-api/hello"], env=given, check=False, capture_output=True, text=True)
-    assert denied.returncode == FAILED and "403" in denied.stderr
+    assert denied.returncode == FAILED
+    assert 'The token "reader" has the role reader; this takes one with the role operator. (FORBIDDEN, 403)' in denied.stderr
 
 
 def test_an_unreachable_gateway_times_out_and_converges_later(site):
