@@ -11,7 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 
-#include "datapath/tls/keys.h"
+#include "datapath/tls/kdf.h"
 #include "datapath/tls/parts.h"
 
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
@@ -209,11 +209,11 @@ static bool set_session_context(SSL_CTX *context, const struct rg_tls_source *so
 }
 
 /* Clients are told the names of the authorities, so that they know which certificate to show. */
-static int add_authorities(SSL_CTX *context, BIO *bio)
+static int add_authorities(SSL_CTX *context, OSSL_LIB_CTX *library, BIO *bio)
 {
     X509 *ca;
     int n = 0;
-    while ((ca = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+    while ((ca = rg_tls_read_certificate(library, bio, PEM_read_bio_X509))) {
         bool ok =
             X509_STORE_add_cert(SSL_CTX_get_cert_store(context), ca) == 1 && SSL_CTX_add_client_CA(context, ca) == 1;
         X509_free(ca);
@@ -224,14 +224,15 @@ static int add_authorities(SSL_CTX *context, BIO *bio)
     return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? n : 0;
 }
 
-static bool set_client_certificates(SSL_CTX *context, const struct rg_tls_source *source, struct rg_tls_fault *fault)
+static bool set_client_certificates(SSL_CTX *context, OSSL_LIB_CTX *library, const struct rg_tls_source *source,
+                                    struct rg_tls_fault *fault)
 {
     const struct rg_tls_settings *s = source->settings;
     int required = s->client_certificates == RG_CLIENT_CERT_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     if (s->client_certificates == RG_CLIENT_CERT_OFF)
         return true;
     BIO *bio = BIO_new_mem_buf(source->client_ca.ptr ? source->client_ca.ptr : "", (int)source->client_ca.len);
-    int n = bio ? add_authorities(context, bio) : 0;
+    int n = bio ? add_authorities(context, library, bio) : 0;
     BIO_free(bio);
     if (n > 0) {
         ERR_clear_error();
@@ -244,16 +245,16 @@ static bool set_client_certificates(SSL_CTX *context, const struct rg_tls_source
     return false;
 }
 
-SSL_CTX *rg_tls_context_create(const struct rg_tls_source *source, unsigned listener, uint32_t lifetime_s,
-                               struct rg_tls_fault *fault)
+SSL_CTX *rg_tls_context_create(OSSL_LIB_CTX *library, const struct rg_tls_source *source, unsigned listener,
+                               uint32_t lifetime_s, struct rg_tls_fault *fault)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new_ex(library, RG_TLS_KDF_PREFERRED, TLS_server_method());
     if (!context)
         return NULL;
     set_options(context);
     SSL_CTX_set_timeout(context, (long)lifetime_s);
     if (set_session_context(context, source, listener) && set_ciphers(context, source->settings, fault) &&
-        set_client_certificates(context, source, fault))
+        set_client_certificates(context, library, source, fault))
         return context;
     SSL_CTX_free(context);
     return NULL;

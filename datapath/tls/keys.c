@@ -8,7 +8,7 @@
 #include <openssl/kdf.h>
 #include <openssl/objects.h>
 
-static EVP_MAC_CTX *make_hmac(EVP_MAC *mac, char *digest)
+EVP_MAC_CTX *rg_tls_hmac_create(EVP_MAC *mac, char *digest)
 {
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                            OSSL_PARAM_construct_end()};
@@ -19,20 +19,20 @@ static EVP_MAC_CTX *make_hmac(EVP_MAC *mac, char *digest)
     return NULL;
 }
 
-struct rg_tls_tools *rg_tls_tools_create(void)
+struct rg_tls_tools *rg_tls_tools_create(OSSL_LIB_CTX *library)
 {
     static char sha256[] = "SHA256", sha384[] = "SHA384";
     struct rg_tls_tools *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_KDF *prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
-    t->aes_128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-    t->aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    t->chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-    t->aes_256_cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-    t->hmac_sha256 = make_hmac(hmac, sha256);
-    t->hmac_sha384 = make_hmac(hmac, sha384);
+    EVP_MAC *hmac = EVP_MAC_fetch(library, "HMAC", NULL);
+    EVP_KDF *prf = EVP_KDF_fetch(library, "TLS1-PRF", NULL);
+    t->aes_128_gcm = EVP_CIPHER_fetch(library, "AES-128-GCM", NULL);
+    t->aes_256_gcm = EVP_CIPHER_fetch(library, "AES-256-GCM", NULL);
+    t->chacha20_poly1305 = EVP_CIPHER_fetch(library, "ChaCha20-Poly1305", NULL);
+    t->aes_256_cbc = EVP_CIPHER_fetch(library, "AES-256-CBC", NULL);
+    t->hmac_sha256 = rg_tls_hmac_create(hmac, sha256);
+    t->hmac_sha384 = rg_tls_hmac_create(hmac, sha384);
     t->prf = prf ? EVP_KDF_CTX_new(prf) : NULL;
     EVP_MAC_free(hmac);
     EVP_KDF_free(prf);
@@ -76,29 +76,46 @@ bool rg_tls_suite_find(const struct rg_tls_tools *tools, int cipher, int hash, s
     return ret->cipher;
 }
 
-bool rg_tls_expand(const struct rg_tls_suite *suite, const unsigned char *secret, const char *label, unsigned char *to,
-                   size_t n)
+/* The structure HkdfLabel of RFC 8446 7.1. 0: it is too long. */
+static size_t put_info(const struct rg_tls_label *label, size_t n, unsigned char *to, size_t cap)
 {
-    static const char prefix[] = "tls13 ";
-    unsigned char info[64], block[EVP_MAX_MD_SIZE];
-    size_t label_len = sizeof(prefix) - 1 + strlen(label), at = 0, len = 0;
-    if (n > suite->secret || label_len + 5 > sizeof(info))
-        return false;
-    info[at++] = 0;
-    info[at++] = (unsigned char)n;
-    info[at++] = (unsigned char)label_len;
-    memcpy(info + at, prefix, sizeof(prefix) - 1);
-    memcpy(info + at + sizeof(prefix) - 1, label, strlen(label));
-    at += label_len;
-    info[at++] = 0; /* no context */
-    info[at++] = 1; /* the first block of HKDF-Expand, which is enough */
-    bool ok = EVP_MAC_init(suite->hmac, secret, suite->secret, NULL) == 1 &&
-              EVP_MAC_update(suite->hmac, info, at) == 1 &&
-              EVP_MAC_final(suite->hmac, block, &len, sizeof(block)) == 1 && len >= n;
+    size_t len = label->prefix.len + label->label.len, at = 0;
+    if (len > 255 || label->context.len > 255 || n > UINT16_MAX || 4 + len + label->context.len > cap)
+        return 0;
+    to[at++] = (unsigned char)(n >> 8);
+    to[at++] = (unsigned char)n;
+    to[at++] = (unsigned char)len;
+    const struct rg_str parts[] = {label->prefix, label->label, label->context};
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == 2)
+            to[at++] = (unsigned char)label->context.len;
+        if (parts[i].len > 0)
+            memcpy(to + at, parts[i].ptr, parts[i].len);
+        at += parts[i].len;
+    }
+    return at;
+}
+
+bool rg_tls_hkdf_expand(EVP_MAC_CTX *hmac, size_t hash, struct rg_str secret, const struct rg_tls_label *label,
+                        unsigned char *to, size_t n)
+{
+    unsigned char info[520], block[EVP_MAX_MD_SIZE], number = 1; /* the first block of HKDF-Expand, which is enough */
+    size_t len = 0, info_len = n > hash ? 0 : put_info(label, n, info, sizeof(info));
+    bool ok = info_len > 0 && EVP_MAC_init(hmac, (const unsigned char *)secret.ptr, secret.len, NULL) == 1 &&
+              EVP_MAC_update(hmac, info, info_len) == 1 && EVP_MAC_update(hmac, &number, 1) == 1 &&
+              EVP_MAC_final(hmac, block, &len, sizeof(block)) == 1 && len >= n;
     if (ok)
         memcpy(to, block, n);
     OPENSSL_cleanse(block, sizeof(block));
     return ok;
+}
+
+bool rg_tls_expand(const struct rg_tls_suite *suite, const unsigned char *secret, const char *label, unsigned char *to,
+                   size_t n)
+{
+    struct rg_tls_label l = {rg_str_of("tls13 "), rg_str_of(label), RG_STR_NONE};
+    struct rg_str from = {(const char *)secret, suite->secret};
+    return rg_tls_hkdf_expand(suite->hmac, suite->secret, from, &l, to, n);
 }
 
 bool rg_tls_key_block(const struct rg_tls_tools *tools, const struct rg_tls_suite *suite, const unsigned char *master,

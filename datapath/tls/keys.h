@@ -11,6 +11,8 @@
 
 #include <openssl/evp.h>
 
+#include "datapath/base/str.h"
+
 #define RG_TLS_SECRET_MAX 48u /* SHA-384 */
 #define RG_TLS_KEY_MAX    32u
 #define RG_TLS_IV         12u
@@ -31,12 +33,22 @@ struct rg_tls_suite {
 };
 
 /* NULL: no memory, or an OpenSSL without them: its own records are used then. */
-struct rg_tls_tools *rg_tls_tools_create(void);
+struct rg_tls_tools *rg_tls_tools_create(OSSL_LIB_CTX *library);
 void rg_tls_tools_destroy(struct rg_tls_tools *tools); /* NULL is fine */
 
 /* cipher and hash: NID_aes_128_gcm and its like, NID_sha256 or NID_sha384. false: none that is known here. */
 bool rg_tls_suite_find(const struct rg_tls_tools *tools, int cipher, int hash, struct rg_tls_suite *ret);
 
+/* NULL: no memory, or no such digest. */
+EVP_MAC_CTX *rg_tls_hmac_create(EVP_MAC *mac, char *digest);
+
+struct rg_tls_label {
+    struct rg_str prefix, label, context;
+};
+
+/* HKDF-Expand-Label of RFC 8446 7.1, for at most as many bytes as the hash has. */
+bool rg_tls_hkdf_expand(EVP_MAC_CTX *hmac, size_t hash, struct rg_str secret, const struct rg_tls_label *label,
+                        unsigned char *to, size_t n);
 /* HKDF-Expand-Label of RFC 8446 7.1 without a context, for at most as many bytes as the hash has. */
 bool rg_tls_expand(const struct rg_tls_suite *suite, const unsigned char *secret, const char *label, unsigned char *to,
                    size_t n);

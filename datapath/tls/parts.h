@@ -28,6 +28,8 @@ enum rg_tls_event rg_tls_fail(struct rg_tls *t, enum rg_tls_failure failure);
 /* takeover.c. Sessions of the context can be taken over; and one whose handshake is done is: t->ssl is NULL then. It
  * stays OpenSSL's where it does what is not done here. */
 void rg_tls_takeover_prepare(SSL_CTX *context);
+/* A step of the handshake with a client, as SSL_do_handshake; what it tells of keys is noted. */
+int rg_tls_takeover_watch(struct rg_tls *t);
 void rg_tls_take_over(struct rg_tls *t);
 
 /* open.c. A session that was taken over: what rg_tls_run, rg_tls_seal and rg_tls_note_end are for it. */
@@ -71,9 +73,13 @@ static inline SSL_CTX *rg_tls_context_at(const struct rg_tls_site *site, unsigne
     return site->contexts[worker * site->n_contexts + context];
 }
 
-/* context.c. Certificates are the caller's to add. */
-SSL_CTX *rg_tls_context_create(const struct rg_tls_source *source, unsigned listener, uint32_t lifetime_s,
-                               struct rg_tls_fault *fault);
+/* store.c. The next certificate of a text in PEM; read: PEM_read_bio_X509 or its like. NULL: there is none. */
+X509 *rg_tls_read_certificate(OSSL_LIB_CTX *library, BIO *bio,
+                              X509 *(*read)(BIO *bio, X509 **x, pem_password_cb *cb, void *arg));
+
+/* context.c. Certificates are the caller's to add. The library is that of the worker (library.h). */
+SSL_CTX *rg_tls_context_create(OSSL_LIB_CTX *library, const struct rg_tls_source *source, unsigned listener,
+                               uint32_t lifetime_s, struct rg_tls_fault *fault);
 /* Of the context in use when the handshake begins; later callbacks find theirs by the session. */
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener);
 

@@ -3,6 +3,8 @@
 #include <openssl/ssl.h>
 
 #include "datapath/tls/client.h"
+#include "datapath/tls/keys.h"
+#include "datapath/tls/library.h"
 #include "datapath/tls/parts.h"
 #include "datapath/tls/records.h"
 
@@ -22,7 +24,8 @@ void rg_tls_env_init(struct rg_tls_env *env, struct rg_bufs *bufs, struct rg_met
     rg_list_init(&env->waiting);
     rg_pool_init(&env->sessions, sizeof(struct rg_tls), POOL_CHUNK, SESSIONS_MAX);
     rg_pool_init(&env->records, sizeof(struct rg_tls_records), POOL_CHUNK, SESSIONS_MAX);
-    env->tools = rg_tls_tools_create();
+    env->kdf = rg_tls_kdf_of(worker);
+    env->tools = rg_tls_tools_create(rg_tls_library_of(worker));
 }
 
 void rg_tls_env_fini(struct rg_tls_env *env)
@@ -211,7 +214,7 @@ static enum rg_tls_event shake(struct rg_tls *t)
     }
     if (t->is_server)
         t->env->budget--;
-    int r = SSL_do_handshake(t->ssl);
+    int r = t->is_server ? rg_tls_takeover_watch(t) : SSL_do_handshake(t->ssl);
     if (r == 1) {
         if (t->is_server && !note_subject(t))
             return rg_tls_fail(t, RG_TLS_FAIL_CERTIFICATE);

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "datapath/tls/library.h"
 #include "datapath/tls/parts.h"
 
 struct rg_tls_store {
@@ -25,6 +26,7 @@ struct build {
     unsigned listener;
     uint32_t lifetime_s;
     uint16_t workers;
+    OSSL_LIB_CTX *library; /* of the worker that contexts are made for; first those of worker 0 */
     struct rg_tls_pair pairs[RG_TLS_CERTIFICATES_MAX];
     bool failed;
 };
@@ -83,14 +85,24 @@ static void free_pair(struct rg_tls_pair *p)
     *p = (struct rg_tls_pair){0};
 }
 
+X509 *rg_tls_read_certificate(OSSL_LIB_CTX *library, BIO *bio,
+                              X509 *(*read)(BIO *bio, X509 **x, pem_password_cb *cb, void *arg))
+{
+    X509 *x = X509_new_ex(library, NULL);
+    if (x && read(bio, &x, NULL, NULL))
+        return x;
+    X509_free(x);
+    return NULL;
+}
+
 /* The server's own comes first, those that lead to an authority follow. */
-static bool parse_chain(struct rg_tls_pair *p, struct rg_str text)
+static bool parse_chain(OSSL_LIB_CTX *library, struct rg_tls_pair *p, struct rg_str text)
 {
     BIO *bio = bio_of(text);
     X509 *next;
-    p->leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
+    p->leaf = bio ? rg_tls_read_certificate(library, bio, PEM_read_bio_X509_AUX) : NULL;
     p->chain = sk_X509_new_null();
-    while (p->leaf && p->chain && (next = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+    while (p->leaf && p->chain && (next = rg_tls_read_certificate(library, bio, PEM_read_bio_X509)))
         if (!sk_X509_push(p->chain, next))
             X509_free(next);
     bool clean = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE; /* that is the end of the file */
@@ -109,11 +121,11 @@ static int no_passphrase(char *buf, int size, int writing, void *arg)
     return -1;
 }
 
-static bool parse_key(struct rg_tls_pair *p, struct rg_str text, bool *is_encrypted)
+static bool parse_key(OSSL_LIB_CTX *library, struct rg_tls_pair *p, struct rg_str text, bool *is_encrypted)
 {
     BIO *bio = bio_of(text);
     *is_encrypted = false;
-    p->key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, is_encrypted) : NULL;
+    p->key = bio ? PEM_read_bio_PrivateKey_ex(bio, NULL, no_passphrase, is_encrypted, library, NULL) : NULL;
     BIO_free(bio);
     return p->key;
 }
@@ -148,11 +160,11 @@ static void parse_pair(struct build *b, unsigned i)
 {
     struct rg_tls_pair *p = &b->pairs[i];
     bool is_encrypted;
-    bool have_cert = parse_chain(p, b->source->cert[i]);
+    bool have_cert = parse_chain(b->library, p, b->source->cert[i]);
     if (!have_cert)
         refuse_by_error(b, RG_TLS_AT_CERT, i, "which has no certificate that can be read",
                         "a file with the certificate in PEM, and those that lead to its authority after it");
-    if (!parse_key(p, b->source->key[i], &is_encrypted)) {
+    if (!parse_key(b->library, p, b->source->key[i], &is_encrypted)) {
         if (is_encrypted)
             refuse(b, RG_TLS_AT_KEY, i, "an encrypted key", "a private key in PEM without a passphrase",
                    "`openssl pkey -in FILE -out NEW` decrypts it; keep the new file readable by root only");
@@ -266,7 +278,7 @@ static bool use_pair(struct build *b, SSL_CTX *context, unsigned i)
 static SSL_CTX *make_context(struct build *b, const struct rg_tls_site *site, unsigned which)
 {
     struct rg_tls_fault fault = {.place = RG_TLS_AT_LISTENER, .got = "settings that OpenSSL refuses"};
-    SSL_CTX *context = rg_tls_context_create(b->source, b->listener, b->lifetime_s, &fault);
+    SSL_CTX *context = rg_tls_context_create(b->library, b->source, b->listener, b->lifetime_s, &fault);
     if (!context) {
         report(b, &fault);
         return NULL;
@@ -316,6 +328,7 @@ static int make_contexts(struct build *b, struct rg_tls_site *site)
     if (!site->contexts)
         return -ENOMEM;
     for (unsigned w = 0; w < b->workers; w++) {
+        b->library = rg_tls_library_of(w);
         if (w > 0 && !parse_pairs(b))
             return -EINVAL;
         for (unsigned i = 0; i < site->n_contexts; i++) {
@@ -415,7 +428,8 @@ int rg_tls_store_create(struct rg_tls_store **ret, const struct rg_tls_source *s
                           .reports = reports,
                           .listener = i,
                           .lifetime_s = keys->lifetime_s,
-                          .workers = workers};
+                          .workers = workers,
+                          .library = rg_tls_library_of(0)};
         int one = sources[i].settings->n_certificates ? build_site(&b, &store->sites[i]) : 0;
         r = one < 0 ? one : r; /* what is wrong with the others is told, too */
     }

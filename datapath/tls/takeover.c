@@ -2,64 +2,18 @@
  * When the handshake with a client is done, OpenSSL's SSL is freed and a session goes on with keys of its own
  * (records.h): an SSL that waits holds 13 KiB, and more in later versions, most of which it will never look at again.
  *
- * What has to be known comes from OpenSSL's documented interface. TLS 1.3: the traffic secrets, by the callback for key
- * logs, and how many records were sealed with the new key (session tickets), by the one for messages. TLS 1.2: the
- * master secret and both randoms, and how many records followed each side's ChangeCipherSpec: its Finished, which a
- * client may send in pieces.
+ * What has to be known comes from OpenSSL's documented interface. TLS 1.3: the traffic secrets, by the key schedule
+ * that its handshakes call (kdf.h), and how many records were sealed with the new key (session tickets), by the one for
+ * messages. TLS 1.2: the master secret and both randoms, and how many records followed each side's ChangeCipherSpec:
+ * its Finished, which a client may send in pieces.
  */
 #include <stdlib.h>
 
 #include <openssl/ssl.h>
 
+#include "datapath/tls/kdf.h"
 #include "datapath/tls/parts.h"
 #include "datapath/tls/records.h"
-
-#define SERVER_SECRET "SERVER_TRAFFIC_SECRET_0 "
-#define CLIENT_SECRET "CLIENT_TRAFFIC_SECRET_0 "
-#define HEX_RANDOM    64u /* a secret follows the client's random and a space */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool decode_hex(const char *from, unsigned char *to, size_t cap)
-{
-    size_t n = strlen(from);
-    if (n == 0 || n % 2 != 0 || n / 2 > cap)
-        return false;
-    for (size_t i = 0; i < n; i += 2) {
-        int high = hex_digit(from[i]), low = hex_digit(from[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        to[i / 2] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
-static bool note_secret(struct rg_tls_half *half, const char *rest)
-{
-    half->sequence = 0;
-    return strlen(rest) > HEX_RANDOM + 1 && decode_hex(rest + HEX_RANDOM + 1, half->secret, sizeof(half->secret));
-}
-
-/* A line of a key log, as SSLKEYLOGFILE has them. It is read and forgotten: no file is ever written. */
-static void secret_told(const SSL *ssl, const char *line)
-{
-    struct rg_tls *t = SSL_get_app_data(ssl);
-    struct rg_tls_records *r = t ? t->records : NULL;
-    bool server = strncmp(line, SERVER_SECRET, sizeof(SERVER_SECRET) - 1) == 0;
-    bool client = strncmp(line, CLIENT_SECRET, sizeof(CLIENT_SECRET) - 1) == 0;
-    if (!r || (!server && !client))
-        return;
-    if (server)
-        r->has_out = note_secret(&r->out, line + sizeof(SERVER_SECRET) - 1);
-    else
-        r->has_in = note_secret(&r->in, line + sizeof(CLIENT_SECRET) - 1);
-    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
-}
 
 static struct rg_tls_records *records_of(struct rg_tls *t)
 {
@@ -71,19 +25,36 @@ static struct rg_tls_records *records_of(struct rg_tls *t)
     return t->records;
 }
 
-/*
- * The secret of a direction is told right after its Finished. All others would be written down in hexadecimal, too, at
- * the price of a tenth of a resumed handshake: so the callback is there for this one only (and for the exporter's,
- * which OpenSSL tells just before the server's). A context belongs to one worker, and so do the handshakes that use it.
- */
-static void message_seen_13(struct rg_tls *t, int out, int type, unsigned char first)
+static void secret_told(void *session, bool server, const unsigned char *secret, size_t n)
 {
-    if (type == SSL3_RT_HANDSHAKE && first == SSL3_MT_FINISHED) {
-        if (records_of(t))
-            SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(t->ssl), secret_told);
-    } else if (type == SSL3_RT_HEADER && out && t->records && t->records->has_out) {
+    struct rg_tls_records *r = records_of(session);
+    if (!r || n > RG_TLS_SECRET_MAX)
+        return;
+    struct rg_tls_half *half = server ? &r->out : &r->in;
+    bool *has = server ? &r->has_out : &r->has_in;
+    memcpy(half->secret, secret, n);
+    half->sequence = 0;
+    *has = true;
+}
+
+int rg_tls_takeover_watch(struct rg_tls *t)
+{
+    struct rg_tls_kdf *kdf = t->env->kdf;
+    if (!kdf)
+        return SSL_do_handshake(t->ssl);
+    kdf->tell = secret_told;
+    kdf->told = t;
+    int r = SSL_do_handshake(t->ssl);
+    kdf->tell = NULL;
+    kdf->told = NULL;
+    return r;
+}
+
+/* Of those that the new key has sealed. */
+static void header_seen_13(struct rg_tls *t, int out)
+{
+    if (out && t->records && t->records->has_out)
         t->records->out.sequence++;
-    }
 }
 
 /* The keys are new after a ChangeCipherSpec, and every record counts. */
@@ -107,13 +78,12 @@ static void message_seen(int out, int version, int type, const void *bytes, size
     (void)version;
     (void)arg;
     struct rg_tls *t = SSL_get_app_data(ssl);
-    if (!t || n == 0)
+    if (!t || n == 0 || type != SSL3_RT_HEADER)
         return;
-    unsigned char first = *(const unsigned char *)bytes;
     if (SSL_version(ssl) == TLS1_3_VERSION)
-        message_seen_13(t, out, type, first);
-    else if (SSL_version(ssl) == TLS1_2_VERSION && type == SSL3_RT_HEADER)
-        header_seen_12(t, out, first);
+        header_seen_13(t, out);
+    else if (SSL_version(ssl) == TLS1_2_VERSION)
+        header_seen_12(t, out, *(const unsigned char *)bytes);
 }
 
 void rg_tls_takeover_prepare(SSL_CTX *context)
@@ -183,7 +153,6 @@ static bool copy_name(struct rg_tls *t)
 void rg_tls_take_over(struct rg_tls *t)
 {
     struct rg_tls_records *r = records_of(t);
-    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(t->ssl), NULL);
     if (!r)
         return;
     if (!can_be_taken(t, r) || !(r->is_13 ? take_keys_13(r) : take_keys_12(t, r)) || !copy_name(t)) {

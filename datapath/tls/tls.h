@@ -17,6 +17,7 @@
 
 #define RG_TLS_RECORD 16384u /* most plaintext of a record */
 
+struct rg_tls_kdf;
 struct rg_tls_records;
 struct rg_tls_store;
 struct rg_tls_tools;
@@ -37,6 +38,7 @@ struct rg_tls_env {
     uint16_t budget;        /* handshake steps that may still be made in this turn */
     struct rg_list waiting; /* sessions that go on at the end of the turn, the longest waiting first */
     struct rg_pool sessions, records;
+    struct rg_tls_kdf *kdf;            /* kdf.h; NULL: none, as for the next */
     struct rg_tls_tools *tools;        /* keys.h; NULL: none, sessions stay OpenSSL's */
     char scratch[RG_TLS_RECORD + 256]; /* for pieces that lie apart, and plaintext without a block, padding included */
 };

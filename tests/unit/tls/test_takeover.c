@@ -157,10 +157,28 @@ static void test_what_stays_with_openssl(void **state)
     assert_int_equal(build(&site, 1), 0);
 }
 
+/* Nobody tells its secrets: OpenSSL goes on. */
+static void test_without_a_key_schedule_of_ours(void **state)
+{
+    (void)state;
+    struct rg_tls_kdf *kdf = env.kdf;
+    struct pair p;
+    assert_non_null(kdf);
+    env.kdf = NULL;
+    connect_pair(&p, TLS1_3_VERSION, "a.example");
+    assert_true(shake_hands(&p, 1u << 20));
+    env.kdf = kdf;
+    assert_non_null(p.server->ssl);
+    assert_null(p.server->records);
+    speak(&p, 1000);
+    drop_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_ciphers),
+        cmocka_unit_test(test_without_a_key_schedule_of_ours),
         cmocka_unit_test(test_after_each_kind_of_handshake),
         cmocka_unit_test(test_the_client_updates_its_keys),
         cmocka_unit_test(test_what_stays_with_openssl),

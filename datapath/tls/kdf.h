@@ -1,0 +1,35 @@
+/*
+ * The key schedule of TLS 1.3 (RFC 8446 7.1) as an algorithm that OpenSSL's handshake calls. Its own looks up hash and
+ * HMAC by name and allocates for each of some thirty keys and secrets of a handshake; here they are there.
+ *
+ * Lifetime: struct rg_tls_kdf belongs to a library of OpenSSL (library.h) and outlives all that is done in it. Thread:
+ * one, the worker's.
+ */
+#ifndef RG_TLS_KDF_H
+#define RG_TLS_KDF_H
+
+#include "datapath/tls/keys.h"
+
+#define RG_TLS_KDF_PREFERRED "?provider=ringgate" /* for those who look algorithms up: this one, where it is there */
+
+/* Of one hash. */
+struct rg_tls_schedule {
+    EVP_MAC_CTX *hmac;
+    unsigned char of_nothing[EVP_MAX_MD_SIZE]; /* the hash of no bytes */
+    size_t bytes;
+};
+
+struct rg_tls_kdf {
+    OSSL_PROVIDER *provider;
+    struct rg_tls_schedule sha256, sha384;
+    /* Told the secrets that the records of data follow from, the server's and the client's. NULL: nobody. */
+    void (*tell)(void *told, bool server, const unsigned char *secret, size_t n);
+    void *told;
+};
+
+/* Makes it known to that library, which must not be the default one. false: OpenSSL's own is used. Whether or not, it
+ * is the caller's to end before the library is freed. Not by two threads at a time. */
+bool rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library);
+void rg_tls_kdf_fini(struct rg_tls_kdf *kdf);
+
+#endif
