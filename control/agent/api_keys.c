@@ -131,17 +131,20 @@ static int change_key(struct rg_agent *a, struct rg_entry *e, const char *name, 
 
 void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event)
 {
-    struct rg_entry *e = rg_entry_get(a, RG_KIND_REST_API, event->artifact_id); /* it may come before its artifact */
     bool revoked = event->type == RG_EVENT_KEY_REVOKED;
+    /* A key may come before its artifact; one that goes leaves no trace of what is not here. */
+    struct rg_entry *e =
+        revoked ? rg_entry_find(a, event->artifact_id) : rg_entry_get(a, RG_KIND_REST_API, event->artifact_id);
     json_t *key = revoked ? NULL : read_key(event->payload);
     const char *name = json_string_value(json_object_get(revoked ? event->payload : key, revoked ? "keyName" : "name"));
     memset(a->key_lists_old, true, sizeof(a->key_lists_old));
-    if (!e || !name || change_key(a, e, name, key) < 0)
+    bool taken = name && (e ? change_key(a, e, name, key) == 0 : revoked);
+    if (!taken)
         rg_warn("control: an event of an API key can't be taken event=%s artifact=%s correlation=%s", event->name,
                 event->artifact_id, event->correlation_id);
     else
-        rg_info("control: API key event=%s artifact=%s name=\"%s\" correlation=%s", event->name, e->id, name,
-                event->correlation_id);
+        rg_info("control: API key event=%s artifact=%s name=\"%s\" correlation=%s", event->name, event->artifact_id,
+                name, event->correlation_id);
     json_decref(key);
 }
 

@@ -315,9 +315,11 @@ def test_api_keys_come_and_go(cp, gateway, service):
     cp.revoke_key(d, "first")
     keys(1)
     assert status("key-one") == 401
+    cp.push("apikey.revoked", {"apiId": "unknown", "keyName": "first"})
     cp.revoke_key(d, "second", push=False)
     cp.drop_all()
     keys(0)
+    assert [a["artifactId"] for a in control(gateway)["artifacts"]] == ["a"]
 
 
 @pytest.mark.parametrize("expires_at", ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.0004Z", "2001-01-01T00:00:00Z", "soon", "", 4102444800, {}])
