@@ -22,6 +22,16 @@ def check_programs(options):
         field.binary(label)
 
 
+def check_report(folder):
+    """Found out now, not when the first scenario is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Failure(f"--report {folder}: can't be written ({error.strerror}): name a folder that can", 2) from error
+
+
 def check_descriptors(options):
     options.chosen = [with_descriptors(one, options) for one in options.chosen]
 
@@ -61,10 +71,11 @@ def bench(options):
     if options.compare:
         old, program = revision.build(opts.ROOT, options.compare, say)
         options.binaries[old] = program
-        options.only = [*(options.only or ["ringgate", "direct"]), old]
+        options.only = [*options.only, old]
     check_programs(options)
     if options.isolated:
         machine.enter_own_network(options.congestion)
+    check_report(options.report)
     options.descriptors = machine.raise_descriptor_limit()
     check_descriptors(options)
     with tempfile.TemporaryDirectory(prefix="ringgate-bench-") as name:
@@ -80,20 +91,22 @@ def bench(options):
 
 
 def main(arguments=None):
-    # Ends the run as CTRL-C does.
+    # These end the run as CTRL-C does; below nohup the terminal's end is to be survived.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         options = opts.complete(opts.parser().parse_args(arguments))
         if options.list:
             say(opts.listing(options))
             return 0
         if options.write:
-            document.write(options.write, options.report)
+            document.write(options.write, options.report, say)
             return 0
         return bench(options)
     except Failure as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return failure.status
     except KeyboardInterrupt:
-        print("bench: interrupted; what was measured before is in the report", file=sys.stderr)
+        print("bench: interrupted; scenarios that were finished are in the report", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ QUICK = {"rounds": 3, "seconds": 1.0, "warmup": 0.3}
 USUAL = {"rounds": 5, "seconds": 3.0, "warmup": 1.0}
 COMPARE = {"rounds": 9, "seconds": 3.0, "warmup": 1.0}
 
+COMPARED = ("ringgate", "direct")  # and the other revision
 QUICK_CONTENDERS = ("ringgate", "nginx", "haproxy", "floor", "direct")  # two minutes, whoever else is installed
 
 HELP = """Measures ringgate beside nginx, HAProxy, a relay without HTTP (the floor) and the origin alone, all in one run, and
@@ -44,7 +45,10 @@ def warmup(text):
 
 
 def names(text):
-    return [name for name in dict.fromkeys(text.split(",")) if name]
+    found = [name for name in dict.fromkeys(text.split(",")) if name]
+    if not found:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted names with commas between them")
+    return found
 
 
 def parser():
@@ -90,8 +94,8 @@ def complete(options):
     for name, value in usual.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.quick and not options.only:
-        options.only = list(QUICK_CONTENDERS)
+    if not options.only:
+        options.only = list(QUICK_CONTENDERS if options.quick else COMPARED if options.compare else ())
     for label in options.only:
         contenders.check_label(label)
     options.isolated = options.congestion != "system"
@@ -117,7 +121,17 @@ def choose(options):
     for scenario in able:
         if options.compare and "ringgate" not in scenario.contenders:
             raise Failure(f"--compare: {scenario.name} has no plain ringgate in it", 2)
-    return able
+    return [one for one in able if is_wanted(one, options)]
+
+
+def is_wanted(scenario, options):
+    """Whether somebody is left to measure: without one it is an error where the scenario was asked for by its name."""
+    if plan.labels_of(scenario, options.only):
+        return True
+    if options.scenario:
+        raise Failure(f"{scenario.name}: none of its contenders is wanted (--only {','.join(options.only)}); it has "
+                      f"{', '.join(scenario.contenders)}", 2)
+    return False
 
 
 def order_like(scenario):
@@ -126,7 +140,14 @@ def order_like(scenario):
 
 
 def expected_seconds(options):
-    return sum(plan.duration(one, options, plan.labels_of(one, options.only)) for one in options.chosen)
+    return sum(expected_of(one, options) for one in options.chosen)
+
+
+def expected_of(scenario, options):
+    """A comparison has one contender more, of which only the name is not known yet."""
+    labels = plan.labels_of(scenario, options.only)
+    other = options.compare and not any("@" in label for label in labels)
+    return plan.duration(scenario, options, [*labels, f"ringgate@{options.compare}"] if other else labels)
 
 
 def in_words(total):
@@ -135,6 +156,6 @@ def in_words(total):
 
 
 def listing(options):
-    lines = [f"{one.name:21} {in_words(plan.duration(one, options, plan.labels_of(one, options.only))):>8}  {one.title}"
+    lines = [f"{one.name:21} {in_words(expected_of(one, options)):>8}  {one.title}"
              + ("  (quick)" if one.quick else "") for one in options.chosen]
     return "\n".join(lines) + f"\n{'all':21} {in_words(expected_seconds(options)):>8}"

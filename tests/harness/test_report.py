@@ -103,6 +103,44 @@ def test_document_without_marks_is_left_alone(results):
 
 
 @pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
+def with_words(words):
+    return f"{words}\n{document.BEGIN}\n{document.END}\n"
+
+
+def test_figures_in_the_words_are_those_of_the_targets(results):
+    """So that prose about a target can't keep the figures of an earlier run."""
+    results["targets"] = targets.evaluate_all(TARGETS, results["scenarios"])
+    name = "64 connections: requests/s"
+    old = with_words(f"a <!-- target: {name} -->9.99 (1-2), missed<!-- /target --> b <!-- target: {name} --><!-- /target -->")
+    new = document.written(old, results)
+    assert new.startswith(f"a <!-- target: {name} -->1.50 (1.50-1.50), missed<!-- /target --> b <!-- target: {name} -->1.50 ")
+    assert document.written(new, results) == new
+
+
+def test_figures_that_were_not_measured_are_kept(results):
+    words = "<!-- target: connection per request: requests/s -->1.30<!-- /target -->"
+    new = document.written(with_words(words), results)
+    assert words in new
+    assert any("connection per request" in line for line in document.remarks(new, results))
+
+
+def test_a_target_that_does_not_exist_is_refused(results):
+    with pytest.raises(Failure, match="no such target: 64 conections"):
+        document.written(with_words("<!-- target: 64 conections -->1<!-- /target -->"), results)
+
+
+def test_what_the_words_should_speak_of(results):
+    """Targets that were not reached without a word about them, and reached ones among those that were not."""
+    judged = {"at_least": True, "bound": 1.5, "against": "nginx", "pairs": 5, "of": 5, "marks": ""}
+    results["targets"] = [
+        judged | {"text": "64 connections: requests/s", "verdict": targets.MISSED, "measured": 1.0, "low": 0.9, "high": 1.1},
+        judged | {"text": "64 connections: CPU a request", "verdict": targets.REACHED, "measured": 0.5, "low": 0.4, "high": 0.6}]
+    text = document.written(with_words("<!-- target: 64 connections: CPU a request --><!-- /target -->"), results)
+    remarks = document.remarks(text, results)
+    assert "missed, and not in the words: 64 connections: requests/s, 1.00 (0.90-1.10)" in remarks
+    assert "reached, and in the words: 64 connections: CPU a request, 0.50 (0.40-0.60)" in remarks and len(remarks) == 2
+
+
 def test_plots(results, tmp_path):
     (tmp_path / "hgrm").mkdir()
     (tmp_path / "hgrm" / "a.hgrm").write_text(

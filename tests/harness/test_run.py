@@ -157,14 +157,16 @@ def test_http2_to_the_replica(harness):
     assert not left_over(harness.scratch)
 
 
-def test_an_interrupt_leaves_nothing_behind(harness):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing_behind(harness, how):
+    """CTRL-C, and a terminal that is gone."""
     process = harness(*TINY, "--seconds", "30")
     deadline = time.monotonic() + 20
     while not any("ringgate-origin" in one for one in left_over(harness.scratch)):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130 and "interrupted" in err
     assert not left_over(harness.scratch) and not list(harness.scratch.iterdir())

@@ -58,11 +58,42 @@ def test_rounds_rotate_over_everybody_but_the_origin_in_open_loops():
     (["--load", "wrk", "--scenario", "per-connection"], "--load wrk can't do per-connection"),
     (["--append", "--compare", "HEAD"], "don't go together"),
     (["--compare", "HEAD", "--scenario", "skew"], "no plain ringgate"),
+    (["--only", "floor", "--scenario", "empty,skew"], "skew: none of its contenders is wanted (--only floor)"),
+    (["--only", "nginx", "--scenario", "deploys"], "it has ringgate+route"),
 ])
 def test_wrong_options_are_explained(arguments, part):
     with pytest.raises(Failure) as caught:
         asked(*arguments)
     assert part in str(caught.value) and caught.value.status == 2
+
+
+@pytest.mark.parametrize("arguments", [["--scenario", ","], ["--only", ""], ["--rounds", "0"], ["--seconds", "nan"]])
+def test_values_of_options_are_checked(arguments, capsys):
+    """An empty list is a slip, not a wish for everything."""
+    with pytest.raises(SystemExit) as caught:
+        asked(*arguments)
+    assert caught.value.code == 2 and f"argument {arguments[0]}" in capsys.readouterr().err
+
+
+def test_scenarios_without_a_wanted_contender_are_left_out():
+    """Before anything is measured: an hour later it would cost what comes after."""
+    names = [one.name for one in asked("--only", "floor").chosen]
+    assert "keepalive-64" in names and not {"skew", "access-log", "deploys"} & set(names)
+
+
+def test_a_comparison_is_estimated_for_those_that_take_part():
+    wanted = asked("--compare", "HEAD")
+    one = wanted.seconds + wanted.warmup + plan.AROUND_SECONDS
+    assert options.expected_seconds(wanted) == 3 * (plan.START_SECONDS + wanted.rounds * 3 * one)  # ours, the other, the origin
+
+
+def test_a_report_that_can_not_be_written_is_found_before_measuring(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Failure, match="--report .*file") as caught:
+        cli.check_report(tmp_path / "file")
+    assert caught.value.status == 2
+    cli.check_report(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_wrk_gets_what_it_can_do():
