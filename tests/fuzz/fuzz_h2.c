@@ -4,18 +4,9 @@
  * preface and SETTINGS are there already, unless it says otherwise. The world asserts that everything is joined and
  * given back.
  */
-#include <stdint.h>
-#include <string.h>
+#include "fuzz_h2.h"
 
-#include "tests/sim/sim.h"
-
-#define INPUT_MAX 16384
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-                            "\0\0\0\x04\0\0\0\0\0"
-                            "\0\0\0\x04\x01\0\0\0\0";
+static const char hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" FUZZ_H2_FRAME FUZZ_H2_ACK;
 
 static const char *const replicas[] = {
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -28,29 +19,19 @@ static const char *const replicas[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char bytes[sizeof hello + INPUT_MAX];
+    static char bytes[sizeof hello + FUZZ_H2_MAX];
     struct sim_choices choices = {0};
-    size_t n = 0;
-    if (size < 1 || size > INPUT_MAX)
+    uint32_t n;
+    if (size < 1 || size > FUZZ_H2_MAX)
         return 0;
-    uint8_t how = data[0];
-    if (!(how & 8)) {
-        n = sizeof hello - 1;
-        memcpy(bytes, hello, n);
-    }
-    memcpy(bytes + n, data + 1, size - 1);
-    n += size - 1;
+    struct sim_script script = fuzz_h2_script(data, size, hello, sizeof hello - 1, bytes, &n);
     if (n == 0)
         return 0;
-    struct sim_script script = {.client = bytes,
-                                .client_len = (uint32_t)n,
-                                .replica = replicas[how & 3],
-                                .replica_closes = (how & 3) == 2,
-                                .in_halves = how & 4,
-                                .naps = how & 16 ? 20 : 0,
-                                .clients = 1,
-                                .http2 = true,
-                                .prefix = UINT32_MAX};
+    script.client = bytes;
+    script.client_len = n;
+    script.http2 = true;
+    script.replica = replicas[data[0] & FUZZ_H2_OTHER];
+    script.replica_closes = (data[0] & FUZZ_H2_OTHER) == 2;
     sim_play(&script, &choices);
     return 0;
 }

@@ -4,17 +4,11 @@
  * replica's SETTINGS are there already, unless it says otherwise. The world asserts that everything is joined and given
  * back.
  */
-#include <stdint.h>
-#include <string.h>
+#include "fuzz_h2.h"
 
-#include "tests/sim/sim.h"
+static const char hello[] = FUZZ_H2_FRAME FUZZ_H2_ACK;
 
-#define INPUT_MAX 16384
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const char hello[] = "\0\0\0\x04\0\0\0\0\0"
-                            "\0\0\0\x04\x01\0\0\0\0";
+enum { REPLICA_CLOSES = 32, THREE_CLIENTS = 64 };
 
 static const char *const clients[] = {
     "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -25,27 +19,19 @@ static const char *const clients[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char bytes[sizeof hello + INPUT_MAX];
+    static char bytes[sizeof hello + FUZZ_H2_MAX];
     struct sim_choices choices = {0};
-    size_t n = 0;
-    if (size < 2 || size > INPUT_MAX)
+    uint32_t n;
+    if (size < 2 || size > FUZZ_H2_MAX)
         return 0;
-    uint8_t how = data[0];
-    if (!(how & 8)) {
-        n = sizeof hello - 1;
-        memcpy(bytes, hello, n);
-    }
-    memcpy(bytes + n, data + 1, size - 1);
-    n += size - 1;
-    struct sim_script script = {.client = clients[how & 3],
-                                .replica = bytes,
-                                .replica_len = (uint32_t)n,
-                                .h2c = true,
-                                .replica_closes = how & 32,
-                                .in_halves = how & 4,
-                                .naps = how & 16 ? 20 : 0,
-                                .clients = how & 64 ? 3 : 1,
-                                .prefix = UINT32_MAX};
+    struct sim_script script = fuzz_h2_script(data, size, hello, sizeof hello - 1, bytes, &n);
+    script.client = clients[data[0] & FUZZ_H2_OTHER];
+    script.replica = bytes;
+    script.replica_len = n;
+    script.h2c = true;
+    script.replica_closes = data[0] & REPLICA_CLOSES;
+    if (data[0] & THREE_CLIENTS)
+        script.clients = 3;
     sim_play(&script, &choices);
     return 0;
 }

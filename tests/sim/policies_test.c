@@ -3,19 +3,8 @@
  * request came meets the same ones with its response, and views that they kept into the request's head are good until
  * then. Requests that a policy answers stand in a pipeline with others.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "datapath/base/assert.h"
 #include "datapath/policy/digest.h"
-#include "datapath/route/snapshot.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_routes.h"
 #include "tests/unit/policy/policy_fixture.h"
 
 #define HEAD(more) "Host: h\r\nOrigin: https://a.example\r\n" more "\r\n"
@@ -28,8 +17,7 @@
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 #define OK        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
-static struct rg_snapshot *old, *next; /* NULL: destroyed */
-static unsigned publish_at;
+static struct sim_routes routes;
 
 static struct {
     unsigned passed, refused, not_found;
@@ -43,16 +31,7 @@ static struct rg_snapshot *snapshot_of(uint64_t generation, struct rg_policy_cha
                                         .path_match = RG_PATH_PREFIX,
                                         .upstream = chain ? RG_UPSTREAM_REPLICA : RG_UPSTREAM_NONE,
                                         .policies = chain};
-    const struct rg_unit_spec spec = {.handle = RG_STR("shop"), .routes = &route, .n_routes = 1};
-    const struct rg_unit_place place = {.workers = 1};
-    struct rg_route_conflict conflict;
-    struct rg_unit_fault fault;
-    struct rg_unit *unit = NULL;
-    struct rg_snapshot *s = NULL;
-    RG_ASSERT(rg_unit_create(&unit, &spec, &place, &fault) == 0);
-    RG_ASSERT(rg_snapshot_create(&s, &unit, 1, generation, 1, &conflict) == 0);
-    rg_unit_unref(unit);
-    return s;
+    return sim_routes_of("shop", generation, &route);
 }
 
 static struct rg_snapshot *with_policies(void)
@@ -70,16 +49,6 @@ static struct rg_snapshot *with_policies(void)
     return snapshot_of(1, p.chain); /* takes the chain over */
 }
 
-static void before_step(struct rg_worker *w, unsigned step)
-{
-    if (step == publish_at)
-        rg_worker_publish_routes(w, next);
-    if (!old || rg_worker_routes_generation(w) < rg_snapshot_generation(next) || !rg_snapshot_is_unused(old))
-        return;
-    rg_snapshot_destroy(old);
-    old = NULL;
-}
-
 static void on_record(const struct rg_access_record *r)
 {
     bool by_policy = r->reason == RG_REASON_POLICY;
@@ -92,19 +61,12 @@ static void on_record(const struct rg_access_record *r)
 
 static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
 {
-    memset(&run, 0, sizeof run);
-    old = with_policies();
-    next = snapshot_of(2, NULL);
     struct sim_script s = *script;
-    s.routes = old;
-    s.before_step = before_step;
+    memset(&run, 0, sizeof run);
+    routes.old = with_policies();
+    routes.next = snapshot_of(2, NULL);
     s.on_record = on_record;
-    struct sim_result r = sim_play(&s, choices);
-    RG_ASSERT(!old || rg_snapshot_is_unused(old));
-    RG_ASSERT(rg_snapshot_is_unused(next));
-    rg_snapshot_destroy(old);
-    rg_snapshot_destroy(next);
-    return r;
+    return sim_routes_play(&routes, &s, choices);
 }
 
 /* The usual order of events: each request meets one set of routes, whenever these change. */
@@ -113,7 +75,7 @@ static void answers_and_passes(void **state)
     (void)state;
     const struct sim_script script = {.client = GOOD BAD GOOD POST, .replica = OK, .clients = 1, .prefix = 1000};
     unsigned all_old = 0, mixed = 0;
-    for (publish_at = 1; publish_at < 60; publish_at++) {
+    for (routes.publish_at = 1; routes.publish_at < 60; routes.publish_at++) {
         struct sim_choices choices = {0};
         struct sim_result r = play(&script, &choices);
         assert_int_equal(run.passed + run.refused + run.not_found, 4);
@@ -130,7 +92,7 @@ static void a_tunnel(void **state)
     (void)state;
     const struct sim_script script = {.client = UPGRADE, .replica = SWITCHING, .clients = 1, .prefix = 1000, .naps = 3};
     unsigned passed = 0;
-    for (publish_at = 1; publish_at < 30; publish_at++) {
+    for (routes.publish_at = 1; routes.publish_at < 30; routes.publish_at++) {
         struct sim_choices choices = {0};
         play(&script, &choices);
         assert_int_equal(run.passed + run.not_found, 1);
@@ -144,13 +106,13 @@ static void in_every_order(void **state)
     (void)state;
     unsigned runs = 0;
     struct sim_script script = {.client = GOOD BAD GOOD, .replica = OK, .clients = 1};
-    for (publish_at = 1; publish_at < 24; publish_at += 2)
+    for (routes.publish_at = 1; routes.publish_at < 24; routes.publish_at += 2)
         runs += sim_play_all(script, 1, play);
     script.in_halves = true;
-    for (publish_at = 1; publish_at < 24; publish_at += 4)
+    for (routes.publish_at = 1; routes.publish_at < 24; routes.publish_at += 4)
         runs += sim_play_all(script, 1, play);
     script.stop_at_choices = true;
-    for (publish_at = 1; publish_at < 24; publish_at += 4)
+    for (routes.publish_at = 1; routes.publish_at < 24; routes.publish_at += 4)
         runs += sim_play_all(script, 1, play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);

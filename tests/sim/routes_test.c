@@ -3,18 +3,7 @@
  * next events. An exchange keeps to the routes that it found its own in, and those are destroyed as soon as no exchange
  * holds them, as the control thread does it: whoever read them later would be caught by the sanitizer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "datapath/base/assert.h"
-#include "datapath/route/snapshot.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_routes.h"
 
 #define GET "GET /shop/a HTTP/1.1\r\nHost: h\r\n\r\n"
 #define OK  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -23,17 +12,12 @@
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-/* ---- The control thread ---- */
-
-static struct rg_snapshot *old, *next; /* NULL: destroyed */
-static unsigned publish_at;
+static struct sim_routes routes;
 
 /* What happened in a run. */
 static struct {
     unsigned by_old, by_new, refused;
-    bool was_held;    /* an exchange kept the old ones when the worker had switched */
-    bool overtaken;   /* an exchange by the new ones ended before one by the old ones */
-    bool was_retired; /* they were destroyed while the worker ran */
+    bool overtaken; /* an exchange by the new ones ended before one by the old ones */
 } run;
 
 static unsigned overtaken; /* runs */
@@ -45,31 +29,7 @@ static struct rg_snapshot *snapshot_of(const char *handle, uint64_t generation, 
                                         .path_match = RG_PATH_PREFIX,
                                         .upstream = upstream,
                                         .context_bytes = 5};
-    const struct rg_unit_spec spec = {.handle = rg_str_of(handle), .routes = &route, .n_routes = 1};
-    const struct rg_unit_place place = {.workers = 1};
-    struct rg_route_conflict conflict;
-    struct rg_unit_fault fault;
-    struct rg_unit *unit = NULL;
-    struct rg_snapshot *s = NULL;
-    RG_ASSERT(rg_unit_create(&unit, &spec, &place, &fault) == 0);
-    RG_ASSERT(rg_snapshot_create(&s, &unit, 1, generation, 1, &conflict) == 0);
-    rg_unit_unref(unit);
-    return s;
-}
-
-static void before_step(struct rg_worker *w, unsigned step)
-{
-    if (step == publish_at)
-        rg_worker_publish_routes(w, next);
-    if (!old || rg_worker_routes_generation(w) < rg_snapshot_generation(next))
-        return;
-    if (!rg_snapshot_is_unused(old)) {
-        run.was_held = true;
-        return;
-    }
-    rg_snapshot_destroy(old);
-    old = NULL;
-    run.was_retired = true;
+    return sim_routes_of(handle, generation, &route);
 }
 
 /* By the old routes the replica answers, by the new ones nobody does. */
@@ -88,20 +48,14 @@ static void on_record(const struct rg_access_record *r)
 
 static struct sim_result play(const struct sim_script *script, struct sim_choices *choices)
 {
-    memset(&run, 0, sizeof run);
-    old = snapshot_of("old", 1, RG_UPSTREAM_REPLICA);
-    next = snapshot_of("new", 2, RG_UPSTREAM_NONE);
     struct sim_script s = *script;
-    s.routes = old;
-    s.before_step = before_step;
+    memset(&run, 0, sizeof run);
+    routes.old = snapshot_of("old", 1, RG_UPSTREAM_REPLICA);
+    routes.next = snapshot_of("new", 2, RG_UPSTREAM_NONE);
     s.on_record = on_record;
-    struct sim_result r = sim_play(&s, choices);
+    struct sim_result r = sim_routes_play(&routes, &s, choices);
     RG_ASSERT(!run.overtaken || script->clients > 1); /* never back to the old ones */
     overtaken += run.overtaken;
-    RG_ASSERT(!old || rg_snapshot_is_unused(old));
-    RG_ASSERT(rg_snapshot_is_unused(next));
-    rg_snapshot_destroy(old);
-    rg_snapshot_destroy(next);
     return r;
 }
 
@@ -112,7 +66,7 @@ static void an_exchange_keeps_its_routes(void **state)
     (void)state;
     const struct sim_script script = {.client = GET GET, .replica = OK, .clients = 1, .prefix = 1000};
     unsigned both_old = 0, one_each = 0, both_new = 0, held = 0, retired = 0;
-    for (publish_at = 1; publish_at < 30; publish_at++) {
+    for (routes.publish_at = 1; routes.publish_at < 30; routes.publish_at++) {
         struct sim_choices choices = {0};
         struct sim_result r = play(&script, &choices);
         assert_int_equal(run.by_old + run.by_new, 2);
@@ -121,8 +75,8 @@ static void an_exchange_keeps_its_routes(void **state)
         both_old += run.by_old == 2;
         one_each += run.by_old == 1;
         both_new += run.by_new == 2;
-        held += run.was_held;
-        retired += run.was_retired;
+        held += routes.was_held;
+        retired += routes.was_retired;
     }
     assert_true(both_old > 0 && one_each > 0 && both_new > 0);
     assert_true(held > 0 && retired > 0);
@@ -133,11 +87,11 @@ static void a_tunnel_lets_go_of_its_routes(void **state)
     (void)state;
     const struct sim_script script = {.client = UPGRADE, .replica = SWITCHING, .clients = 1, .prefix = 1000, .naps = 3};
     unsigned in_tunnel = 0;
-    for (publish_at = 1; publish_at < 30; publish_at++) {
+    for (routes.publish_at = 1; routes.publish_at < 30; routes.publish_at++) {
         struct sim_choices choices = {0};
         play(&script, &choices);
         assert_int_equal(run.by_old + run.by_new, 1);
-        in_tunnel += run.by_old == 1 && run.was_retired;
+        in_tunnel += run.by_old == 1 && routes.was_retired;
     }
     assert_true(in_tunnel > 0);
 }
@@ -145,10 +99,10 @@ static void a_tunnel_lets_go_of_its_routes(void **state)
 static void in_every_order_of(struct sim_script script, unsigned depth)
 {
     unsigned runs = 0;
-    for (publish_at = 1; publish_at < 20; publish_at++)
+    for (routes.publish_at = 1; routes.publish_at < 20; routes.publish_at++)
         runs += sim_play_all(script, depth, play);
     script.stop_at_choices = true;
-    for (publish_at = 1; publish_at < 20; publish_at += 4)
+    for (routes.publish_at = 1; routes.publish_at < 20; routes.publish_at += 4)
         runs += sim_play_all(script, depth, play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
