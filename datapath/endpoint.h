@@ -17,8 +17,6 @@
 #include "datapath/base/list.h"
 #include "datapath/settings.h"
 
-#define RG_ENDPOINT_HOST_MAX 255
-
 struct rg_tls_client; /* tls/client.h */
 struct rg_upstream;
 struct rg_worker;

@@ -62,18 +62,6 @@ void rg_uuid_derive(char out[RG_UUID_LEN + 1], int64_t unix_ms, struct rg_str na
     uuid_text(out, bytes, unix_ms);
 }
 
-bool rg_uuid_is_valid(struct rg_str text)
-{
-    if (text.len != RG_UUID_LEN)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text.ptr[i] != '-' : text.ptr[i] == '\0' || !strchr(hex, text.ptr[i]))
-            return false;
-    }
-    return true;
-}
-
 /* ---- Tokens and hashes ---- */
 
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

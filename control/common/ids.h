@@ -17,7 +17,6 @@
 void rg_uuid_make(char out[RG_UUID_LEN + 1], int64_t unix_ms);
 /* The same for the same time and name: what is in the name is hashed into the random bits. */
 void rg_uuid_derive(char out[RG_UUID_LEN + 1], int64_t unix_ms, struct rg_str name);
-bool rg_uuid_is_valid(struct rg_str text); /* lower case */
 
 void rg_token_make(char out[RG_TOKEN_LEN + 1]);
 bool rg_token_is_valid(struct rg_str text); /* its form */

@@ -20,7 +20,9 @@ static void test_uuids(void **state)
     assert_memory_equal(a, "01234567-89ab-7", 15); /* the time, and the version */
     assert_non_null(strchr("89ab", a[19]));
     assert_string_not_equal(a, b);
-    assert_true(rg_uuid_is_valid(rg_str_of(a)));
+    assert_int_equal(strlen(a), RG_UUID_LEN);
+    for (size_t i = 0; i < RG_UUID_LEN; i++)
+        assert_true(i == 8 || i == 13 || i == 18 || i == 23 ? a[i] == '-' : strchr("0123456789abcdef", a[i]) != NULL);
     rg_uuid_make(b, 0x0123456789ac);
     assert_true(strcmp(a, b) < 0); /* in the order of time */
     rg_uuid_derive(a, 5, RG_STR("name"));
@@ -28,10 +30,6 @@ static void test_uuids(void **state)
     assert_string_equal(a, b);
     rg_uuid_derive(b, 5, RG_STR("other"));
     assert_string_not_equal(a, b);
-    static const char *const bad[] = {"", "01234567-89ab-7000-8000-00000000000", "01234567-89AB-7000-8000-000000000000",
-                                      "01234567089ab-7000-8000-000000000000", "01234567-89ab-7000-8000-00000000000g"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(rg_uuid_is_valid(rg_str_of(bad[i])));
 }
 
 static void test_tokens(void **state)
