@@ -13,7 +13,7 @@
 /* Ranks of addresses for a connect; the lowest is taken. The next one each is for the family that is not wanted. */
 enum { TRIAL, UP = 2, DUE = 4, DOWN = 6, TRIED = 8 };
 
-bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b)
+static bool ip_equal(const union rg_ip *a, const union rg_ip *b)
 {
     if (a->sa.sa_family != b->sa.sa_family)
         return false;
@@ -32,7 +32,7 @@ static unsigned family_at(sa_family_t family)
 static unsigned find(const struct rg_addresses *a, const union rg_ip *ip)
 {
     unsigned i = 0;
-    while (i < a->n && !rg_ip_equal(&a->list[i].ip, ip))
+    while (i < a->n && !ip_equal(&a->list[i].ip, ip))
         i++;
     return i;
 }
@@ -76,7 +76,7 @@ bool rg_addresses_are(const struct rg_addresses *a, const union rg_ip *list, uns
 {
     bool same = a->n == n;
     for (unsigned i = 0; same && i < n; i++)
-        same = rg_ip_equal(&a->list[i].ip, &list[i]);
+        same = ip_equal(&a->list[i].ip, &list[i]);
     return same;
 }
 

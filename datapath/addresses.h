@@ -27,8 +27,6 @@ union rg_ip { /* with the port */
     struct sockaddr_in6 in6;
 };
 
-bool rg_ip_equal(const union rg_ip *a, const union rg_ip *b);
-
 struct rg_addresses_item {
     union rg_ip ip;
     struct rg_reach reach;

@@ -241,7 +241,6 @@ void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event);
 json_t *rg_keys_to_json(const struct rg_agent *a);
 void rg_keys_from_json(struct rg_agent *a, const json_t *value);
 void rg_keys_init(struct rg_agent *a);
-json_t *rg_manifest(void);
 void rg_agent_send_manifest(struct rg_agent *a);
 
 static inline void rg_agent_count(struct rg_agent *a, enum rg_agent_metric metric)

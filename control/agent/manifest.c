@@ -10,7 +10,7 @@
 #include "datapath/base/log.h"
 #include "datapath/policy/policy.h"
 
-json_t *rg_manifest(void)
+static json_t *make_manifest(void)
 {
     static const struct rg_params_schema strict = {.closed = true};
     json_t *policies = json_array();
@@ -37,7 +37,7 @@ static void sent(void *owner, const struct rg_fetch_answer *answer)
 void rg_agent_send_manifest(struct rg_agent *a)
 {
     char path[RG_ID_MAX + 32];
-    json_t *manifest = rg_manifest();
+    json_t *manifest = make_manifest();
     char *body = manifest ? json_dumps(manifest, JSON_COMPACT) : NULL;
     json_decref(manifest);
     snprintf(path, sizeof(path), "/gateways/%s/manifest", a->up.gateway_id);

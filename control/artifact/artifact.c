@@ -105,7 +105,8 @@ static bool is_handle(struct rg_str name)
     return true;
 }
 
-bool rg_artifact_check_handle(struct rg_str handle, const char *path, struct rg_problems *why)
+/* false: said why. */
+static bool check_handle(struct rg_str handle, const char *path, struct rg_problems *why)
 {
     char got[256];
     if (is_handle(handle))
@@ -130,7 +131,7 @@ static int decode_metadata(struct rg_artifact *a, struct rg_problems *why)
         &(struct rg_params_source){.value = value, .path = "metadata", .written = a->doc.written, .tolerant = true},
         &a->arena, &m, why);
     if (rc == 0)
-        rg_artifact_check_handle(m.name, "metadata.name", why);
+        check_handle(m.name, "metadata.name", why);
     a->info.handle = m.name;
     a->info.id = string_member(rg_spec_member(value, "annotations"), ID_ANNOTATION);
     return rc == -ENOMEM ? rc : 0;
@@ -184,7 +185,7 @@ static bool add_provider(const json_t *ref, const char *path, struct rg_str *lis
     if (id.len == 0)
         return true; /* the table says what is wrong with it */
     list[(*n)++] = id;
-    return rg_artifact_check_handle(id, path, why);
+    return check_handle(id, path, why);
 }
 
 static int collect_providers(struct rg_artifact *a, struct rg_problems *why)

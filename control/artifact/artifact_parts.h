@@ -36,7 +36,4 @@ struct rg_artifact {
     struct rg_artifact_policy *policies; /* of the last unit that was compiled of it */
 };
 
-/* false: said why. */
-bool rg_artifact_check_handle(struct rg_str handle, const char *path, struct rg_problems *why);
-
 #endif

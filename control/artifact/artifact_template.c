@@ -149,7 +149,8 @@ static bool pipeline(struct rg_template_eval *e, struct rg_template_value *ret)
     return true;
 }
 
-bool rg_template_action(struct rg_template_eval *e, struct rg_template_value *ret)
+/* From after "{{" to before "}}" or "-}}". false: see got and wanted. */
+static bool take_action(struct rg_template_eval *e, struct rg_template_value *ret)
 {
     e->got[0] = '\0';
     if (!pipeline(e, ret))
@@ -267,7 +268,7 @@ static bool render_action(struct render *r, const char *p, const char *end, stru
         e.p++;
         trim_end(out);
     }
-    if (!rg_template_action(&e, &value)) {
+    if (!take_action(&e, &value)) {
         r->no_memory |= e.no_memory;
         if (!e.no_memory)
             fail_string(r, e.got, e.wanted);

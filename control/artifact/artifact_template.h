@@ -76,8 +76,6 @@ static inline bool rg_template_is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* From after "{{" to before "}}" or "-}}". false: see got and wanted. */
-bool rg_template_action(struct rg_template_eval *e, struct rg_template_value *ret);
 bool rg_template_fail(struct rg_template_eval *e, const char *wanted, const char *got, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -296,7 +296,8 @@ static bool has_cors(const struct rg_lower *l)
     return false;
 }
 
-void rg_lower_preflights(struct rg_lower *l)
+/* Browsers ask by OPTIONS, without credentials, before they send what cors guards: routes for those that have none. */
+static void add_preflights(struct rg_lower *l)
 {
     size_t n = l->n_routes;
     if (!has_cors(l))
@@ -340,7 +341,7 @@ int rg_lower_artifact(struct rg_lower *l, const struct rg_lower_source *self, co
         rg_lower_rest(l, self);
     else
         rg_lower_llm(l, self, provider);
-    rg_lower_preflights(l);
+    add_preflights(l);
     if (l->no_memory)
         return -ENOMEM;
     return l->failed ? -EINVAL : 0;

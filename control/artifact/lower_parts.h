@@ -50,8 +50,6 @@ struct rg_lower_times rg_lower_times(const struct rg_spec_resilience *inner, con
 /* Copies the route for every host. */
 void rg_lower_route_add(struct rg_lower *l, const struct rg_route_spec *route, const struct rg_lower_chain *chain,
                         const struct rg_str *hosts, size_t n_hosts, const char *path);
-/* Browsers ask by OPTIONS, without credentials, before they send what cors guards: routes for those that have none. */
-void rg_lower_preflights(struct rg_lower *l);
 
 /* ---- lower_path.c: hosts and paths ---- */
 

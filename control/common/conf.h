@@ -95,7 +95,6 @@ void rg_conf_format(const struct rg_conf_option *option, const void *target, cha
 bool rg_conf_equal(const struct rg_conf_option *option, const void *a, const void *b);
 void rg_conf_copy(const struct rg_conf_option *option, void *to, const void *from);
 size_t rg_conf_list_count(const struct rg_conf_option *list, const void *target);
-bool rg_conf_is_off(const struct rg_conf_option *option, const void *target);
 
 /* The values that an option takes, in words: `a duration from 10ms to 24h, like 10s`. */
 void rg_conf_wanted(const struct rg_conf_option *option, char *buf, size_t len);

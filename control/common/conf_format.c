@@ -11,7 +11,7 @@ static const void *at(const struct rg_conf_option *option, const void *target)
     return (const char *)target + option->offset;
 }
 
-bool rg_conf_is_off(const struct rg_conf_option *option, const void *target)
+static bool is_off(const struct rg_conf_option *option, const void *target)
 {
     if (!option->can_be_off)
         return false;
@@ -46,7 +46,7 @@ static void format_scalar(const struct rg_conf_option *option, uint64_t value, c
 void rg_conf_format(const struct rg_conf_option *option, const void *target, char *buf, size_t len)
 {
     *buf = '\0';
-    if (rg_conf_is_off(option, target)) {
+    if (is_off(option, target)) {
         snprintf(buf, len, "off");
         return;
     }
@@ -81,9 +81,9 @@ void rg_conf_format(const struct rg_conf_option *option, const void *target, cha
 
 bool rg_conf_equal(const struct rg_conf_option *option, const void *a, const void *b)
 {
-    if (rg_conf_is_off(option, a) != rg_conf_is_off(option, b))
+    if (is_off(option, a) != is_off(option, b))
         return false;
-    if (option->type == RG_CONF_REFUSED || rg_conf_is_off(option, a))
+    if (option->type == RG_CONF_REFUSED || is_off(option, a))
         return true;
     if (option->type == RG_CONF_ADDRESS)
         return rg_address_equal(at(option, a), at(option, b));

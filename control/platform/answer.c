@@ -14,7 +14,7 @@ static bool begins(struct rg_str path, const char *base)
     return path.len >= len && memcmp(path.ptr, base, len) == 0 && (path.len == len || path.ptr[len] == '/');
 }
 
-bool rg_path_is_internal(struct rg_str path)
+static bool is_internal(struct rg_str path)
 {
     return begins(path, RG_API_INTERNAL) && !begins(path, CONNECT);
 }
@@ -40,7 +40,7 @@ void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *
                      const char *code, const char *message, json_t *errors)
 {
     json_t *body;
-    if (rg_path_is_internal(request->path)) {
+    if (is_internal(request->path)) {
         struct rg_str phrase = rg_status_phrase((uint16_t)status);
         body = json_pack("{s:i, s:s%, s:o}", "code", (int)status, "message", phrase.ptr, phrase.len, "description",
                          rg_answer_text(rg_str_of(message)));
@@ -56,7 +56,7 @@ void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *
     rg_answer_set(answer, status, text ? "application/json" : NULL, text, text ? strlen(text) : 0);
     answer->location[0] = answer->file_name[0] = '\0';
     answer->stream = false;
-    answer->authenticate = status == 401 && !rg_path_is_internal(request->path) ? "Bearer realm=\"ringgate\"" : NULL;
+    answer->authenticate = status == 401 && !is_internal(request->path) ? "Bearer realm=\"ringgate\"" : NULL;
 }
 
 void rg_api_answer_refuse(struct rg_api_answer *answer, struct rg_str path, unsigned status, const char *code,

@@ -20,6 +20,4 @@ json_t *rg_answer_text(struct rg_str text);
 void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *request, unsigned status,
                      const char *code, const char *message, json_t *errors);
 
-bool rg_path_is_internal(struct rg_str path);
-
 #endif

@@ -65,8 +65,6 @@ void rg_h2_stream_touch(struct rg_h2_stream *s, enum rg_h2_note note);
 void rg_h2_reset_unread(struct rg_h2 *h2); /* those that have had their time */
 /* A piece of DATA. false: no memory for it. */
 bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n);
-ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
-                          nghttp2_data_source *source, void *arg);
 /* The library is about to send a HEADERS frame: 0, or NGHTTP2_ERR_CANCEL for one that was taken back. */
 int rg_h2_stream_head_leaves(struct rg_h2_stream *s);
 int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,

@@ -104,8 +104,8 @@ static bool submit_trailers(struct rg_h2_stream *s)
 }
 
 /* The library asks for the next DATA: how much, and is it the last? The bytes themselves stay where they are. */
-ssize_t rg_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
-                          nghttp2_data_source *source, void *arg)
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
+                         nghttp2_data_source *source, void *arg)
 {
     (void)buf;
     (void)source;
@@ -150,7 +150,7 @@ int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint
 
 static bool submit(struct rg_h2_stream *s, const struct rg_h2_fields *f, bool final, bool has_body)
 {
-    nghttp2_data_provider body = {.read_callback = rg_h2_stream_read};
+    nghttp2_data_provider body = {.read_callback = read_body};
     int err;
     if (s->closed || s->gone)
         return false;
