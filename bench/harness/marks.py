@@ -51,6 +51,12 @@ def is_doubtful(row, figure):
     return "problem" in row or is_noisy(row) or is_limited(row, figure)
 
 
+def trusted_ratios(mine, theirs, figure):
+    """One for each round in which neither row is doubtful."""
+    pairs = [(a, b) for a, b in zip(mine or (), theirs or ()) if not is_doubtful(a, figure) and not is_doubtful(b, figure)]
+    return stats.ratios([a for a, _ in pairs], [b for _, b in pairs], figure)
+
+
 def is_queueing(row, due_rate, connections):
     """Answered were more or fewer than due, by more than what schedules that begin anywhere in their period explain."""
     if not due_rate or not row.get("rate"):

@@ -4,7 +4,7 @@ import os
 import statistics
 import subprocess
 
-from . import stats
+from . import marks, stats
 from .programs import Failure
 
 RELEASE = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O2 -g -DNDEBUG")  # as the preset has it
@@ -60,20 +60,23 @@ def build(root, name, say):
 
 
 def compare(results, old):
-    """A verdict for each scenario, from the ratios of this ringgate to the old one within each round."""
+    """A verdict for each scenario, from the ratios of this ringgate to the old one within each round that is trusted; too few of
+    those decide nothing."""
     found = []
     for scenario in results["scenarios"]:
         mine, theirs = scenario["rounds"].get("ringgate", {}), scenario["rounds"].get(old, {})
-        rate = stats.ratios(mine.get("peak"), theirs.get("peak"), "rate")
-        cpu = stats.ratios(mine.get("peak"), theirs.get("peak"), "cpu_us")
-        if not rate or not cpu:
+        every, kept = ([ratios_of(mine.get("peak"), theirs.get("peak"), name) for name in ("rate", "cpu_us")]
+                       for ratios_of in (stats.ratios, marks.trusted_ratios))
+        if not all(every):
             continue
+        rate, cpu = kept if all(kept) else every
         rate_low, rate_high, coverage = stats.interval(rate)
         cpu_low, cpu_high, _ = stats.interval(cpu)
         found.append({
             "scenario": scenario["name"], "coverage": coverage,
             "rate": statistics.median(rate), "rate_low": rate_low, "rate_high": rate_high,
             "cpu": statistics.median(cpu), "cpu_low": cpu_low, "cpu_high": cpu_high,
-            "verdict": stats.verdict_of_both(stats.verdict(rate, True), stats.verdict(cpu, False)),
+            "verdict": stats.verdict_of_both(stats.verdict(rate, True), stats.verdict(cpu, False))
+                       if all(kept) and coverage >= stats.COVERAGE else "undecided",
         })
     return {"revision": old.split("@")[1], "scenarios": found}

@@ -27,13 +27,6 @@ def rows_of(scenario, label, phase):
     return scenario["rounds"].get(label, {}).get(phase) or []
 
 
-def trusted_ratios(target, mine, theirs):
-    """One for each round in which neither row is doubtful."""
-    pairs = [(a, b) for a, b in zip(mine, theirs)
-             if not marks.is_doubtful(a, target.figure) and not marks.is_doubtful(b, target.figure)]
-    return stats.ratios([a for a, _ in pairs], [b for _, b in pairs], target.figure)
-
-
 def evaluate(target, scenarios):
     """A row of the report's table; None where the run has no figures for it."""
     scenario = next((one for one in scenarios if one["name"] == target.scenario), None)
@@ -51,7 +44,7 @@ def evaluate(target, scenarios):
         every = stats.ratios(mine, theirs, target.figure)
         if every:
             seen = marks.of(scenario, target.contender, target.phase) + marks.of(there, contender, phase)
-            kept = trusted_ratios(target, mine, theirs)
+            kept = marks.trusted_ratios(mine, theirs, target.figure)
             limited = marks.is_at_the_ceiling(scenario, target.contender, target.phase) and target.figure == "rate"
             found.append(row | judged(target, kept, every, limited) | {"against": label, "marks": "".join(sorted(set(seen)))})
     return min(found, key=severity) if found else None

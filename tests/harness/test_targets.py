@@ -118,6 +118,16 @@ def test_comparison_with_a_revision(results, rate, cpu, expected):
     assert found["scenarios"][0]["rate"] == pytest.approx(rate)
 
 
+@pytest.mark.parametrize("disturbed, count, expected", [(4, 9, "same"), (8, 9, "undecided"), (9, 9, "undecided"),
+                                                        (0, 3, "undecided")])
+def test_a_comparison_leaves_out_disturbed_rounds(results, disturbed, count, expected):
+    """Neighbours who come in while this version has its turn don't make it slower, and too few rounds say nothing."""
+    rounds = results["scenarios"][0]["rounds"]
+    rounds["ringgate"] = {"peak": [row(500, 20, others=0.5)] * disturbed + [row(1000, 10)] * (count - disturbed)}
+    rounds["ringgate@abc"] = {"peak": [row(1000, 10)] * count}
+    assert revision.compare(results, "ringgate@abc")["scenarios"][0]["verdict"] == expected
+
+
 def test_a_duration_by_itself():
     rows = [row(1, deploy_ms=ms) for ms in (12.0, 10.0, 11.0, 13.0, 14.0)]
     deploys = {"name": "keepalive-64", "rounds": {"ringgate": {"peak": rows}}}
