@@ -37,11 +37,25 @@ bool rg_exchange_ends_connection(const struct rg_worker *w, const struct rg_exch
     return !x->keep && !rg_client_is_h2(x->client) && what_follows(w, x) == RG_AFTER_CLOSE;
 }
 
+/*
+ * Nothing is received while the last of a response is sent. With bytes that nobody has read (an empty line behind the
+ * request, as some send it) the close would be a RST, and what the kernel still has for the client would be lost.
+ */
+static bool leaves_bytes_unread(const struct rg_exchange *x)
+{
+    if (rg_client_is_h2(x->client))
+        return false;
+    const struct rg_socket *s = rg_client_sock(x->client);
+    return s->last && !s->broken && !s->unsendable && rg_sys_has_bytes(s->fd);
+}
+
 void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
 {
     struct rg_client *c = x->client;
     rg_exchange_record(w, x);
     enum rg_conn_after after = what_follows(w, x);
+    if (after == RG_AFTER_CLOSE && !x->broken_off && leaves_bytes_unread(x))
+        after = RG_AFTER_LINGER;
     rg_exchange_let_go_of_replica(w, x, false);
     rg_upstream_leave(x);
     rg_pump_fini(&x->request);

@@ -10,7 +10,7 @@ import pytest
 
 from lib import env
 from lib.attack import Lane, req
-from lib.client import Client
+from lib.client import Client, chunked
 from lib.raw_origin import Held, reply
 
 
@@ -150,6 +150,33 @@ def test_last_response_arrives_whole_where_it_is_read_slowly(lane, size):
         r = c.response()
         assert r.says_close and r.body == b"b" * size
         c.expect_end()
+
+
+def test_surplus_bytes_do_not_cost_the_last_response(lane):
+    """
+    While the last response is on its way nothing is received any more. What comes then (an empty line behind the request, as some
+    send it) must not turn the end of the connection into RST, which throws away what the kernel keeps for the client.
+    """
+    size, taken = 608_000, 208_000
+    body = chunked(*[b"b" * 16_000] * (size // 16_000))  # one with a length would go through a pipe
+    lane.reset(lambda c, q: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    while True:
+        with Client(lane.gateway.address, receive_buffer=8192) as c:
+            c.send(req("Connection: close", method="GET"))
+            while len(c.buffer) < taken:
+                assert c._fill()
+            time.sleep(0.02)
+            if lane.gateway.metrics().get("ringgate_connections_open") == 0:
+                break  # all of it is the kernel's, and the connection is closed
+            c.send(b"\r\n")
+            time.sleep(0.01)
+            r = c.response()
+            assert r.says_close and r.body == b"b" * size
+            c.expect_end()
+        taken += 4_000
+        lane.gateway.wait_metric(0, "ringgate_connections_open")
+    if taken == 208_000:
+        pytest.skip("the kernel takes all of the response at once")
 
 
 @pytest.mark.parametrize("pieces", [

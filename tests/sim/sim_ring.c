@@ -140,6 +140,9 @@ void rg_ring_close(struct rg_ring *ring, struct rg_slot slot, int fd)
     (void)ring;
     for (unsigned i = 0; i < SIM_OPS_MAX; i++)
         RG_ASSERT(!sim.ops[i].used || sim.ops[i].fd != fd); /* joined */
+    /* With bytes that nobody has read it would be a RST, and what is kept back would be lost. */
+    if (fd >= SIM_FIRST_FD && !sim.stop_posted)
+        RG_ASSERT(!sim_fd_of(fd)->held || sim_fd_of(fd)->len == 0);
     submit(slot, RG_OP_CLOSE, fd, PLAIN);
 }
 
@@ -220,6 +223,9 @@ static void perform(struct rg_ring *ring, const struct sim_option *what)
         sim.result.empty_handed++;
     } else if (op->op == RG_OP_SEND && what->res > 0) {
         sent(op, what->res);
+    } else if ((op->op == RG_OP_SEND || op->op == RG_OP_RECV) && op->fd >= SIM_FIRST_FD && what->res < 0) {
+        if (what->res != -ECANCELED)
+            sim_fd_of(op->fd)->held = false; /* broken: nobody waits for it any more */
     } else if (op->op == RG_OP_WAKE) {
         sim.wake_due = false;
     } else if (op->op == RG_OP_CLOSE) {

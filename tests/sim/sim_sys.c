@@ -65,10 +65,11 @@ int64_t rg_sys_unsent(int fd)
     return 0;
 }
 
+/* Of a replica: nothing that it was not asked for. */
 bool rg_sys_has_bytes(int fd)
 {
-    (void)fd;
-    return false;
+    const struct sim_fd *f = sim_fd_of(fd);
+    return f->kind == FD_CLIENT && f->len > 0;
 }
 
 bool rg_sys_is_quiet(int fd)

@@ -77,6 +77,10 @@ static void last_request(void **state)
     (void)state;
     struct sim_script script = {.client = GET_LAST, .replica = OK_LENGTH, .clients = 1};
     every_order(script);
+    script.client = GET_LAST "\r\n"; /* which comes when nothing is received any more, perhaps */
+    script.cut = sizeof GET_LAST - 1;
+    every_order_of(script, 2);
+    script.cut = 0;
     script.client = GET_LAST GET; /* which is not served */
     script.replica = OK_CHUNKED;
     every_order_of(script, 2);
