@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Of a million that are allowed: some ten times what it is on Linux 6.18, and some 50 ms. */
-#define VERIFIED_MAX 50000u
+/* Of a million that are allowed. Linux 6.18 takes 4,700 instructions at most, Linux 6.1 some 54,000, of 64 workers. */
+#define VERIFIED_MAX 100000u
 
 static struct site site;
 
