@@ -2,14 +2,11 @@
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
-#include "control/common/utf8.h"
+#include "control/common/json.h"
 
 static json_t *or_null(const char *text)
 {
-    char clean[RG_AGENT_FAILURE_MAX]; /* a reason may have been cut in the middle of a character */
-    if (!text || !text[0])
-        return json_null();
-    return json_stringn(clean, rg_utf8_copy(clean, sizeof(clean), rg_str_of(text)));
+    return text && text[0] ? rg_json_text(rg_str_of(text)) : json_null();
 }
 
 static json_t *link_json(const struct rg_agent *a)

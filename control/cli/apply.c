@@ -22,14 +22,24 @@ static enum rg_cli_status worse(enum rg_cli_status a, enum rg_cli_status b)
 
 /* ---- the thing itself ---- */
 
-static void place_of(const void *owner, const char *field, char *buf, size_t len)
+static void place_of(const void *owner, const char *field, struct rg_cli_place *ret)
 {
     const struct rg_plan_item *item = owner;
-    char path[RG_PROBLEM_PATH_MAX];
-    rg_body_path(item->document, field, path);
-    rg_document_place(item->document, path, buf, len);
-    size_t n = strlen(buf);
-    snprintf(buf + n, len - n, ": %s", path);
+    rg_body_path(item->document, field, ret->path);
+    rg_document_place(item->document, ret->path, ret->place, sizeof(ret->place));
+}
+
+/* What the platform refuses is told with its places in the file, at once and in the outcome for programs. */
+static enum rg_cli_status ask(struct rg_cli *cli, struct rg_plan_item *item, json_t **reason, const char *what,
+                              const char *method, const char *path, const json_t *body, json_t **ret)
+{
+    cli->place = place_of;
+    cli->place_owner = item;
+    enum rg_cli_status s = rg_cli_call(cli, what, method, path, body, ret);
+    cli->place = NULL;
+    if (s != RG_CLI_DONE)
+        *reason = json_incref(rg_report_newest());
+    return s;
 }
 
 static void settle(struct rg_cli *cli, struct rg_plan_item *item)
@@ -44,10 +54,7 @@ static void settle(struct rg_cli *cli, struct rg_plan_item *item)
         rg_cli_path(path, "/%s", kind->collection);
     else
         rg_cli_path(path, "/%s/%s", kind->collection, item->reference.name);
-    cli->place = place_of;
-    cli->place_owner = item;
-    item->failed = rg_cli_call(cli, what, is_new ? "POST" : "PUT", path, item->body, NULL) != RG_CLI_DONE;
-    cli->place = NULL;
+    item->failed = ask(cli, item, &item->reason, what, is_new ? "POST" : "PUT", path, item->body, NULL) != RG_CLI_DONE;
     if (!item->failed)
         rg_cli_tell(cli, "%s/%s %s", kind->name, item->reference.name, is_new ? "created" : "updated");
 }
@@ -64,30 +71,27 @@ static json_t *deployment_body(const struct rg_plan_target *t)
     return json_pack("{s:s,s:s,s:s}", "name", name, "base", "current", "gatewayId", t->gateway);
 }
 
-static void deploy(struct rg_cli *cli, const struct rg_plan_item *item, struct rg_plan_target *t)
+static void deploy(struct rg_cli *cli, struct rg_plan_item *item, struct rg_plan_target *t)
 {
     const struct rg_cli_kind *kind = item->document->kind;
     char path[RG_CLI_PATH_MAX], what[2 * RG_CLI_NAME_MAX + 64];
     json_t *body = deployment_body(t), *answer = NULL;
     snprintf(what, sizeof(what), "deploy %s/%s to %s", kind->name, item->reference.name, t->gateway);
     rg_cli_path(path, "/%s/%s/deployments", kind->collection, item->reference.name);
-    cli->place = place_of;
-    cli->place_owner = item;
-    t->status = rg_cli_call(cli, what, "POST", path, body, &answer);
-    cli->place = NULL;
+    t->status = ask(cli, item, &t->reason, what, "POST", path, body, &answer);
     snprintf(t->deployment, sizeof(t->deployment), "%s", rg_cli_text(answer, "deploymentId"));
     json_decref(answer);
     json_decref(body);
 }
 
-static void undeploy(struct rg_cli *cli, const struct rg_plan_item *item, struct rg_plan_target *t)
+static void undeploy(struct rg_cli *cli, struct rg_plan_item *item, struct rg_plan_target *t)
 {
     const struct rg_cli_kind *kind = item->document->kind;
     char path[RG_CLI_PATH_MAX], what[2 * RG_CLI_NAME_MAX + 64];
     snprintf(what, sizeof(what), "undeploy %s/%s from %s", kind->name, item->reference.name, t->gateway);
     rg_cli_path(path, "/%s/%s/deployments/%s/undeploy?gatewayId=%s", kind->collection, item->reference.name,
                 t->deployment, t->gateway);
-    t->status = rg_cli_call(cli, what, "POST", path, NULL, NULL);
+    t->status = ask(cli, item, &t->reason, what, "POST", path, NULL, NULL);
 }
 
 static void begin(struct rg_cli *cli, struct rg_plan_item *item)
@@ -107,37 +111,22 @@ static void begin(struct rg_cli *cli, struct rg_plan_item *item)
 
 /* ---- what became of them ---- */
 
-/* Adds to each problem where it stands in the file. */
-static json_t *reason_json(const struct rg_plan_item *item, const struct rg_wait_reason *why)
+static void print_problems(const struct rg_plan_item *item, const struct rg_wait_reason *why)
 {
     json_t *problems = rg_wait_problems(why);
-    char path[RG_PROBLEM_PATH_MAX], place[700];
     for (size_t i = 0; i < json_array_size(problems); i++) {
-        json_t *problem = json_array_get(problems, i);
-        const char *field = rg_cli_text(problem, "path");
-        path[0] = '\0';
-        if (field[0])
-            rg_body_path(item->document, field, path);
-        rg_document_place(item->document, path, place, sizeof(place));
-        json_object_set_new(problem, "path", json_string(path));
-        json_object_set_new(problem, "place", json_string(place));
-    }
-    return json_pack("{s:s,s:o}", "code", why->code, "problems", problems);
-}
-
-static void print_reason(const json_t *reason)
-{
-    const json_t *problems = json_object_get(reason, "problems");
-    const char *code = rg_cli_text(reason, "code");
-    size_t n = json_array_size(problems);
-    for (size_t i = 0; i < n; i++) {
         const json_t *problem = json_array_get(problems, i);
-        const char *path = rg_cli_text(problem, "path");
-        bool says_code = i + 1 == n && code[0];
-        rg_cli_detail("%s: %s%s%s%s%s%s", rg_cli_text(problem, "place"), path, path[0] ? ": " : "",
-                      rg_cli_text(problem, "message"), says_code ? " (" : "", says_code ? code : "",
-                      says_code ? ")" : "");
+        const char *field = rg_cli_text(problem, "path");
+        bool is_last = i + 1 == json_array_size(problems);
+        struct rg_cli_place at = {"", ""};
+        if (field[0])
+            place_of(item, field, &at);
+        else
+            rg_document_place(item->document, "", at.place, sizeof(at.place));
+        rg_cli_problem(&(struct rg_cli_problem){at.place, at.path, rg_cli_text(problem, "message")},
+                       is_last ? why->code : "");
     }
+    json_decref(problems);
 }
 
 static void explain(struct rg_cli *cli, const struct rg_plan_item *item, const struct rg_wait *wait,
@@ -145,12 +134,13 @@ static void explain(struct rg_cli *cli, const struct rg_plan_item *item, const s
 {
     struct rg_wait_reason why;
     rg_wait_reason(cli, wait, deployment, &why);
-    *ret_reason = reason_json(item, &why);
     rg_cli_complain("%s/%s %s on %s (deployment %s)", item->document->kind->name, item->reference.name,
                     rg_cli_text(deployment, "status"), wait->gateway, wait->deployment);
-    print_reason(*ret_reason);
+    rg_report_note("code", json_string(why.code));
+    print_problems(item, &why);
     if (rg_wait_remedy(why.code)[0])
         rg_cli_detail("%s", rg_wait_remedy(why.code));
+    *ret_reason = json_incref(rg_report_newest());
 }
 
 static void await(struct rg_cli *cli, const struct rg_plan_item *item, struct rg_plan_target *t)

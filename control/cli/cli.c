@@ -12,47 +12,21 @@
 #define PAGE     100
 #define LIST_MAX 100000 /* more is no list that anybody reads, or one without an end */
 
-/* What comes from the platform or from a file may be anything, and goes to a terminal. */
-__attribute__((format(printf, 2, 0))) static void print_line(FILE *out, const char *format, va_list args)
-{
-    char *text;
-    if (vasprintf(&text, format, args) < 0)
-        return;
-    for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
-        rg_output_text(line, strcspn(line, "\n"), out);
-        fputc('\n', out);
-    }
-    free(text);
-}
-
-void rg_cli_complain(const char *format, ...)
-{
-    va_list args;
-    fflush(stdout); /* in the order in which it happened */
-    fputs("rgctl: ", stderr);
-    va_start(args, format);
-    print_line(stderr, format, args);
-    va_end(args);
-}
-
-void rg_cli_detail(const char *format, ...)
-{
-    va_list args;
-    fputs("  ", stderr);
-    va_start(args, format);
-    print_line(stderr, format, args);
-    va_end(args);
-}
-
 void rg_cli_tell(const struct rg_cli *cli, const char *format, ...)
 {
     va_list args;
+    char *text;
     if (cli->style.format != RG_OUTPUT_TABLE)
         return;
     va_start(args, format);
-    print_line(stdout, format, args);
+    int len = vasprintf(&text, format, args);
     va_end(args);
+    if (len < 0)
+        return;
+    rg_output_text(text, (size_t)len, stdout);
+    fputc('\n', stdout);
     fflush(stdout);
+    free(text);
 }
 
 const char *rg_cli_text(const json_t *object, const char *member)
@@ -110,18 +84,24 @@ static void complain_of_token(const struct rg_cli *cli, const char *what)
 }
 
 /* An item of "errors" is a text, or an object that names a field. */
-static void print_detail(const struct rg_cli *cli, const json_t *item)
+static void print_problem(const struct rg_cli *cli, const json_t *item)
 {
-    char in_file[1300];
-    static const char *const places[] = {"field", "path"};
-    const char *place = "", *message = json_is_string(item) ? json_string_value(item) : rg_cli_text(item, "message");
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && !place[0]; i++)
-        place = rg_cli_text(item, places[i]);
-    if (cli->place) {
-        cli->place(cli->place_owner, place, in_file, sizeof(in_file));
-        place = in_file;
-    }
-    rg_cli_detail("%s%s%s", place, place[0] && message[0] ? ": " : "", message);
+    struct rg_cli_place place = {"", ""};
+    const char *field = rg_cli_text(item, "field"), *text = json_string_value(item);
+    if (cli->place)
+        cli->place(cli->place_owner, field, &place);
+    else
+        snprintf(place.path, sizeof(place.path), "%s", field);
+    rg_cli_problem(&(struct rg_cli_problem){place.place, place.path, text ? text : rg_cli_text(item, "message")}, "");
+}
+
+static void note_answer(const struct rg_client_answer *a)
+{
+    static const char *const members[] = {"code", "trackingId"};
+    rg_report_note("httpStatus", json_integer(a->status));
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        if (rg_cli_text(a->json, members[i])[0])
+            rg_report_note(members[i], json_incref(json_object_get(a->json, members[i])));
 }
 
 void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const struct rg_client_answer *a)
@@ -132,18 +112,22 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
     size_t n = json_array_size(errors);
     if (a->status == 401) {
         complain_of_token(cli, what);
+        note_answer(a);
         return;
     }
     if (!message[0]) {
         rg_cli_complain("can't %s: %s answered %ld, not as a platform does; is this the right address?", what,
                         cli->client.config.url, a->status);
+        note_answer(a);
         return;
     }
     /* a list of what is wrong says it better than the sentence before it, which often repeats the first */
     rg_cli_complain("can't %s%s%s (%s%s%ld%s%s)%s", what, n > 0 ? "" : ": ", n > 0 ? "" : message, code,
-                    code[0] ? ", " : "", a->status, tracking[0] ? ", tracking id " : "", tracking, n > 0 ? ":" : "");
+                    code[0] ? ", " : "", a->status, tracking[0] ? ", tracking id " : "", tracking,
+                    n > 0 && rg_report_is_for_people() ? ":" : "");
+    note_answer(a);
     for (size_t i = 0; i < n; i++)
-        print_detail(cli, json_array_get(errors, i));
+        print_problem(cli, json_array_get(errors, i));
 }
 
 /* ---- calls ---- */

@@ -1,6 +1,6 @@
 /*
  * rgctl: what its commands share. A command is a function that gets the options and operands of one call, talks to the
- * platform and returns the exit status; what went wrong was then said on standard error, once, with its remedy.
+ * platform and returns the exit status; what went wrong was then said, once, with its remedy (report.h).
  *
  * Standard output has results alone, so that it can be piped; errors go to standard error.
  * Thread: the program has one.
@@ -14,12 +14,11 @@
 #include "control/cli/client.h"
 #include "control/cli/options.h"
 #include "control/cli/output.h"
+#include "control/cli/report.h"
 
-enum rg_cli_status {
-    RG_CLI_DONE,
-    RG_CLI_FAILED,    /* asked for, not done */
-    RG_CLI_USAGE,     /* not even tried: the command line or a file is wrong */
-    RG_CLI_TIMED_OUT, /* --timeout passed before it was known to be done */
+/* Where a field of the API stands in a file. */
+struct rg_cli_place {
+    char place[700], path[RG_PROBLEM_PATH_MAX];
 };
 
 struct rg_cli {
@@ -27,8 +26,8 @@ struct rg_cli {
     struct rg_client client;
     struct rg_output_style style;
     uint64_t timeout_ms;
-    /* While a file is applied: where a field of the API stands in it, for the details of a refusal. NULL: no file. */
-    void (*place)(const void *owner, const char *field, char *buf, size_t len);
+    /* While a file is applied, for the problems of a refusal. NULL: no file. */
+    void (*place)(const void *owner, const char *field, struct rg_cli_place *ret);
     const void *place_owner;
 };
 
@@ -37,10 +36,6 @@ struct rg_cli_operands {
     unsigned n;
 };
 
-/* "rgctl: ", the text and a newline on standard error. */
-void rg_cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* What belongs to the complaint before: indented, and nothing before it, so that file:line:col can be clicked on. */
-void rg_cli_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Progress, on standard output: silent where only programs read (-o json, -o yaml). */
 void rg_cli_tell(const struct rg_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -18,6 +18,7 @@ struct rg_cli_command {
     const char *help;    /* one line */
     const char *detail;  /* sentences; lines without an end of their own */
     const char *example; /* command lines, each ends in \n */
+    const char *result;  /* what -o json and yaml print on standard output; "": it prints text alone */
 };
 
 #define RG_CLI_OPERANDS_MAX 64u

@@ -254,6 +254,7 @@ static void explain(struct rg_cli *cli, const struct rg_wait *wait, const json_t
     rg_cli_complain("%s/%s %s on %s (deployment %s)%s%s%s%s%s%s%s", wait->artifact->kind->name, wait->artifact->name,
                     rg_cli_text(last, "status"), wait->gateway, wait->deployment, why.path[0] ? ": " : "", why.path,
                     why.message[0] ? ": " : "", why.message, why.code[0] ? " (" : "", why.code, why.code[0] ? ")" : "");
+    rg_report_note("code", json_string(why.code));
     if (rg_wait_remedy(why.code)[0])
         rg_cli_detail("%s", rg_wait_remedy(why.code));
 }

@@ -16,11 +16,11 @@
 static enum rg_cli_status refuse_words(char **words, unsigned n)
 {
     const char *meant = rg_cli_command_meant(words, n);
-    bool is_group = n > 0 && rg_help_group(words[0], stderr);
+    bool is_group = rg_report_is_for_people() && rg_help_group(words[0], stderr);
     if (is_group && n == 1)
         return RG_CLI_USAGE;
     rg_cli_complain("got an unknown command \"%s%s%s\", wanted one that rgctl --help lists%s%s%s", words[0],
-                    is_group ? " " : "", is_group ? words[1] : "", meant ? "; did you mean \"" : "", meant ? meant : "",
+                    n > 1 ? " " : "", n > 1 ? words[1] : "", meant ? "; did you mean \"" : "", meant ? meant : "",
                     meant ? "\"?" : "");
     return RG_CLI_USAGE;
 }
@@ -89,6 +89,16 @@ static enum rg_cli_status run_with_platform(struct rg_cli *cli, const struct rg_
     return s;
 }
 
+/* No command: all of them. */
+static enum rg_cli_status greet(const struct rg_cli_options *options)
+{
+    if (options->help || rg_report_is_for_people())
+        rg_help_all(options->help ? stdout : stderr);
+    else
+        rg_cli_complain("got no command, wanted one that rgctl --help lists");
+    return options->help ? RG_CLI_DONE : RG_CLI_USAGE;
+}
+
 enum rg_cli_status rg_cli_dispatch(struct rg_cli *cli, char **words, unsigned n)
 {
     unsigned used = 0;
@@ -97,10 +107,8 @@ enum rg_cli_status rg_cli_dispatch(struct rg_cli *cli, char **words, unsigned n)
         printf("rgctl %s\n", RG_VERSION);
         return RG_CLI_DONE;
     }
-    if (n == 0) {
-        rg_help_all(cli->options.help ? stdout : stderr);
-        return cli->options.help ? RG_CLI_DONE : RG_CLI_USAGE;
-    }
+    if (n == 0)
+        return greet(&cli->options);
     if (!c && cli->options.help && n == 1 && rg_help_group(words[0], stdout))
         return RG_CLI_DONE;
     if (!c)

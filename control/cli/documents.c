@@ -43,7 +43,7 @@ static void print_problems(const struct rg_document *d, struct rg_problems *prob
 {
     for (uint32_t i = 0; i < problems->errors.count; i++)
         problems->errors.list[i].mark.line += problems->errors.list[i].mark.line > 0 ? d->line : 0;
-    rg_conf_errors_print(&problems->errors, d->file, stderr);
+    rg_report_file(d->file, &problems->errors);
 }
 
 /* One component less: "a.b[1].c" to "a.b[1]" to "a.b" to "a" to "". */
@@ -93,7 +93,7 @@ void rg_document_complain(const struct rg_document *document, const char *path, 
     struct rg_conf_errors errors;
     rg_conf_errors_init(&errors);
     rg_conf_errors_add(&errors, mark_of(document, path), path, got, wanted, remedy);
-    rg_conf_errors_print(&errors, document->file, stderr);
+    rg_report_file(document->file, &errors);
     rg_conf_errors_fini(&errors);
 }
 

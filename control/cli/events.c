@@ -116,7 +116,7 @@ static enum rg_cli_status follow(struct rg_cli *cli, struct follow *f)
     else
         rg_cli_complain_of_answer(cli, "follow events", &answer);
     if (f->sse.dropped > 0)
-        rg_cli_complain("%lu events longer than %u bytes were left out", f->sse.dropped, RG_SSE_EVENT_MAX);
+        rg_cli_warn("%lu events longer than %u bytes were left out", f->sse.dropped, RG_SSE_EVENT_MAX);
     rg_client_answer_fini(&answer);
     return s;
 }

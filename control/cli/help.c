@@ -52,9 +52,26 @@ static void print_row(const struct rg_cli_command *c, FILE *out)
 }
 
 static const char intro[] = "Deploys APIs to ringgate gateways through the platform, and shows what became of them.";
-static const char statuses[] =
-    "Exit status: 0 done, 1 failed, 2 wrong usage or a wrong file (nothing was changed), 3 timed "
-    "out before it was known to be done.";
+static void print_statuses(FILE *out)
+{
+    char text[512] = "Exit status: ";
+    for (unsigned i = 0; i < RG_CLI_STATUSES; i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof(text) - n, "%u %s%s", i, rg_cli_statuses[i].help,
+                 i + 1 < RG_CLI_STATUSES ? ", " : ".");
+    }
+    print_wrapped(text, out);
+}
+
+/* The same for help and documentation. */
+static void print_result(const struct rg_cli_command *c, FILE *out)
+{
+    char text[1024];
+    snprintf(text, sizeof(text), c->result[0] ? "With -o json or yaml: %s." : "It prints text, also with -o json.%s",
+             c->result);
+    fputc('\n', out);
+    print_wrapped(text, out);
+}
 
 void rg_help_all(FILE *out)
 {
@@ -69,7 +86,7 @@ void rg_help_all(FILE *out)
                    "rgctl apply -f hello.yaml\n",
                    out);
     fputc('\n', out);
-    print_wrapped(statuses, out);
+    print_statuses(out);
     fputs("`rgctl COMMAND --help` has the flags of a command and examples.\n", out);
 }
 
@@ -83,6 +100,7 @@ void rg_help_command(const struct rg_cli_command *c, FILE *out)
         fputc('\n', out);
         print_wrapped(c->detail, out);
     }
+    print_result(c, out);
     if (c->flags) {
         fputs("\nFlags:\n", out);
         print_flags(c->flags, out);
@@ -134,14 +152,52 @@ static void write_command(const struct rg_cli_command *c, FILE *out)
         fputc('\n', out);
         print_wrapped(c->detail, out);
     }
+    print_result(c, out);
     if (c->flags)
         write_flags(c->flags, out);
     fprintf(out, "\n```sh\n%s```\n", c->example);
 }
 
+static const char for_programs[] =
+    "## For programs\n\n"
+    "With `-o json` or `-o yaml` standard output has the result alone, as each command tells below, or\n"
+    "nothing where it failed without one. What went wrong is one object on standard error, of the same\n"
+    "format, when rgctl ends:\n\n"
+    "```json\n"
+    "{\n"
+    "  \"outcome\": \"failed\",\n"
+    "  \"exitStatus\": 1,\n"
+    "  \"errors\": [\n"
+    "    {\n"
+    "      \"message\": \"can't create RestApi/hello (VALIDATION_FAILED, 400)\",\n"
+    "      \"httpStatus\": 400,\n"
+    "      \"code\": \"VALIDATION_FAILED\",\n"
+    "      \"problems\": [\n"
+    "        {\"message\": \"got an unknown key, wanted ...\", \"place\": \"hello.yaml:7:3\", \"path\": "
+    "\"spec.frob\"}\n"
+    "      ]\n"
+    "    }\n"
+    "  ]\n"
+    "}\n"
+    "```\n\n"
+    "An error has a `message`; where they are known `place` and `path` of the field in a file, `httpStatus`,\n"
+    "`code` and `trackingId` of the platform's answer, `problems` (all that is wrong, each with `message`, `place` "
+    "and\n"
+    "`path`), and `details`: sentences on what to do. `warnings` (sentences) are there where something did not\n"
+    "fail but should be known. When all went well and nothing is to be told, standard error is empty.\n\n"
+    "| exit status | outcome | meaning |\n|---|---|---|\n";
+
+static void write_for_programs(FILE *out)
+{
+    fputs(for_programs, out);
+    for (unsigned i = 0; i < RG_CLI_STATUSES; i++)
+        fprintf(out, "| %u | `%s` | %s |\n", i, rg_cli_statuses[i].word, rg_cli_statuses[i].help);
+}
+
 void rg_docs_rgctl(FILE *out)
 {
-    fputs("# rgctl\n\n<!-- Made by ringgate-docs from control/cli/commands.c and options.def: change these, then run "
+    fputs("# rgctl\n\n<!-- Made by ringgate-docs from control/cli/commands.c, options.def and statuses.def: change "
+          "these, then run "
           "ringgate-docs --write docs. -->\n\n",
           out);
     print_wrapped(intro, out);
@@ -150,7 +206,7 @@ void rg_docs_rgctl(FILE *out)
           "Results go to standard output, errors to standard error. ",
           out);
     fputs("Colours are used on a terminal only, and never where `NO_COLOR` is set.\n\n", out);
-    print_wrapped(statuses, out);
+    write_for_programs(out);
     fputs("\n## Flags of every command\n", out);
     write_flags(rg_cli_global_flags, out);
     fputs("\n## Commands\n", out);

@@ -171,6 +171,7 @@ void rg_plan_fini(struct rg_plan *plan)
 {
     for (unsigned i = 0; i < plan->n; i++) {
         json_decref(plan->items[i].body);
+        json_decref(plan->items[i].reason);
         for (unsigned t = 0; t < plan->items[i].n_targets; t++)
             json_decref(plan->items[i].targets[t].reason);
         free(plan->items[i].targets);
@@ -263,6 +264,8 @@ json_t *rg_plan_json(const struct rg_plan *plan, bool applied)
             json_array_append_new(targets, target_json(item, &item->targets[t], applied));
         if (applied)
             json_object_set_new(row, "failed", json_boolean(has_failed(item)));
+        if (item->reason)
+            json_object_set(row, "reason", item->reason);
         json_object_set_new(row, "gateways", targets);
         json_array_append_new(all, row);
     }

@@ -30,7 +30,7 @@ struct rg_plan_target {
     uint64_t since_ms;                     /* when it was asked for */
     enum rg_cli_status status;
     bool is_known;  /* that it is done, not only asked for */
-    json_t *reason; /* why it failed: code and problems with their places; NULL: it did not, or nobody said */
+    json_t *reason; /* why it failed, for programs: an error of the report; NULL: it did not, or nobody said */
 };
 
 struct rg_plan_item {
@@ -38,7 +38,8 @@ struct rg_plan_item {
     struct rg_cli_reference reference;
     json_t *body;
     enum rg_plan_action action;
-    bool failed; /* the thing itself could not be made or changed */
+    bool failed;    /* the thing itself could not be made or changed */
+    json_t *reason; /* why, for programs; NULL: it did not fail */
     struct rg_plan_target *targets;
     unsigned n_targets;
     unsigned rank; /* the plan's order */

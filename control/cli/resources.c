@@ -49,9 +49,11 @@ static enum rg_cli_status delete_one(struct rg_cli *cli, const struct rg_cli_ref
     snprintf(what, sizeof(what), "delete %s/%s", r->kind->name, r->name);
     rg_cli_path(path, "/%s/%s", r->kind->collection, r->name);
     enum rg_cli_status s = rg_cli_call(cli, what, "DELETE", path, NULL, NULL);
-    if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "%s/%s deleted", r->kind->name, r->name);
-    return s;
+    if (s != RG_CLI_DONE)
+        return s;
+    return rg_results_done(cli,
+                           json_pack("{s:s, s:s, s:s}", "kind", r->kind->name, "name", r->name, "result", "deleted"),
+                           "%s/%s deleted", r->kind->name, r->name);
 }
 
 enum rg_cli_status rg_cli_delete(struct rg_cli *cli, const struct rg_cli_operands *operands)
@@ -92,13 +94,11 @@ enum rg_cli_status rg_cli_gateway_create(struct rg_cli *cli, const struct rg_cli
         json_object_set_new(body, "description", json_string(o->description));
     snprintf(what, sizeof(what), "create Gateway/%.*s", (int)RG_CLI_NAME_MAX, name);
     enum rg_cli_status s = rg_cli_call(cli, what, "POST", "/gateways", body, &answer);
-    if (s == RG_CLI_DONE && cli->style.format != RG_OUTPUT_TABLE)
-        rg_output_value(cli->style.format, answer, stdout);
-    else if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "Gateway/%s created; it connects with a token: rgctl token create %s", name, name);
-    json_decref(answer);
     json_decref(body);
-    return s;
+    if (s != RG_CLI_DONE)
+        return s;
+    return rg_results_done(cli, answer, "Gateway/%s created; it connects with a token: rgctl token create %s", name,
+                           name);
 }
 
 enum rg_cli_status rg_cli_gateway_delete(struct rg_cli *cli, const struct rg_cli_operands *operands)

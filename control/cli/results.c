@@ -1,11 +1,28 @@
 /* See results.h. */
 #include "control/cli/results.h"
 
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "control/common/conf.h"
 #include "control/common/instant.h"
+
+enum rg_cli_status rg_results_done(const struct rg_cli *cli, json_t *outcome, const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    va_start(args, format);
+    if (cli->style.format == RG_OUTPUT_TABLE && vasprintf(&text, format, args) >= 0)
+        rg_cli_tell(cli, "%s", text);
+    else if (outcome)
+        rg_output_value(cli->style.format, outcome, stdout);
+    va_end(args);
+    free(text);
+    json_decref(outcome);
+    return RG_CLI_DONE;
+}
 
 enum rg_cli_status rg_results_secret(const struct rg_cli *cli, json_t *answer, const char *member, const char *note)
 {

@@ -70,9 +70,12 @@ enum rg_cli_status rg_cli_key_revoke(struct rg_cli *cli, const struct rg_cli_ope
     snprintf(what, sizeof(what), "revoke the key %.60s of %s/%s", operands->list[1], r.kind->name, r.name);
     rg_cli_path(path, "/%s/%s/api-keys/%s", r.kind->collection, r.name, operands->list[1]);
     enum rg_cli_status s = rg_cli_call(cli, what, "DELETE", path, NULL, NULL);
-    if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "key %s of %s/%s revoked", operands->list[1], r.kind->name, r.name);
-    return s;
+    if (s != RG_CLI_DONE)
+        return s;
+    return rg_results_done(cli,
+                           json_pack("{s:s, s:s++, s:s, s:s}", "kind", "ApiKey", "artifact", r.kind->name, "/", r.name,
+                                     "name", operands->list[1], "result", "revoked"),
+                           "key %s of %s/%s revoked", operands->list[1], r.kind->name, r.name);
 }
 
 /* ---- secrets ---- */
@@ -97,6 +100,11 @@ static bool read_value(const char *file, char value[SECRET_MAX + 1])
     return !bad && n > 0;
 }
 
+static json_t *outcome(const char *name, const char *result)
+{
+    return json_pack("{s:s, s:s, s:s}", "kind", "Secret", "name", name, "result", result);
+}
+
 static enum rg_cli_status set(struct rg_cli *cli, const char *name, const char *value)
 {
     char path[RG_CLI_PATH_MAX], what[128];
@@ -112,7 +120,8 @@ static enum rg_cli_status set(struct rg_cli *cli, const char *name, const char *
     if (s == RG_CLI_DONE)
         s = rg_cli_call(cli, what, known ? "PUT" : "POST", known ? path : "/secrets", body, NULL);
     if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "secret %s %s", name, known ? "replaced; rgctl apply brings it to what names it" : "created");
+        s = rg_results_done(cli, outcome(name, known ? "replaced" : "created"), "secret %s %s", name,
+                            known ? "replaced; rgctl apply brings it to what names it" : "created");
     json_decref(known);
     json_decref(body);
     return s;
@@ -150,6 +159,6 @@ enum rg_cli_status rg_cli_secret_delete(struct rg_cli *cli, const struct rg_cli_
     enum rg_cli_status s =
         rg_cli_call(cli, what, "DELETE", rg_cli_path(path, "/secrets/%s", operands->list[0]), NULL, NULL);
     if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "secret %s deleted", operands->list[0]);
+        s = rg_results_done(cli, outcome(operands->list[0], "deleted"), "secret %s deleted", operands->list[0]);
     return s;
 }

@@ -68,5 +68,5 @@ bool rg_token_load(const char *file, char ret[RG_CLIENT_TOKEN_MAX])
 void rg_token_warn_of_clear_text(const char *url)
 {
     if (strncmp(url, "http://", 7) == 0 && !rg_client_is_local(url))
-        rg_cli_complain("warning: %s is another machine and not https: the token can be read on the way", url);
+        rg_cli_warn("%s is another machine and not https: the token can be read on the way", url);
 }

@@ -43,9 +43,12 @@ enum rg_cli_status rg_cli_token_revoke(struct rg_cli *cli, const struct rg_cli_o
     snprintf(what, sizeof(what), "revoke token %.60s of gateway %.60s", operands->list[1], operands->list[0]);
     rg_cli_path(path, "/gateways/%s/tokens/%s", operands->list[0], operands->list[1]);
     enum rg_cli_status s = rg_cli_call(cli, what, "DELETE", path, NULL, NULL);
-    if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "token %s of %s revoked", operands->list[1], operands->list[0]);
-    return s;
+    if (s != RG_CLI_DONE)
+        return s;
+    return rg_results_done(cli,
+                           json_pack("{s:s, s:s, s:s, s:s}", "kind", "GatewayToken", "gateway", operands->list[0], "id",
+                                     operands->list[1], "result", "revoked"),
+                           "token %s of %s revoked", operands->list[1], operands->list[0]);
 }
 
 /* ---- tokens of operators and programs ---- */
@@ -84,7 +87,9 @@ enum rg_cli_status rg_cli_access_revoke(struct rg_cli *cli, const struct rg_cli_
     snprintf(what, sizeof(what), "revoke token %.60s", operands->list[0]);
     enum rg_cli_status s =
         rg_cli_call(cli, what, "DELETE", rg_cli_path(path, "/tokens/%s", operands->list[0]), NULL, NULL);
-    if (s == RG_CLI_DONE)
-        rg_cli_tell(cli, "token %s revoked", operands->list[0]);
-    return s;
+    if (s != RG_CLI_DONE)
+        return s;
+    return rg_results_done(
+        cli, json_pack("{s:s, s:s, s:s}", "kind", "AccessToken", "id", operands->list[0], "result", "revoked"),
+        "token %s revoked", operands->list[0]);
 }

@@ -2,6 +2,8 @@
  * anything honest. See json.h. */
 #include "control/common/json.h"
 
+#include <stdlib.h>
+
 #include "control/common/utf8.h"
 
 /* Deeper than allowed, outside of strings? The parser itself allows 2,048 levels. */
@@ -80,4 +82,12 @@ void rg_json_utf8(FILE *out, struct rg_str s)
         i += n ? n : 1;
     }
     fputc('"', out);
+}
+
+json_t *rg_json_text(struct rg_str text)
+{
+    char *clean = malloc(text.len + 1);
+    json_t *value = clean ? json_stringn(clean, rg_utf8_copy(clean, text.len, text)) : NULL;
+    free(clean);
+    return value;
 }

@@ -15,6 +15,10 @@
  */
 json_t *rg_json_parse(struct rg_str text, char *why, size_t why_len);
 
+/* A value of text that may be no UTF-8, such as what somebody sent, perhaps cut within a character: "?" stands for such
+ * bytes. NULL: no memory. */
+json_t *rg_json_text(struct rg_str text);
+
 /* A string as JSON, with its quotes. Bytes that are not printable ASCII are escaped or replaced. */
 void rg_json_string(FILE *out, struct rg_str s);
 

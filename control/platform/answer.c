@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/common/utf8.h"
+#include "control/common/json.h"
 #include "datapath/http/h1_write.h"
 
 #define CONNECT RG_API_INTERNAL "/ws/gateways/connect" /* its errors look like those of the public API */
@@ -28,14 +28,6 @@ void rg_answer_set(struct rg_api_answer *answer, unsigned status, const char *co
     answer->body_len = len;
 }
 
-json_t *rg_answer_text(struct rg_str text)
-{
-    char *clean = malloc(text.len + 1);
-    json_t *value = clean ? json_stringn(clean, rg_utf8_copy(clean, text.len, text)) : NULL;
-    free(clean);
-    return value;
-}
-
 void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *request, unsigned status,
                      const char *code, const char *message, json_t *errors)
 {
@@ -43,11 +35,11 @@ void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *
     if (is_internal(request->path)) {
         struct rg_str phrase = rg_status_phrase((uint16_t)status);
         body = json_pack("{s:i, s:s%, s:o}", "code", (int)status, "message", phrase.ptr, phrase.len, "description",
-                         rg_answer_text(rg_str_of(message)));
+                         rg_json_text(rg_str_of(message)));
         json_decref(errors);
     } else {
         body = json_pack("{s:s, s:s, s:o, s:o*}", "status", "error", "code", code, "message",
-                         rg_answer_text(rg_str_of(message)), "errors", errors);
+                         rg_json_text(rg_str_of(message)), "errors", errors);
         if (status >= 500 && request->request_id.len)
             json_object_set_new(body, "trackingId", json_stringn(request->request_id.ptr, request->request_id.len));
     }

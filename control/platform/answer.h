@@ -12,9 +12,6 @@
 /* Replaces what the answer holds; body is of malloc and taken over, or NULL. */
 void rg_answer_set(struct rg_api_answer *answer, unsigned status, const char *content_type, char *body, size_t len);
 
-/* Error texts repeat what the caller sent, perhaps cut within a character: "?" stands for what is no UTF-8. */
-json_t *rg_answer_text(struct rg_str text);
-
 /* In the shape of the API that the path belongs to. `errors` (a list of {"field", "message"}, or NULL) is taken over.
  */
 void rg_answer_error(struct rg_api_answer *answer, const struct rg_api_request *request, unsigned status,

@@ -59,7 +59,7 @@ void rg_refuse(struct rg_call *call, unsigned status, const char *code, const ch
 
 static json_t *problem(struct rg_str path, struct rg_str text)
 {
-    return json_pack("{s:o, s:o}", "field", rg_answer_text(path), "message", rg_answer_text(text));
+    return json_pack("{s:o, s:o}", "field", rg_json_text(path), "message", rg_json_text(text));
 }
 
 void rg_refuse_problems(struct rg_call *call, const char *code, const struct rg_problems *problems)

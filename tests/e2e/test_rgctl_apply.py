@@ -55,12 +55,12 @@ def test_each_of_several_problems_has_its_place(rgctl, platform):
         "GATEWAY_PROCESSING_ERROR", "got \"one\", wanted a version; use v1.0; spec.operations[1].method: got \"spec.x\", "
         "wanted GET; did you mean GET?; LlmProvider p: spec.upstream: got nothing, wanted a mapping", "spec.version"))
     write(rgctl, "hello.yaml", HELLO)
-    r = rgctl("apply", "-f", "hello.yaml", "-o", "json", expect=FAILED)
+    r = rgctl("apply", "-f", "hello.yaml", expect=FAILED)
     _, *shown = r.err.splitlines()
     assert shown == ["  hello.yaml:6:3: spec.version: got \"one\", wanted a version; use v1.0",
                      "  hello.yaml:11:7: spec.operations[1].method: got \"spec.x\", wanted GET; did you mean GET?; "
                      "LlmProvider p: spec.upstream: got nothing, wanted a mapping (GATEWAY_PROCESSING_ERROR)"]
-    [item] = r.json()
+    [item] = rgctl("apply", "-f", "hello.yaml", "-o", "json", expect=FAILED).json()
     assert item["failed"] is True
     reason = item["gateways"][0]["reason"]
     assert reason["code"] == "GATEWAY_PROCESSING_ERROR"

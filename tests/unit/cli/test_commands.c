@@ -22,7 +22,8 @@ static void commands_are_whole(void **state)
         assert_true(strstr(c->example, start) != NULL);
         assert_int_equal(c->example[strlen(c->example) - 1], '\n');
         assert_int_equal(c->flags & rg_cli_global_flags, 0);
-        assert_true(c->help[strlen(c->help) - 1] != '.'); /* help adds it */
+        assert_true(c->help[strlen(c->help) - 1] != '.');       /* help adds it */
+        assert_true(c->result && (c->offline || c->result[0])); /* what asks the platform has one for programs */
         for (unsigned j = 0; j < i; j++)
             assert_string_not_equal(c->name, rg_cli_commands[j].name);
     }
