@@ -16,6 +16,8 @@ char *rg_ack_write(const struct rg_ack *ack)
         size_t len = rg_utf8_copy(message, sizeof(message), rg_str_of(ack->error_message));
         json_object_set_new(payload, "errorMessage", json_stringn(message, len));
     }
+    if (ack->error_code && ack->errors)
+        json_object_set(payload, "errors", ack->errors);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;

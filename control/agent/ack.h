@@ -18,6 +18,7 @@ struct rg_ack {
     const char *artifact_id, *deployment_id, *performed_at;
     const char *error_code;    /* NULL: success */
     const char *error_message; /* cut to size, between two characters; NULL: none */
+    json_t *errors;            /* the problems one by one, as rg_problems_json has them; NULL: there is one sentence */
 };
 
 /* The caller's to free(); NULL: no memory. Bytes of the message that are no UTF-8 are shown as "?". */

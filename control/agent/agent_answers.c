@@ -65,13 +65,13 @@ static json_t *orders_json(const struct rg_agent *a, const struct rg_entry *e)
 
 static json_t *entry_json(const struct rg_agent *a, const struct rg_entry *e)
 {
-    return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:b, s:b, s:I, s:o, s:o}", "artifactId", e->id, "kind",
+    return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:b, s:b, s:I, s:o, s:O*, s:o}", "artifactId", e->id, "kind",
                      rg_kind_info(e->kind)->name, "handle", or_null(e->handle[0] ? e->handle : NULL), "state",
                      state_of(e), "deploymentId", or_null(e->is_known ? e->live.deployment_id : NULL), "performedAt",
                      or_null(e->is_known ? e->live.performed_at : NULL), "acknowledged", e->is_acked, "saved",
                      e->is_known && !e->is_unsaved && e->ticket == 0, "apiKeys",
-                     (json_int_t)json_object_size(e->key_list), "failure", or_null(e->failure), "orders",
-                     orders_json(a, e));
+                     (json_int_t)json_object_size(e->key_list), "failure", or_null(e->failure), "errors", e->errors,
+                     "orders", orders_json(a, e));
 }
 
 static json_t *state_json(const struct rg_agent *a)

@@ -63,6 +63,7 @@ struct rg_entry {
     char newest_id[RG_ID_MAX + 1]; /* deployment of that */
     unsigned n_orders;             /* that are not done */
     char *failure;                 /* of the newest order; NULL: it did not fail */
+    json_t *errors;                /* the same, one by one; NULL: it is one sentence */
     bool is_gone;                  /* the control plane has deleted it; it goes with its last order */
     struct rg_key_set *keys;       /* made when first asked for */
     json_t *key_list;              /* {name: {"name", "sha256", "expiresAt"}}; NULL: none */
@@ -85,6 +86,7 @@ struct rg_order {
     uint64_t published_ms;
     uint64_t ticket; /* of the batch that brings it to the disk */
     char failure[RG_AGENT_FAILURE_MAX];
+    json_t *errors; /* the same, one by one; NULL: it is one sentence */
 };
 
 struct rg_secret {
@@ -165,8 +167,9 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e); /* has no orders; 
 void rg_version_fini(struct rg_version *v);
 void rg_version_drop_artifact(struct rg_version *v); /* all of it but what counts on with the next version */
 void rg_entry_note_handle(struct rg_entry *e, const struct rg_artifact *artifact);
-const char *rg_or_dash(const char *text);                        /* for the log, where a value may be missing */
-void rg_entry_set_failure(struct rg_entry *e, const char *text); /* NULL: none; without memory it is not shown */
+const char *rg_or_dash(const char *text); /* for the log, where a value may be missing */
+/* NULL: none; without memory it is not shown. */
+void rg_entry_set_failure(struct rg_entry *e, const char *text, json_t *errors);
 /* What the next snapshot will have of it, as far as is known now; NULL: nothing. */
 const struct rg_version *rg_entry_next_version(const struct rg_entry *e);
 const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_kind kind, struct rg_str handle);
@@ -178,6 +181,9 @@ void rg_agent_take_event(struct rg_agent *a, const struct rg_event *event);
 bool rg_order_begin(struct rg_agent *a, struct rg_entry *e, const struct rg_event *event);
 void rg_order_news(struct rg_order *o, enum rg_order_news news);
 void rg_order_fail(struct rg_order *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rg_order_fail_at(struct rg_order *o, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void rg_order_fail_problems(struct rg_order *o, const struct rg_problems *problems);
 void rg_agent_forget(struct rg_agent *a, struct rg_entry *e, const char *why); /* the artifact is gone */
 void rg_agent_ack_live(struct rg_agent *a, struct rg_entry *e);                /* of what is live already */
 void rg_orders_fini(struct rg_agent *a);
@@ -194,8 +200,9 @@ void rg_problems_line(const struct rg_problems *problems, char *out, size_t size
 /* ---- secrets.c ---- */
 
 enum rg_secrets_state { RG_SECRETS_THERE, RG_SECRETS_COMING, RG_SECRETS_MISSING };
-/* Of those that the order's definition names. Begins to fetch them; rg_agent_build_soon follows when one has come. */
-enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order *o, char *why, size_t why_size);
+/* Of those that the order's definition names. Begins to fetch them; rg_agent_build_soon follows when one has come.
+ * MISSING: `why` has each that is. */
+enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order *o, struct rg_problems *why);
 bool rg_secret_value(const struct rg_agent *a, struct rg_str handle, struct rg_str *ret);
 json_t *rg_secrets_to_json(const struct rg_agent *a);
 void rg_secrets_from_json(struct rg_agent *a, const json_t *value);
@@ -208,8 +215,9 @@ void rg_order_take_text(struct rg_order *o, char *text, size_t len); /* takes it
 void rg_order_build(struct rg_order *o);                             /* as the table says */
 void rg_agent_build_soon(struct rg_agent *a);                        /* what has come may be what others waited for */
 void rg_build_init(struct rg_agent *a);
+/* A failure has a problem at least. */
 int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_artifact *artifact, struct rg_unit **ret,
-                     char *why, size_t why_size);
+                     struct rg_problems *why);
 
 /* ---- publish.c ---- */
 

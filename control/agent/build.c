@@ -42,8 +42,14 @@ static struct rg_artifact_policy *policies_of_live(const struct rg_entry *e)
     return e->live.artifact ? rg_artifact_policies(e->live.artifact) : e->live.policies;
 }
 
+static void say_no_memory(int result, struct rg_problems *why)
+{
+    if (result < 0 && !rg_problems_any(why))
+        rg_problems_say(why, RG_STR(""), RG_STR("no memory"));
+}
+
 int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_artifact *artifact, struct rg_unit **ret,
-                     char *why, size_t why_size)
+                     struct rg_problems *why)
 {
     struct compiling owner = {a, e, artifact};
     const struct rg_address *admin = &a->admin;
@@ -55,15 +61,10 @@ int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_art
                                          .place = &a->place,
                                          .forbidden = &admin,
                                          .n_forbidden = a->has_admin};
-    struct rg_problems problems;
     if (!e->keys)
         e->keys = rg_key_set_create();
-    rg_problems_init(&problems);
-    int r = e->keys ? rg_compile(artifact, &context, ret, &problems) : -ENOMEM;
-    rg_problems_line(&problems, why, why_size);
-    rg_problems_fini(&problems);
-    if (r < 0 && !why[0])
-        snprintf(why, why_size, "no memory");
+    int r = e->keys ? rg_compile(artifact, &context, ret, why) : -ENOMEM;
+    say_no_memory(r, why);
     return r;
 }
 
@@ -71,16 +72,15 @@ int rg_agent_compile(struct rg_agent *a, struct rg_entry *e, const struct rg_art
 
 static bool decode(struct rg_order *o, const char *text, size_t len)
 {
-    struct rg_problems problems;
-    char why[RG_AGENT_FAILURE_MAX];
-    rg_problems_init(&problems);
-    int r = rg_artifact_decode(text, len, &o->version.artifact, &problems);
-    rg_problems_line(&problems, why, sizeof(why));
-    rg_problems_fini(&problems);
+    struct rg_problems why;
+    rg_problems_init(&why);
+    int r = rg_artifact_decode(text, len, &o->version.artifact, &why);
+    say_no_memory(r, &why);
     if (r < 0)
-        rg_order_fail(o, "%s", why[0] ? why : "no memory");
+        rg_order_fail_problems(o, &why);
     else
         rg_entry_note_handle(o->entry, o->version.artifact);
+    rg_problems_fini(&why);
     return r == 0;
 }
 
@@ -89,25 +89,27 @@ static bool has_its_kind(struct rg_order *o)
     enum rg_kind got = rg_artifact_info(o->version.artifact)->kind;
     if (got == o->entry->kind)
         return true;
-    rg_order_fail(o, "kind: got %s, wanted %s, as the control plane announced it", rg_kind_info(got)->name,
-                  rg_kind_info(o->entry->kind)->name);
+    rg_order_fail_at(o, "kind", "got %s, wanted %s, as the control plane announced it", rg_kind_info(got)->name,
+                     rg_kind_info(o->entry->kind)->name);
     return false;
 }
 
 /* The secrets are a part of the fetch. The order may be gone afterwards. */
 static void look_for_secrets(struct rg_order *o)
 {
-    char why[RG_AGENT_FAILURE_MAX];
-    switch (rg_secrets_look(o->agent, o, why, sizeof(why))) {
+    struct rg_problems why;
+    rg_problems_init(&why);
+    switch (rg_secrets_look(o->agent, o, &why)) {
     case RG_SECRETS_THERE:
         rg_order_news(o, RG_NEWS_FETCHED);
         break;
     case RG_SECRETS_MISSING:
-        rg_order_fail(o, "%s", why);
+        rg_order_fail_problems(o, &why);
         break;
     case RG_SECRETS_COMING:
         break;
     }
+    rg_problems_fini(&why);
 }
 
 void rg_order_take_text(struct rg_order *o, char *text, size_t len)
@@ -135,16 +137,18 @@ static bool must_wait(const struct rg_order *o)
 
 void rg_order_build(struct rg_order *o)
 {
-    char why[RG_AGENT_FAILURE_MAX];
+    struct rg_agent *a = o->agent;
+    struct rg_problems why;
     if (must_wait(o))
         return;
-    if (rg_agent_compile(o->agent, o->entry, o->version.artifact, &o->version.unit, why, sizeof(why)) < 0) {
-        rg_order_fail(o, "%s", why);
-        return;
+    rg_problems_init(&why);
+    if (rg_agent_compile(a, o->entry, o->version.artifact, &o->version.unit, &why) < 0) {
+        rg_order_fail_problems(o, &why);
+    } else {
+        rg_order_news(o, RG_NEWS_COMPILED);
+        rg_agent_publish_soon(a);
     }
-    struct rg_agent *a = o->agent;
-    rg_order_news(o, RG_NEWS_COMPILED);
-    rg_agent_publish_soon(a);
+    rg_problems_fini(&why);
 }
 
 /* ---- What waited ---- */

@@ -95,10 +95,12 @@ void rg_version_drop_artifact(struct rg_version *v)
     v->artifact = NULL;
 }
 
-void rg_entry_set_failure(struct rg_entry *e, const char *text)
+void rg_entry_set_failure(struct rg_entry *e, const char *text, json_t *errors)
 {
     free(e->failure);
+    json_decref(e->errors);
     e->failure = text ? strdup(text) : NULL;
+    e->errors = json_incref(errors);
 }
 
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
@@ -114,7 +116,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
     rg_version_fini(&e->live);
     rg_key_set_unref(e->keys);
     json_decref(e->key_list);
-    free(e->failure);
+    rg_entry_set_failure(e, NULL, NULL);
     free(e);
 }
 

@@ -71,6 +71,7 @@ static void finish(struct rg_order *o)
         e->order = NULL;
     e->n_orders--;
     rg_version_fini(&o->version);
+    json_decref(o->errors);
     free(o);
     if (e->is_gone && e->n_orders == 0)
         rg_entry_remove(a, e);
@@ -87,7 +88,7 @@ static void ack_success(struct rg_order *o)
     struct rg_ack ack = ack_of(o->entry->kind, o->entry->id, &o->version, o->deploy);
     note_acked(o->entry, &o->version, send_ack(a, &ack));
     if (is_newest(o))
-        rg_entry_set_failure(o->entry, NULL);
+        rg_entry_set_failure(o->entry, NULL, NULL);
     rg_agent_count(a, o->deploy ? RG_AM_DEPLOYED : RG_AM_UNDEPLOYED);
     rg_histogram_record(a->took, (rg_now_ms() - o->began_ms) * 1000);
     rg_info("control: %s kind=%s name=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
@@ -101,9 +102,10 @@ static void ack_failure(struct rg_order *o)
     struct rg_ack ack = ack_of(o->entry->kind, o->entry->id, &o->version, o->deploy);
     ack.error_code = RG_ACK_PROCESSING_ERROR;
     ack.error_message = o->failure;
+    ack.errors = o->errors;
     send_ack(a, &ack);
     if (is_newest(o))
-        rg_entry_set_failure(o->entry, o->failure);
+        rg_entry_set_failure(o->entry, o->failure, o->errors);
     rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
     rg_warn("control: failed action=%s kind=%s name=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
             o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle),
@@ -157,6 +159,27 @@ void rg_order_fail(struct rg_order *o, const char *format, ...)
     vsnprintf(o->failure, sizeof(o->failure), format, args);
     va_end(args);
     rg_order_news(o, RG_NEWS_FAILED);
+}
+
+void rg_order_fail_problems(struct rg_order *o, const struct rg_problems *problems)
+{
+    rg_problems_line(problems, o->failure, sizeof(o->failure));
+    o->errors = rg_problems_json(problems);
+    rg_order_news(o, RG_NEWS_FAILED);
+}
+
+void rg_order_fail_at(struct rg_order *o, const char *path, const char *format, ...)
+{
+    struct rg_problems problems;
+    char text[RG_AGENT_FAILURE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    rg_problems_init(&problems);
+    rg_problems_say(&problems, rg_str_of(path), rg_str_of(text));
+    rg_order_fail_problems(o, &problems);
+    rg_problems_fini(&problems);
 }
 
 /* ---- New orders ---- */

@@ -74,16 +74,18 @@ static void revive(struct rg_agent *a, struct rg_entry *e)
     char why[RG_AGENT_FAILURE_MAX];
     rg_problems_init(&problems);
     int r = rg_artifact_decode(e->live.text, e->live.text_len, &e->live.artifact, &problems);
-    rg_problems_line(&problems, why, sizeof(why));
-    rg_problems_fini(&problems);
     if (r == 0)
         rg_entry_note_handle(e, e->live.artifact);
     if (r == 0)
-        r = rg_agent_compile(a, e, e->live.artifact, &e->live.unit, why, sizeof(why));
+        r = rg_agent_compile(a, e, e->live.artifact, &e->live.unit, &problems);
+    rg_problems_line(&problems, why, sizeof(why));
     if (r < 0)
         rg_error("state: an artifact can't be served any more kind=%s name=%s artifact=%s deployment=%s reason=\"%s\"",
                  rg_kind_info(e->kind)->name, rg_or_dash(e->handle), e->id, e->live.deployment_id, why);
-    rg_entry_set_failure(e, r < 0 ? why : NULL);
+    json_t *errors = r < 0 ? rg_problems_json(&problems) : NULL;
+    rg_entry_set_failure(e, r < 0 ? why : NULL, errors);
+    json_decref(errors);
+    rg_problems_fini(&problems);
     if (e->kind == RG_KIND_REST_API)
         rg_version_drop_artifact(&e->live);
 }

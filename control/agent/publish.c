@@ -38,9 +38,13 @@ static bool depends_on(const struct rg_artifact *artifact, const struct rg_artif
 /* 0, or negative after `why`: what depends on the order's artifact can't do with it. */
 static int rebuild_one(struct rg_agent *a, struct rg_order *o, struct rg_entry *e, const struct rg_artifact *artifact)
 {
+    struct rg_problems problems;
     char why[RG_AGENT_FAILURE_MAX];
     drop_rebuilt(e);
-    int r = rg_agent_compile(a, e, artifact, &e->rebuilt, why, sizeof(why));
+    rg_problems_init(&problems);
+    int r = rg_agent_compile(a, e, artifact, &e->rebuilt, &problems);
+    rg_problems_line(&problems, why, sizeof(why));
+    rg_problems_fini(&problems);
     e->is_rebuilt = a->has_rebuilt = true;
     if (r == 0)
         return 0;
@@ -142,11 +146,10 @@ static void fail_conflict(struct rg_order *o, const struct rg_route_conflict *co
     struct rg_str kind = rg_unit_kind(conflict->with->unit), handle = rg_unit_handle(conflict->with->unit);
     rg_route_describe(conflict->route, route, sizeof(route));
     rg_route_describe(conflict->with, with, sizeof(with));
-    rg_order_fail(
-        o,
-        "spec.context: its route %s matches the same requests as %s of %.*s \"%.*s\"; give one of them another "
-        "context, host or path, or undeploy the other first",
-        route, with, (int)kind.len, kind.ptr, (int)handle.len, handle.ptr);
+    rg_order_fail_at(o, "spec.context",
+                     "its route %s matches the same requests as %s of %.*s \"%.*s\"; give one of them another "
+                     "context, host or path, or undeploy the other first",
+                     route, with, (int)kind.len, kind.ptr, (int)handle.len, handle.ptr);
 }
 
 /* Of orders that can't be, one fails each time, and the rest is tried again: -EAGAIN then. */

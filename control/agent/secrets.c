@@ -82,32 +82,32 @@ static void fetch(struct rg_secret *s)
 }
 
 /* The place in front, as of all that is wrong with a definition. */
-static void complain(const struct rg_artifact_secret *secret, const char *cause, char *why, size_t why_size)
+static void complain(const struct rg_artifact_secret *secret, const char *cause, struct rg_problems *why)
 {
-    snprintf(
-        why, why_size,
-        "%s: got the secret \"%.*s\", which can't be had (%s), wanted one that the control plane has; set it there, "
-        "then deploy again",
-        secret->path, (int)secret->handle.len, secret->handle.ptr, cause);
+    char got[RG_ID_MAX + RG_FETCH_WHY_MAX + 64];
+    snprintf(got, sizeof(got), "the secret \"%.*s\", which can't be had (%s)",
+             (int)(secret->handle.len < RG_ID_MAX ? secret->handle.len : RG_ID_MAX), secret->handle.ptr, cause);
+    rg_problems_add(why, secret->path, got, "one that the control plane has", "set it there, then deploy again");
 }
 
 /* Of the order's own; those of a proxy's provider came with that. */
-enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order *o, char *why, size_t why_size)
+enum rg_secrets_state rg_secrets_look(struct rg_agent *a, const struct rg_order *o, struct rg_problems *why)
 {
     const struct rg_artifact_info *info = rg_artifact_info(o->version.artifact);
-    enum rg_secrets_state state = RG_SECRETS_THERE;
+    bool is_coming = false;
     for (size_t i = 0; i < info->n_secrets; i++) {
         struct rg_secret *s = get(a, info->secrets[i].handle);
         if (s && !s->fetch && s->asked_ms < o->began_ms)
             fetch(s); /* what was asked for earlier may be older than the definition; one answer serves a burst */
         if (s && s->fetch) {
-            state = RG_SECRETS_COMING;
+            is_coming = true;
         } else if (!s || s->failure[0]) {
-            complain(&info->secrets[i], s ? s->failure : "its name is none", why, why_size);
-            return RG_SECRETS_MISSING;
+            complain(&info->secrets[i], s ? s->failure : "its name is none", why);
         }
     }
-    return state;
+    if (is_coming)
+        return RG_SECRETS_COMING; /* so that all that are missing are told at once */
+    return rg_problems_any(why) ? RG_SECRETS_MISSING : RG_SECRETS_THERE;
 }
 
 bool rg_secret_value(const struct rg_agent *a, struct rg_str handle, struct rg_str *ret)

@@ -25,7 +25,9 @@ static enum rg_cli_status worse(enum rg_cli_status a, enum rg_cli_status b)
 static void place_of(const void *owner, const char *field, struct rg_cli_place *ret)
 {
     const struct rg_plan_item *item = owner;
-    rg_body_path(item->document, field, ret->path);
+    ret->path[0] = '\0';
+    if (field[0])
+        rg_body_path(item->document, field, ret->path);
     rg_document_place(item->document, ret->path, ret->place, sizeof(ret->place));
 }
 
@@ -111,35 +113,13 @@ static void begin(struct rg_cli *cli, struct rg_plan_item *item)
 
 /* ---- what became of them ---- */
 
-static void print_problems(const struct rg_plan_item *item, const struct rg_wait_reason *why)
-{
-    json_t *problems = rg_wait_problems(why);
-    for (size_t i = 0; i < json_array_size(problems); i++) {
-        const json_t *problem = json_array_get(problems, i);
-        const char *field = rg_cli_text(problem, "path");
-        bool is_last = i + 1 == json_array_size(problems);
-        struct rg_cli_place at = {"", ""};
-        if (field[0])
-            place_of(item, field, &at);
-        else
-            rg_document_place(item->document, "", at.place, sizeof(at.place));
-        rg_cli_problem(&(struct rg_cli_problem){at.place, at.path, rg_cli_text(problem, "message")},
-                       is_last ? why->code : "");
-    }
-    json_decref(problems);
-}
-
 static void explain(struct rg_cli *cli, const struct rg_plan_item *item, const struct rg_wait *wait,
                     const json_t *deployment, json_t **ret_reason)
 {
-    struct rg_wait_reason why;
-    rg_wait_reason(cli, wait, deployment, &why);
-    rg_cli_complain("%s/%s %s on %s (deployment %s)", item->document->kind->name, item->reference.name,
-                    rg_cli_text(deployment, "status"), wait->gateway, wait->deployment);
-    rg_report_note("code", json_string(why.code));
-    print_problems(item, &why);
-    if (rg_wait_remedy(why.code)[0])
-        rg_cli_detail("%s", rg_wait_remedy(why.code));
+    cli->place = place_of;
+    cli->place_owner = item;
+    rg_wait_explain(cli, wait, deployment);
+    cli->place = NULL;
     *ret_reason = json_incref(rg_report_newest());
 }
 

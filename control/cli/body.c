@@ -242,13 +242,21 @@ bool rg_body_is_same(const json_t *body, const json_t *existing)
 
 /* ---- paths ---- */
 
+/* "LlmProvider acme: spec.upstream": what a proxy is made of stands in another file. */
+static bool is_of_another(const char *field)
+{
+    char kind[32];
+    snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(field, " "), field);
+    return strchr(field, ' ') && rg_cli_kind_named(kind);
+}
+
 void rg_body_path(const struct rg_document *document, const char *field, char ret[RG_PROBLEM_PATH_MAX])
 {
     bool is_whole =
         strncmp(field, "spec", 4) == 0 || strncmp(field, "metadata", 8) == 0 || strncmp(field, "kind", 4) == 0;
     if (strcmp(field, "id") == 0)
         snprintf(ret, RG_PROBLEM_PATH_MAX, "metadata.name");
-    else if (is_whole || !json_is_object(json_object_get(document->yaml.value, "spec")))
+    else if (is_whole || is_of_another(field) || !json_is_object(json_object_get(document->yaml.value, "spec")))
         snprintf(ret, RG_PROBLEM_PATH_MAX, "%s", field);
     else
         snprintf(ret, RG_PROBLEM_PATH_MAX, "spec%s%s", field[0] ? "." : "", field);

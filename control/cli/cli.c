@@ -84,7 +84,7 @@ static void complain_of_token(const struct rg_cli *cli, const char *what)
 }
 
 /* An item of "errors" is a text, or an object that names a field. */
-static void print_problem(const struct rg_cli *cli, const json_t *item)
+void rg_cli_show_problem(const struct rg_cli *cli, const json_t *item, const char *code)
 {
     struct rg_cli_place place = {"", ""};
     const char *field = rg_cli_text(item, "field"), *text = json_string_value(item);
@@ -92,7 +92,7 @@ static void print_problem(const struct rg_cli *cli, const json_t *item)
         cli->place(cli->place_owner, field, &place);
     else
         snprintf(place.path, sizeof(place.path), "%s", field);
-    rg_cli_problem(&(struct rg_cli_problem){place.place, place.path, text ? text : rg_cli_text(item, "message")}, "");
+    rg_cli_problem(&(struct rg_cli_problem){place.place, place.path, text ? text : rg_cli_text(item, "message")}, code);
 }
 
 static void note_answer(const struct rg_client_answer *a)
@@ -127,7 +127,7 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
                     n > 0 && rg_report_is_for_people() ? ":" : "");
     note_answer(a);
     for (size_t i = 0; i < n; i++)
-        print_problem(cli, json_array_get(errors, i));
+        rg_cli_show_problem(cli, json_array_get(errors, i), "");
 }
 
 /* ---- calls ---- */

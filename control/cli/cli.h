@@ -59,6 +59,9 @@ enum rg_cli_status rg_cli_list(struct rg_cli *cli, const char *what, const char 
 /* For an answer that is no success: what it says, and the remedy where it is the token. */
 void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const struct rg_client_answer *answer);
 
+/* {"field", "message"} of the platform's answer as a problem of the error before; `code` as rg_cli_problem has it. */
+void rg_cli_show_problem(const struct rg_cli *cli, const json_t *item, const char *code);
+
 /* A path below /api/v0.9; every %s is a segment or a value of the query, and escaped. Cut paths are refused by the
  * platform as not found, which is what names of such a length are. */
 #define RG_CLI_PATH_MAX 1024

@@ -130,10 +130,9 @@ static enum rg_cli_status append_history(struct rg_cli *cli, const struct subjec
 
 static void print_event(const struct rg_cli *cli, const json_t *event)
 {
-    const char *path = rg_cli_text(event, "fieldPath"), *message = rg_cli_text(event, "errorMessage");
     const char *status = rg_cli_text(event, "toStatus");
     const char *words[] = {rg_cli_text(event, "actor"), rg_cli_text(event, "instance"), rg_cli_text(event, "errorCode"),
-                           path, rg_wait_without_path(message, path)};
+                           rg_cli_text(event, "errorMessage")};
     rg_output_padded(rg_cli_text(event, "at"), 40, 24, stdout);
     rg_output_padded(rg_cli_text(event, "deploymentId"), RG_CLI_SHORT_ID, 0, stdout);
     rg_output_padded(rg_cli_text(event, "event"), 40, 14, stdout);
@@ -247,18 +246,6 @@ static const json_t *choose(const struct subject *s, bool (*fits)(const json_t *
     return found;
 }
 
-static void explain(struct rg_cli *cli, const struct rg_wait *wait, const json_t *last)
-{
-    struct rg_wait_reason why;
-    rg_wait_reason(cli, wait, last, &why);
-    rg_cli_complain("%s/%s %s on %s (deployment %s)%s%s%s%s%s%s%s", wait->artifact->kind->name, wait->artifact->name,
-                    rg_cli_text(last, "status"), wait->gateway, wait->deployment, why.path[0] ? ": " : "", why.path,
-                    why.message[0] ? ": " : "", why.message, why.code[0] ? " (" : "", why.code, why.code[0] ? ")" : "");
-    rg_report_note("code", json_string(why.code));
-    if (rg_wait_remedy(why.code)[0])
-        rg_cli_detail("%s", rg_wait_remedy(why.code));
-}
-
 static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
 {
     json_t *last = NULL;
@@ -269,7 +256,7 @@ static enum rg_cli_status await(struct rg_cli *cli, const struct rg_wait *wait)
     else if (s == RG_CLI_TIMED_OUT)
         rg_wait_complain(cli, wait, last);
     else if (last)
-        explain(cli, wait, last);
+        rg_wait_explain(cli, wait, last);
     if (last && cli->style.format != RG_OUTPUT_TABLE)
         rg_output_value(cli->style.format, last, stdout);
     json_decref(last);

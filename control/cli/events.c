@@ -5,7 +5,6 @@
 #include "control/cli/commands.h"
 #include "control/cli/kinds.h"
 #include "control/cli/sse.h"
-#include "control/cli/wait.h"
 #include "control/common/conf.h"
 #include "control/common/json.h"
 
@@ -25,7 +24,7 @@ static const char *type_of(const char *named, const json_t *value)
 /* Which artifact, what of it, on which gateway, and the reason where it failed. */
 static void print_deployment(const struct rg_cli *cli, const json_t *value)
 {
-    static const char *const members[] = {"errorCode", "fieldPath", "errorMessage"};
+    static const char *const members[] = {"errorCode", "errorMessage"};
     const char *gateway = rg_cli_text(value, "gatewayId");
     rg_output_text(rg_cli_text(value, "kind"), 64, stdout);
     fputc('/', stdout);
@@ -37,7 +36,7 @@ static void print_deployment(const struct rg_cli *cli, const json_t *value)
     fputs("  ", stdout);
     rg_output_text(rg_cli_text(value, "deploymentId"), RG_CLI_SHORT_ID, stdout);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const char *text = rg_wait_without_path(rg_cli_text(value, members[i]), rg_cli_text(value, "fieldPath"));
+        const char *text = rg_cli_text(value, members[i]);
         fputs(text[0] ? "  " : "", stdout);
         rg_output_text(text, 2000, stdout);
     }

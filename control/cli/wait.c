@@ -80,93 +80,31 @@ void rg_wait_complain(const struct rg_cli *cli, const struct rg_wait *wait, cons
 
 /* ---- why it failed ---- */
 
-const char *rg_wait_without_path(const char *message, const char *path)
-{
-    size_t n = strlen(path);
-    return n > 0 && strncmp(message, path, n) == 0 && message[n] == ':' ? message + n + 1 + (message[n + 1] == ' ')
-                                                                        : message;
-}
-
-static void take_reason(const json_t *from, const char *code, const char *message, const char *path,
-                        struct rg_wait_reason *to)
-{
-    snprintf(to->code, sizeof(to->code), "%s", rg_cli_text(from, code));
-    snprintf(to->path, sizeof(to->path), "%s", rg_cli_text(from, path));
-    snprintf(to->message, sizeof(to->message), "%s", rg_wait_without_path(rg_cli_text(from, message), to->path));
-}
-
-/* The newest transition into FAILED. A platform without history leaves it at the code. */
-static void take_history(struct rg_cli *cli, const struct rg_wait *w, struct rg_wait_reason *to)
-{
-    char path[RG_CLI_PATH_MAX];
-    json_t *events = NULL;
-    rg_cli_path(path, "/%s/%s/deployments/%s/events", w->artifact->kind->collection, w->artifact->name, w->deployment);
-    if (rg_cli_find(cli, "read the deployment's history", path, &events) != RG_CLI_DONE || !events)
-        return;
-    const json_t *list = json_is_array(events) ? events : json_object_get(events, "list");
-    for (size_t i = json_array_size(list); i-- > 0;) {
-        const json_t *event = json_array_get(list, i);
-        if (strcmp(rg_cli_text(event, "toStatus"), "FAILED") == 0) {
-            take_reason(event, "errorCode", "errorMessage", "fieldPath", to);
-            break;
-        }
-    }
-    json_decref(events);
-}
-
-void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment,
-                    struct rg_wait_reason *ret)
-{
-    take_reason(deployment, "statusReason", "statusMessage", "statusFieldPath", ret);
-    if (!ret->message[0])
-        take_history(cli, wait, ret);
-}
-
-/* The length of a path such as `spec.policies[0].name` that begins a problem's text; 0: none does. */
-static size_t path_length(const char *text)
-{
-    size_t n = 0;
-    if (strncmp(text, "spec", 4) != 0 && strncmp(text, "metadata", 8) != 0)
-        return 0;
-    while (text[n] && !strchr(": ;,\"", text[n]))
-        n++;
-    return n < RG_PROBLEM_PATH_MAX && strncmp(text + n, ": ", 2) == 0 ? n : 0;
-}
-
-/* Remedies come after "; ", too: another problem begins where a path follows. */
-static const char *next_problem(const char *text)
-{
-    const char *at = strstr(text, "; ");
-    while (at && path_length(at + 2) == 0)
-        at = strstr(at + 2, "; ");
-    return at;
-}
-
-json_t *rg_wait_problems(const struct rg_wait_reason *why)
-{
-    json_t *all = json_array();
-    const char *path = why->path, *message = why->message[0] ? why->message : "no reason was given";
-    size_t path_len = strlen(path);
-    while (all && message) {
-        const char *end = next_problem(message);
-        json_t *one = json_pack("{s:s%,s:s%}", "path", path, path_len, "message", message,
-                                end ? (size_t)(end - message) : strlen(message));
-        if (json_array_append_new(all, one) < 0) {
-            json_decref(all);
-            return NULL;
-        }
-        path = end ? end + 2 : NULL;
-        path_len = end ? path_length(path) : 0;
-        message = end ? path + path_len + 2 : NULL;
-    }
-    return all;
-}
-
-const char *rg_wait_remedy(const char *code)
+/* A sentence on what to do about a code; "" for those that explain themselves. */
+static const char *remedy_of(const char *code)
 {
     if (strcmp(code, "DEPLOYMENT_TIMEOUT") == 0)
         return "the gateway did not answer: is it connected (rgctl gateway list)? It applies it when it comes back";
     if (strcmp(code, "DEPLOYMENT_ID_MISMATCH") == 0)
         return "the gateway serves another deployment by now: rgctl deployments shows which";
     return "";
+}
+
+void rg_wait_explain(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment)
+{
+    const char *code = rg_cli_text(deployment, "statusReason"), *message = rg_cli_text(deployment, "statusMessage");
+    const json_t *errors = json_object_get(deployment, "statusErrors");
+    size_t n = json_array_size(errors);
+    rg_cli_complain("%s/%s %s on %s (deployment %s)", wait->artifact->kind->name, wait->artifact->name,
+                    rg_cli_text(deployment, "status"), wait->gateway, wait->deployment);
+    rg_report_note("code", json_string(code));
+    for (size_t i = 0; i < n; i++)
+        rg_cli_show_problem(cli, json_array_get(errors, i), i + 1 == n ? code : "");
+    if (n == 0) {
+        json_t *sentence = json_string(message[0] ? message : "no reason was given");
+        rg_cli_show_problem(cli, sentence, code);
+        json_decref(sentence);
+    }
+    if (remedy_of(code)[0])
+        rg_cli_detail("%s", remedy_of(code));
 }

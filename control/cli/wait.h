@@ -9,7 +9,6 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/kinds.h"
-#include "control/common/problems.h"
 
 /* One deployment of one artifact. Views. */
 struct rg_wait {
@@ -30,23 +29,7 @@ enum rg_cli_status rg_wait_for(struct rg_cli *cli, const struct rg_wait *wait, j
 /* That it was waited for in vain. last: as it was seen last, may be NULL. */
 void rg_wait_complain(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *last);
 
-/* Why a deployment failed, from itself or from its history. */
-struct rg_wait_reason {
-    char code[64], message[2100], path[RG_PROBLEM_PATH_MAX];
-};
-void rg_wait_reason(struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment,
-                    struct rg_wait_reason *ret);
-
-/* Gateways put the path of the field before what they say of it, too; here it is shown apart. */
-const char *rg_wait_without_path(const char *message, const char *path);
-
-/*
- * Gateways tell all problems in one text, with "; " between them: an array of {path, message}, a new reference; NULL:
- * no memory. There is at least one; its path may be "".
- */
-json_t *rg_wait_problems(const struct rg_wait_reason *why);
-
-/* A sentence on what to do about a code; "" for those that explain themselves. */
-const char *rg_wait_remedy(const char *code);
+/* That it was decided otherwise, with all that is wrong; with cli->place, where that stands. */
+void rg_wait_explain(const struct rg_cli *cli, const struct rg_wait *wait, const json_t *deployment);
 
 #endif

@@ -8,6 +8,8 @@
 #ifndef RG_COMMON_PROBLEMS_H
 #define RG_COMMON_PROBLEMS_H
 
+#include <jansson.h>
+
 #include "control/common/conf_errors.h"
 
 #define RG_PROBLEM_PATH_MAX 512 /* longer paths are cut */
@@ -37,6 +39,15 @@ static inline bool rg_problems_any(const struct rg_problems *problems)
  */
 bool rg_problems_get(const struct rg_problems *problems, size_t index, struct rg_str *ret_path,
                      struct rg_str *ret_text);
+
+/*
+ * For other programs: an array of {"field", "message"}, of at most so many bytes of text; what does not fit is counted
+ * in a last one. A new reference; NULL: no memory.
+ */
+#define RG_PROBLEMS_JSON_MAX 16384u
+json_t *rg_problems_json(const struct rg_problems *problems);
+/* The other way round: adds those of such an array; what is none of them is passed over. */
+void rg_problems_from_json(struct rg_problems *problems, const json_t *list);
 
 /* All of them in one text, `path: got X, wanted Y; remedy`, with `separator` between them. */
 void rg_problems_write(const struct rg_problems *problems, const char *separator, FILE *out);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "control/common/http_server.h"
-#include "control/common/json.h"
 #include "control/common/utf8.h"
 #include "control/platform/answer.h"
 #include "datapath/base/ascii.h"
@@ -57,35 +56,28 @@ void rg_refuse(struct rg_call *call, unsigned status, const char *code, const ch
     rg_answer_error(call->answer, call->request, status, code, message, NULL);
 }
 
-static json_t *problem(struct rg_str path, struct rg_str text)
-{
-    return json_pack("{s:o, s:o}", "field", rg_json_text(path), "message", rg_json_text(text));
-}
-
 void rg_refuse_problems(struct rg_call *call, const char *code, const struct rg_problems *problems)
 {
-    json_t *errors = json_array();
     struct rg_str path, text;
     char message[512] = "The request is not valid.";
-    for (size_t i = 0; rg_problems_get(problems, i, &path, &text); i++) {
-        json_array_append_new(errors, problem(path, text));
-        if (i == 0)
-            snprintf(message, sizeof(message), "%.*s%s%.*s", (int)path.len, path.ptr, path.len ? ": " : "",
-                     (int)text.len, text.ptr);
-    }
-    rg_answer_error(call->answer, call->request, 400, code, message, errors);
+    if (rg_problems_get(problems, 0, &path, &text))
+        snprintf(message, sizeof(message), "%.*s%s%.*s", (int)path.len, path.ptr, path.len ? ": " : "", (int)text.len,
+                 text.ptr);
+    rg_answer_error(call->answer, call->request, 400, code, message, rg_problems_json(problems));
 }
 
 void rg_refuse_field(struct rg_call *call, const char *path, const char *format, ...)
 {
-    char text[512], message[768];
+    struct rg_problems problems;
+    char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    snprintf(message, sizeof(message), "%s: %s", path, text);
-    rg_answer_error(call->answer, call->request, 400, "VALIDATION_FAILED", message,
-                    json_pack("[o]", problem(rg_str_of(path), rg_str_of(text))));
+    rg_problems_init(&problems);
+    rg_problems_say(&problems, rg_str_of(path), rg_str_of(text));
+    rg_refuse_problems(call, "VALIDATION_FAILED", &problems);
+    rg_problems_fini(&problems);
 }
 
 void rg_refuse_conflict(struct rg_call *call, const char *code, const char *what, const char *name)

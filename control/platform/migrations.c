@@ -127,6 +127,24 @@ static const char *const steps[] = {
     " FROM deployment_events e JOIN deployments d ON d.uuid = e.deployment_uuid"
     " WHERE d.artifact_uuid = deployment_status.artifact_uuid AND d.gateway_uuid = deployment_status.gateway_uuid"
     " AND e.to_status IN ('DEPLOYED', 'UNDEPLOYED') ORDER BY e.id DESC LIMIT 1);",
+
+    /* 4: all that is wrong with an artifact, as a list of {field, message}, where the first field alone was known.
+     * The old columns stay, for a program of before that is started again */
+    "ALTER TABLE deployment_status ADD COLUMN status_errors TEXT;"
+    "UPDATE deployment_status SET status_errors = json_array(json_object('field', status_path, 'message', CASE "
+    "substr(status_message, 1,"
+    " length(status_path) + 2) WHEN status_path || ': ' THEN substr(status_message, length(status_path) + 3) ELSE "
+    "status_message END))"
+    " WHERE status_path IS NOT NULL AND status_message IS NOT NULL;"
+    "ALTER TABLE deployment_events ADD COLUMN errors TEXT;"
+    "UPDATE deployment_events SET errors = json_array(json_object('field', field_path, 'message', CASE substr(message, "
+    "1,"
+    " length(field_path) + 2) WHEN field_path || ': ' THEN substr(message, length(field_path) + 3) ELSE message END))"
+    " WHERE field_path IS NOT NULL AND message IS NOT NULL;"
+    "ALTER TABLE deployment_acks ADD COLUMN errors TEXT;"
+    "UPDATE deployment_acks SET errors = json_array(json_object('field', field_path, 'message', CASE substr(message, 1,"
+    " length(field_path) + 2) WHEN field_path || ': ' THEN substr(message, length(field_path) + 3) ELSE message END))"
+    " WHERE field_path IS NOT NULL AND message IS NOT NULL;",
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -283,6 +283,17 @@ const struct rg_param rg_deploy_rows[] = {
     END,
 };
 
+static const struct rg_param problem_rows[] = {
+    TEXT(rg_answer_only, "field", unread, "The path of the field; empty where it is about none."),
+    TEXT(rg_answer_only, "message", unread, "What was got, what was wanted, and what to do."),
+    END,
+};
+#define PROBLEMS(name_, text)                                                                       \
+    {                                                                                               \
+        .name = (name_), .type = RG_PARAM_LIST, AT(rg_answer_only, unread), .fields = problem_rows, \
+        .size = sizeof(struct rg_answer_only), .help = RG_READ_ONLY text                            \
+    }
+
 const struct rg_param rg_deployment_rows[] = {
     SHOWN(rg_answer_only, "deploymentId", "Its identity."),
     SHOWN(rg_answer_only, "name", "What people call it."),
@@ -297,7 +308,8 @@ const struct rg_param rg_deployment_rows[] = {
           "DEPLOYED or UNDEPLOYED: what is wanted, whether it has been reached or not."),
     SHOWN(rg_answer_only, "statusReason", "The error code of what has failed."),
     SHOWN(rg_answer_only, "statusMessage", "What has failed, in words."),
-    SHOWN(rg_answer_only, "statusFieldPath", "The field of the artifact that is to blame."),
+    PROBLEMS("statusErrors",
+             "All that is wrong with the artifact, one by one; absent where statusMessage is all that is known."),
     SHOWN(rg_answer_only, "performedAt", "When the last operation was started; its identity towards gateways."),
     SHOWN(rg_answer_only, "baseDeploymentId", "The deployment that it was made of."),
     SHOWN(rg_answer_only, "metadata", "What differs on this gateway."),
@@ -318,7 +330,8 @@ const struct rg_param rg_deployment_event_rows[] = {
     SHOWN(rg_answer_only, "instance", "The gateway's instance."),
     SHOWN(rg_answer_only, "errorCode", "Of a failure."),
     SHOWN(rg_answer_only, "errorMessage", "The failure in words."),
-    SHOWN(rg_answer_only, "fieldPath", "The field of the artifact that is to blame."),
+    PROBLEMS("errors",
+             "All that is wrong with the artifact, one by one; absent where errorMessage is all that is known."),
     SHOWN(rg_answer_only, "correlationId", "The request, or the event, that it came with."),
     END,
 };

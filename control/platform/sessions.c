@@ -183,13 +183,13 @@ static bool note_ack(struct rg_store *store, const struct rg_session *s, const s
         return false;
     rg_db_exec(db,
                "INSERT INTO deployment_acks (deployment_uuid, performed_at, instance, action, status, error_code,"
-               " message, field_path, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+               " message, errors, received_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
                " ON CONFLICT DO UPDATE SET status = excluded.status, error_code = excluded.error_code,"
-               " message = excluded.message, field_path = excluded.field_path, times = times + 1",
+               " message = excluded.message, errors = excluded.errors, times = times + 1",
                RG_WITH(rg_text(current->deployment), rg_text(current->performed_at), rg_text(s->instance),
                        rg_text(ack->deploy ? "deploy" : "undeploy"), rg_text(ack->success ? "success" : "failed"),
                        rg_text(ack->code[0] ? ack->code : NULL), rg_text(ack->message[0] ? ack->message : NULL),
-                       rg_text(ack->path[0] ? ack->path : NULL), rg_text(now)));
+                       rg_text(ack->errors), rg_text(now)));
     return true;
 }
 
@@ -216,7 +216,7 @@ static enum rg_store_counter apply_ack(struct rg_store *store, const struct rg_s
         return RG_STORE_ACKS_DUPLICATE;
     struct rg_failure failure = {.code = ack->code[0] ? ack->code : NULL,
                                  .message = ack->message[0] ? ack->message : NULL,
-                                 .path = ack->path[0] ? ack->path : NULL};
+                                 .errors = ack->errors};
     struct rg_actor actor = {.name = "gateway", .instance = s->instance};
     enum rg_verdict verdict = rg_operation_settle(store, &place, &current, trigger_of(ack), &failure, &actor, effects);
     return verdict == RG_VERDICT_DISCARD ? RG_STORE_ACKS_STALE : RG_STORE_ACKS_APPLIED;
@@ -236,6 +236,7 @@ int rg_session_receive(struct rg_store *store, const struct rg_session *session,
         return 0;
     }
     enum rg_store_counter outcome = apply_ack(store, session, &ack, effects);
+    rg_ack_message_fini(&ack);
     if (store->db.error)
         return store->db.error;
     rg_store_add(store, outcome);

@@ -71,12 +71,12 @@ static void write_history(struct rg_store *store, const char *deployment, const 
 {
     rg_db_exec(&store->db,
                "INSERT INTO deployment_events (deployment_uuid, at, event, from_status, to_status, performed_at, actor,"
-               " instance, error_code, message, field_path, correlation_id)"
+               " instance, error_code, message, errors, correlation_id)"
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                RG_WITH(rg_text(deployment), rg_text(at), rg_text(rg_trigger_name(trigger)),
                        rg_text(from == RG_STATUS_NONE ? NULL : rg_status_name(from)), rg_text(rg_status_name(to)),
                        rg_text(performed_at), rg_text(actor->name), rg_text(actor->instance), rg_text(failure->code),
-                       rg_text(failure->message), rg_text(failure->path), rg_text(actor->correlation)));
+                       rg_text(failure->message), rg_text(failure->errors), rg_text(actor->correlation)));
 }
 
 /* For event streams: that a status has changed, and why. */
@@ -89,11 +89,11 @@ static void notify(struct rg_store *store, const struct rg_place *place, const c
                 "SELECT a.handle, g.handle FROM artifacts a, gateways g WHERE a.uuid = ?1 AND g.uuid = ?2",
                 RG_WITH(rg_text(place->artifact), rg_text(place->gateway)));
     if (rg_rows_next(&rows)) {
-        json_t *notice =
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s}", "type", "deployment.status", "kind",
-                      rg_type_info(place->type)->name, "artifactId", rg_rows_text(&rows, 0), "gatewayId",
-                      rg_rows_text(&rows, 1), "deploymentId", deployment, "status", rg_status_name(status), "errorCode",
-                      failure->code, "errorMessage", failure->message, "fieldPath", failure->path, "timestamp", at);
+        json_t *notice = json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:o*, s:s}", "type", "deployment.status", "kind",
+            rg_type_info(place->type)->name, "artifactId", rg_rows_text(&rows, 0), "gatewayId", rg_rows_text(&rows, 1),
+            "deploymentId", deployment, "status", rg_status_name(status), "errorCode", failure->code, "errorMessage",
+            failure->message, "errors", failure->errors ? json_loads(failure->errors, 0, NULL) : NULL, "timestamp", at);
         text = notice ? json_dumps(notice, JSON_COMPACT) : NULL;
         json_decref(notice);
         if (!text)
@@ -132,7 +132,7 @@ static void write_status(struct rg_store *store, const struct rg_place *place, c
                " deployment_uuid = excluded.deployment_uuid, status = excluded.status,"
                " status_desired = excluded.status_desired, performed_at = excluded.performed_at,"
                " performed_at_ms = excluded.performed_at_ms, performed_by = excluded.performed_by,"
-               " updated_at = excluded.updated_at, status_reason = NULL, status_message = NULL, status_path = NULL",
+               " updated_at = excluded.updated_at, status_reason = NULL, status_message = NULL, status_errors = NULL",
                RG_WITH(rg_text(place->artifact), rg_text(place->organization), rg_text(place->gateway),
                        rg_text(deployment), rg_text(rg_status_name(next)),
                        rg_text(next == RG_STATUS_DEPLOYING ? "DEPLOYED" : "UNDEPLOYED"), rg_text(performed_at),
@@ -203,12 +203,12 @@ enum rg_verdict rg_operation_settle(struct rg_store *store, const struct rg_plac
     char now[RG_INSTANT_TEXT_MAX];
     rg_store_time(now, rg_store_now(store));
     rg_db_exec(&store->db,
-               "UPDATE deployment_status SET status = ?4, status_reason = ?5, status_message = ?6, status_path = ?7,"
+               "UPDATE deployment_status SET status = ?4, status_reason = ?5, status_message = ?6, status_errors = ?7,"
                " updated_at = ?8, live_uuid = CASE ?4 WHEN 'DEPLOYED' THEN deployment_uuid WHEN 'UNDEPLOYED' THEN NULL"
                " ELSE live_uuid END WHERE organization_uuid = ?1 AND artifact_uuid = ?2 AND gateway_uuid = ?3",
                RG_WITH(rg_text(place->organization), rg_text(place->artifact), rg_text(place->gateway),
                        rg_text(rg_status_name(decision.next)), rg_text(why.code), rg_text(why.message),
-                       rg_text(why.path), rg_text(now)));
+                       rg_text(why.errors), rg_text(now)));
     write_history(store, current->deployment, now, trigger, current->status, decision.next, current->performed_at, &why,
                   actor);
     notify(store, place, current->deployment, decision.next, &why, now, effects);

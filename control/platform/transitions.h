@@ -32,7 +32,7 @@ struct rg_current {
 struct rg_failure {
     const char *code; /* NULL: nothing did */
     const char *message;
-    const char *path;
+    const char *errors; /* the same one by one, as rg_problems_json has them; NULL: there is one sentence */
 };
 
 void rg_current_load(struct rg_store *store, const struct rg_place *place, struct rg_current *ret);

@@ -1,9 +1,11 @@
 #include "control/platform/wire.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/common/ids.h"
 #include "control/common/json.h"
+#include "control/common/problems.h"
 
 char *rg_wire_event(const char *type, json_t *payload, int64_t now_ms, const char *correlation, const char *user)
 {
@@ -59,16 +61,23 @@ static bool take(const json_t *payload, const char *name, bool required, char *o
     return true;
 }
 
-/* "spec.operations[1].path: got ..." names the field in front. */
-static void take_path(struct rg_ack_message *ack)
+/* Bounded, and nothing but what we know of it: it is shown to others. Without memory the message alone is. */
+static char *take_errors(const json_t *list)
 {
-    const char *end = strstr(ack->message, ": ");
-    size_t len = end ? (size_t)(end - ack->message) : 0;
-    if (ack->path[0] || len == 0 || len > RG_FIELD_PATH_MAX || strcspn(ack->message, " \t\n/\"'") < len ||
-        !strpbrk(ack->message, ".["))
-        return;
-    memcpy(ack->path, ack->message, len);
-    ack->path[len] = '\0';
+    struct rg_problems problems;
+    rg_problems_init(&problems);
+    rg_problems_from_json(&problems, list);
+    json_t *errors = rg_problems_any(&problems) ? rg_problems_json(&problems) : NULL;
+    char *text = errors ? json_dumps(errors, JSON_COMPACT) : NULL;
+    json_decref(errors);
+    rg_problems_fini(&problems);
+    return text;
+}
+
+void rg_ack_message_fini(struct rg_ack_message *ack)
+{
+    free(ack->errors);
+    ack->errors = NULL;
 }
 
 static bool word(const char *text, const char *yes, const char *no, bool *ret)
@@ -92,8 +101,7 @@ static bool read_payload(const json_t *payload, struct rg_ack_message *ack, char
         !take(payload, "status", true, status, sizeof(status), why, size) ||
         !take(payload, "performedAt", true, ack->performed_at, sizeof(ack->performed_at), why, size) ||
         !take(payload, "errorCode", false, ack->code, sizeof(ack->code), why, size) ||
-        !take(payload, "errorMessage", false, ack->message, sizeof(ack->message), why, size) ||
-        !take(payload, "fieldPath", false, ack->path, sizeof(ack->path), why, size))
+        !take(payload, "errorMessage", false, ack->message, sizeof(ack->message), why, size))
         return false;
     if (!word(action, "deploy", "undeploy", &ack->deploy) || !word(status, "success", "failed", &ack->success)) {
         snprintf(why, size, "payload.action is deploy or undeploy, payload.status success or failed");
@@ -106,11 +114,12 @@ static bool read_payload(const json_t *payload, struct rg_ack_message *ack, char
     ack->performed_ms = ns % 1000000 == 0 ? ns / 1000000 : -1; /* finer than any of ours: stale */
     ack->type = rg_type_of_resource(resource);
     if (ack->success) {
-        ack->code[0] = ack->message[0] = ack->path[0] = '\0';
-    } else if (!ack->code[0]) {
-        snprintf(ack->code, sizeof(ack->code), "GATEWAY_PROCESSING_ERROR");
+        ack->code[0] = ack->message[0] = '\0';
+    } else {
+        if (!ack->code[0])
+            snprintf(ack->code, sizeof(ack->code), "GATEWAY_PROCESSING_ERROR");
+        ack->errors = take_errors(json_object_get(payload, "errors"));
     }
-    take_path(ack);
     return true;
 }
 

@@ -12,7 +12,6 @@
 
 #define RG_ERROR_CODE_MAX    50
 #define RG_ERROR_MESSAGE_MAX 2048
-#define RG_FIELD_PATH_MAX    256
 #define RG_ID_TEXT_MAX       100
 
 /* {"type": type, "payload": payload, "timestamp", "correlationId", "userId"}; takes payload over. The last two may be
@@ -32,12 +31,13 @@ struct rg_ack_message {
     char performed_at[RG_INSTANT_TEXT_MAX];
     char code[RG_ERROR_CODE_MAX + 1]; /* "" of a success */
     char message[RG_ERROR_MESSAGE_MAX + 1];
-    char path[RG_FIELD_PATH_MAX + 1];
+    char *errors; /* the same one by one, as rg_problems_json has them; NULL: there is one sentence */
 };
 
 enum rg_frame { RG_FRAME_ACK, RG_FRAME_OTHER /* a type that is not known: ignored */, RG_FRAME_BAD };
 
-/* `why` says what is wrong with a bad one. */
+/* `why` says what is wrong with a bad one. An ACK is to be fini'd. */
 enum rg_frame rg_wire_read(struct rg_str text, struct rg_ack_message *ret, char *why, size_t size);
+void rg_ack_message_fini(struct rg_ack_message *ack);
 
 #endif

@@ -85,7 +85,7 @@ def test_restore_takes_the_one_before_or_the_one_that_is_named(rgctl, platform):
 def test_restore_passes_over_what_was_never_live(rgctl, platform):
     platform.add_gateway("edge-1")
     rgctl("apply", "-f", "-", text=HELLO)
-    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", "no such policy", "spec.policies[0].name")
+    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", ("spec.policies[0].name", "no such policy"))
     rgctl("apply", "-f", "-", text=HELLO.replace("/greet}", "/broken}"), expect=FAILED)
     platform.answers["edge-1"] = "success"
     rgctl("undeploy", "rest-api/hello-v1.0")
@@ -98,7 +98,7 @@ def test_failures_of_restore_are_explained(rgctl, platform):
     platform.add_gateway("edge-1")
     rgctl("apply", "-f", "-", text=HELLO)
     rgctl("undeploy", "rest-api/hello-v1.0")
-    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", "no such policy", "spec.policies[0].name")
+    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", ("spec.policies[0].name", "no such policy"))
     r = rgctl("restore", "rest-api/hello-v1.0", expect=FAILED)
     assert "FAILED on edge-1" in r.err and "spec.policies[0].name: no such policy (GATEWAY_PROCESSING_ERROR)" in r.err
     platform.answers["edge-1"] = "silence"
@@ -128,13 +128,14 @@ def test_lists_of_several_pages(rgctl, platform):
 def test_events_are_followed(rgctl, platform):
     event = {"type": "deployment.status", "kind": "RestApi", "artifactId": "hello", "gatewayId": "edge-1",
              "deploymentId": "0199c1d3-02b4-7e0a", "status": "FAILED", "errorCode": "GATEWAY_PROCESSING_ERROR",
-             "errorMessage": "spec.policies[0].name: no such policy", "fieldPath": "spec.policies[0].name", "timestamp": "2026-08-22T09:15:04.1Z"}
+             "errorMessage": "spec.policies[0].name: no such policy",
+             "errors": [{"field": "spec.policies[0].name", "message": "no such policy"}], "timestamp": "2026-08-22T09:15:04.1Z"}
     platform.stream = b": hello\n\ndata: " + json.dumps(event).encode() + b"\n\nevent: other\ndata: plain\r\n\r\n"
     platform.stream += b'data: {"type": "gateway.connected", "gatewayId": "edge-1", "timestamp": "2026-08-22T09:15:05Z"}\n\n'
     first, second, third = rgctl("events", "--count", "3").out.splitlines()
     assert third == "2026-08-22T09:15:05Z      gateway.connected  edge-1"
     assert first == ("2026-08-22T09:15:04.1Z    deployment.status  RestApi/hello  FAILED on edge-1  0199c1d3-02b4  "
-                     "GATEWAY_PROCESSING_ERROR  spec.policies[0].name  no such policy")
+                     "GATEWAY_PROCESSING_ERROR  spec.policies[0].name: no such policy")
     assert "other" in second
     first, second = rgctl("events", "-n", "2", "-o", "json").out.splitlines()
     assert json.loads(first) == event

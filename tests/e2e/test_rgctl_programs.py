@@ -141,7 +141,7 @@ def test_what_a_gateway_refuses(rgctl, platform):
     platform.add_gateway("edge-1")
     rgctl("apply", "-f", "-", text=HELLO)
     rgctl("undeploy", NAME)
-    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", "no such policy", "spec.policies[0].name")
+    platform.answers["edge-1"] = ("GATEWAY_PROCESSING_ERROR", ("spec.policies[0].name", "no such policy"))
     r = rgctl("restore", NAME, "-o", "json", expect=FAILED)
     [error] = trouble(r)["errors"]
     has(error, code="GATEWAY_PROCESSING_ERROR")

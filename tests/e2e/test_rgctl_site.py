@@ -172,7 +172,7 @@ spec: {{displayName: Hello, version: v1.0, context: /hello, upstream: {{main: {{
     assert site.rgctl("get", "llm-provider/acme").stdout.count("displayName: Acme Inc") == 1
 
 
-def test_a_secret_that_is_missing_is_shown_in_the_file(site):
+def test_secrets_that_are_missing_are_shown_in_the_file(site):
     text = f"""kind: LlmProvider
 metadata: {{name: acme}}
 spec:
@@ -184,11 +184,19 @@ spec:
     url: "http://{site.replica.address}"
     auth: {{type: api-key, header: x-key, value: '{{{{ secret "nobody-has-it" }}}}'}}
   accessControl: {{mode: allow_all}}
+  globalPolicies:
+    - {{name: set-headers, version: v1, params: {{request: {{headers: [{{name: x, value: '{{{{ secret "nor-this" }}}}'}}]}}}}}}
 """
     r = site.rgctl("apply", "-f", site.file("acme.yaml", text), expect=FAILED)
     place = next(line for line in r.stderr.splitlines() if line.startswith("  acme.yaml:"))
     assert place.startswith('  acme.yaml:10:') and 'spec.upstream.auth.value: got the secret "nobody-has-it"' in place, r.stderr
     assert "set it there" in place
+    value = json.loads(site.rgctl("apply", "-f", "acme.yaml", "-o", "json", expect=FAILED).stderr)
+    [error] = value["errors"]
+    assert error["code"] == "GATEWAY_PROCESSING_ERROR"
+    assert [(p["place"], p["path"]) for p in error["problems"]] == [
+        ("acme.yaml:10:42", "spec.upstream.auth.value"),
+        ("acme.yaml:13:79", "spec.globalPolicies[0].params.request.headers[0].value")], error
 
 
 def test_events_tokens_and_keys_of_the_real_platform(site):

@@ -31,7 +31,7 @@ class Refusal(Exception):
 
 class MockPlatform:
     """
-    answers[gateway] is what it makes of a deployment: "success", "silence" or (code, message, field path).
+    answers[gateway] is what it makes of a deployment: "success", "silence" or (code, (field, message)...).
     refusals[(method, path)] is answered instead of anything else; page bounds the pages of lists.
     """
 
@@ -162,7 +162,7 @@ class MockPlatform:
         for other in self.deployments:
             if other["_of"] == d["_of"] and other["gatewayId"] == d["gatewayId"]:
                 other["_current"] = other is d
-        for member in ("statusReason", "statusMessage", "statusFieldPath"):
+        for member in ("statusReason", "statusMessage", "statusErrors"):
             d.pop(member, None)
         d.update(status=status, _polls=self.polls_before_ack, updatedAt=now())
         d["_events"].append({"at": now(), "event": "DEPLOY" if status == "DEPLOYING" else "UNDEPLOY", "toStatus": status,
@@ -180,11 +180,13 @@ class MockPlatform:
             d["status"] = d["status"].replace("ING", "ED")
             d["_events"].append({"at": now(), "event": "ACK", "toStatus": d["status"], "actor": "gateway", "instance": "i-1"})
             return
-        code, message, path = answer
+        code, *problems = answer
+        errors = [{"field": field, "message": message} for field, message in problems]
+        text = "; ".join(f"{field}: {message}" for field, message in problems)
         d["status"] = "FAILED"
-        d.update(statusReason=code)
+        d.update(statusReason=code, **({"statusMessage": text, "statusErrors": errors} if errors else {}))
         d["_events"].append({"at": now(), "event": "ACK_FAILED", "toStatus": "FAILED", "actor": "gateway", "errorCode": code,
-                             "errorMessage": f"{path}: {message}", "fieldPath": path})
+                             "errorMessage": text, "errors": errors})
 
     def call_deployments(self, method, kind, name, rest, query, body):
         if name not in self.things[kind]:

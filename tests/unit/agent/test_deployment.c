@@ -53,7 +53,10 @@ static void failure_says_why(void **state)
     ack.deploy = false;
     ack.error_code = RG_ACK_ID_MISMATCH;
     ack.error_message = "caf\xc3\xa9 \xff\xed\xa0\x80 \"x\"\n";
+    ack.errors = json_pack("[{s:s, s:s}]", "field", "spec.a", "message", "got 1");
     json_t *got = payload_of(&ack);
+    assert_true(json_equal(json_object_get(got, "errors"), ack.errors));
+    json_decref(ack.errors);
     assert_string_equal(json_string_value(json_object_get(got, "action")), "undeploy");
     assert_string_equal(json_string_value(json_object_get(got, "status")), "failed");
     assert_string_equal(json_string_value(json_object_get(got, "errorCode")), "DEPLOYMENT_ID_MISMATCH");

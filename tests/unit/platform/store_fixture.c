@@ -266,7 +266,9 @@ void ack(struct fixture *f, const struct rg_session *session, const struct opera
              success ? "success" : "failed", op->performed_at,
              success ? ""
                      : ",\"errorCode\":\"GATEWAY_PROCESSING_ERROR\",\"errorMessage\":\"spec.policies[0].name: got "
-                       "\\\"nope\\\", wanted a policy that is known\"");
+                       "\\\"nope\\\", wanted a policy that is known; and more\",\"errors\":["
+                       "{\"field\":\"spec.policies[0].name\",\"message\":\"got \\\"nope\\\"\"},"
+                       "{\"field\":\"\",\"message\":\"and more\",\"mood\":\"bad\"}]");
     assert_int_equal(send_frame(f, session, text), 0);
 }
 

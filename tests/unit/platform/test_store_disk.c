@@ -145,7 +145,7 @@ static void test_newer_schema(void **state)
     free(deploy(f, "hello", "edge-1"));
 }
 
-/* One of before there was a column for what is live: the history says it. */
+/* One of before there were columns for what is live, and for all that is wrong: the history says it. */
 static void test_older_schema(void **state)
 {
     struct fixture *f = *state;
@@ -170,15 +170,28 @@ static void test_older_schema(void **state)
     assert_int_equal(rg_db_open(&db, path_in(f, "ringgate.db", path)), 0);
     assert_int_equal(rg_db_script(&db, "DROP INDEX deployment_status_live;"
                                        "ALTER TABLE deployment_status DROP COLUMN live_uuid;"
-                                       "DELETE FROM schema_migrations WHERE step = 3"),
+                                       "ALTER TABLE deployment_status DROP COLUMN status_errors;"
+                                       "ALTER TABLE deployment_events DROP COLUMN errors;"
+                                       "ALTER TABLE deployment_acks DROP COLUMN errors;"
+                                       "UPDATE deployment_events SET field_path = 'spec.policies[0].name'"
+                                       " WHERE message IS NOT NULL;"
+                                       "UPDATE deployment_status SET status_path = 'other' WHERE status = 'FAILED';"
+                                       "DELETE FROM schema_migrations WHERE step >= 3"),
                      0);
     rg_db_close(&db);
     fixture_open(f);
     for (int i = 0; i < 4; i++) {
         status_of(f, i < 3 ? "hello" : "gone", ids[i]);
         assert_int_equal(json_is_true(json_object_get(f->body, "live")), i == 1);
-        free(ids[i]);
     }
+    status_of(f, "hello", ids[2]);
+    assert_string_equal(got(f, "statusErrors.0.field"), "other");
+    assert_string_equal(got(f, "statusErrors.0.message"), got(f, "statusMessage"));
+    assert_int_equal(callf(f, "GET", NULL, API "/rest-apis/hello/deployments/%s/events", ids[2]), 200);
+    assert_string_equal(got(f, "list.1.errors.0.field"), "spec.policies[0].name");
+    assert_memory_equal(got(f, "list.1.errors.0.message"), "got \"nope\"", 10); /* without the path before it */
+    for (int i = 0; i < 4; i++)
+        free(ids[i]);
     free(token);
 }
 

@@ -137,7 +137,9 @@ static void test_failure_and_restore(void **state)
     ack(f, &s.session, &op, false);
     assert_status(f, d2, "FAILED");
     assert_string_equal(got(f, "statusReason"), "GATEWAY_PROCESSING_ERROR");
-    assert_string_equal(got(f, "statusFieldPath"), "spec.policies[0].name");
+    assert_string_equal(got(f, "statusErrors.0.field"), "spec.policies[0].name");
+    assert_string_equal(got(f, "statusErrors.1.message"), "and more");
+    assert_string_equal(got(f, "acks.0.errors.0.message"), "got \"nope\"");
     assert_non_null(strstr(got(f, "statusMessage"), "nope"));
 
     assert_int_equal(callf(f, "DELETE", NULL, "/api/v0.9/rest-apis/hello/deployments/%s", d2), 409);
