@@ -42,7 +42,7 @@ static uint32_t client_limit(const struct rg_settings *s)
 void rg_worker_apply_settings(struct rg_worker *w, const struct rg_settings *s)
 {
     w->settings = s;
-    w->tls.store = s->tls;
+    rg_tls_env_use(&w->tls, s->tls);
     w->limits = (struct rg_h1_limits){.head_bytes = s->head_bytes,
                                       .field_bytes = s->field_bytes,
                                       .target_bytes = s->target_bytes,

@@ -14,12 +14,12 @@
 /* ---- what is asked for ---- */
 
 struct request {
-    const struct rg_tls_schedule *schedule;
+    struct rg_tls_schedule *schedule;
     int mode;
     struct rg_str key, salt, prefix, label, data;
 };
 
-static const struct rg_tls_schedule *schedule_named(const struct rg_tls_kdf *kdf, const OSSL_PARAM *digest)
+static struct rg_tls_schedule *schedule_named(struct rg_tls_kdf *kdf, const OSSL_PARAM *digest)
 {
     static const char *const names[][3] = {{"SHA2-256", "SHA256", "SHA-256"}, {"SHA2-384", "SHA384", "SHA-384"}};
     const char *name = NULL;
@@ -34,32 +34,37 @@ static const struct rg_tls_schedule *schedule_named(const struct rg_tls_kdf *kdf
     return NULL;
 }
 
-static struct rg_str bytes_of(const OSSL_PARAM *p)
+static bool get_bytes(const OSSL_PARAM *p, struct rg_str *ret)
 {
-    return (struct rg_str){p->data, p->data ? p->data_size : 0};
+    const void *bytes = NULL;
+    size_t n = 0;
+    bool ok = OSSL_PARAM_get_octet_string_ptr(p, &bytes, &n) == 1;
+    *ret = (struct rg_str){bytes, bytes ? n : 0};
+    return ok;
 }
 
 /* Those that it does not know concern others. */
-static bool read_request(const struct rg_tls_kdf *kdf, const OSSL_PARAM *p, struct request *ret)
+static bool read_request(struct rg_tls_kdf *kdf, const OSSL_PARAM *p, struct request *ret)
 {
+    bool ok = true;
     *ret = (struct request){.mode = -1};
-    for (; p && p->key; p++) {
+    for (; p && p->key && ok; p++) {
         if (strcmp(p->key, OSSL_KDF_PARAM_DIGEST) == 0)
             ret->schedule = schedule_named(kdf, p);
-        else if (strcmp(p->key, OSSL_KDF_PARAM_MODE) == 0 && !OSSL_PARAM_get_int(p, &ret->mode))
-            return false;
+        else if (strcmp(p->key, OSSL_KDF_PARAM_MODE) == 0)
+            ok = OSSL_PARAM_get_int(p, &ret->mode) == 1;
         else if (strcmp(p->key, OSSL_KDF_PARAM_KEY) == 0)
-            ret->key = bytes_of(p);
+            ok = get_bytes(p, &ret->key);
         else if (strcmp(p->key, OSSL_KDF_PARAM_SALT) == 0)
-            ret->salt = bytes_of(p);
+            ok = get_bytes(p, &ret->salt);
         else if (strcmp(p->key, OSSL_KDF_PARAM_PREFIX) == 0)
-            ret->prefix = bytes_of(p);
+            ok = get_bytes(p, &ret->prefix);
         else if (strcmp(p->key, OSSL_KDF_PARAM_LABEL) == 0)
-            ret->label = bytes_of(p);
+            ok = get_bytes(p, &ret->label);
         else if (strcmp(p->key, OSSL_KDF_PARAM_DATA) == 0)
-            ret->data = bytes_of(p);
+            ok = get_bytes(p, &ret->data);
     }
-    return ret->schedule && ret->schedule->hmac;
+    return ok && ret->schedule && ret->schedule->hmac;
 }
 
 /* ---- the answer ---- */
@@ -67,7 +72,8 @@ static bool read_request(const struct rg_tls_kdf *kdf, const OSSL_PARAM *p, stru
 static bool expand(const struct rg_tls_kdf *kdf, const struct request *r, unsigned char *to, size_t n)
 {
     struct rg_tls_label label = {r->prefix, r->label, r->data};
-    if (!rg_tls_hkdf_expand(r->schedule->hmac, r->schedule->bytes, r->key, &label, to, n))
+    /* Without a key, the HMAC would go on with the one before, which is another session's. */
+    if (!r->key.ptr || !rg_tls_hkdf_expand(r->schedule->hmac, r->schedule->bytes, r->key, &label, to, n))
         return false;
     bool server = rg_str_eq(r->label, RG_STR("s ap traffic"));
     if (kdf->tell && (server || rg_str_eq(r->label, RG_STR("c ap traffic"))))
@@ -112,6 +118,7 @@ static int derive(void *context, unsigned char *key, size_t key_len, const OSSL_
     struct request r;
     if (!read_request(context, params, &r))
         return 0;
+    r.schedule->keyed = true;
     if (r.mode == EVP_KDF_HKDF_MODE_EXTRACT_ONLY)
         return extract(&r, key, key_len);
     return r.mode == EVP_KDF_HKDF_MODE_EXPAND_ONLY && expand(context, &r, key, key_len);
@@ -125,7 +132,7 @@ static const OSSL_DISPATCH kdf_functions[] = {{OSSL_FUNC_KDF_NEWCTX, (void (*)(v
 static const OSSL_ALGORITHM *query(void *kdf, int operation, int *no_cache)
 {
     static const OSSL_ALGORITHM kdfs[] = {
-        {OSSL_KDF_NAME_TLS1_3_KDF, "provider=ringgate", kdf_functions, "key schedule of TLS 1.3"},
+        {OSSL_KDF_NAME_TLS1_3_KDF, "provider=ringgate,ringgate.schedule=yes", kdf_functions, "key schedule of TLS 1.3"},
         {NULL, NULL, NULL, NULL}};
     (void)kdf;
     *no_cache = 0;
@@ -159,17 +166,41 @@ static bool set_up(struct rg_tls_schedule *s, OSSL_LIB_CTX *library, char *hash)
     return s->hmac;
 }
 
+/* Whose algorithm it is that handshakes would use. */
+static bool is_of(OSSL_LIB_CTX *library, const char *properties, const char *provider)
+{
+    EVP_KDF *found = EVP_KDF_fetch(library, OSSL_KDF_NAME_TLS1_3_KDF, properties);
+    bool ret = found && strcmp(OSSL_PROVIDER_get0_name(EVP_KDF_get0_provider(found)), provider) == 0;
+    EVP_KDF_free(found);
+    return ret;
+}
+
+/* Only OpenSSL's usual one is replaced: whoever has set up another (FIPS) means it. */
 bool rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library)
 {
     static char sha256[] = "SHA256", sha384[] = "SHA384";
     *kdf = (struct rg_tls_kdf){0};
-    if (!set_up(&kdf->sha256, library, sha256) || !set_up(&kdf->sha384, library, sha384))
+    if (!is_of(library, NULL, "default") || !set_up(&kdf->sha256, library, sha256) ||
+        !set_up(&kdf->sha384, library, sha384))
         return false;
     joining = kdf;
     if (OSSL_PROVIDER_add_builtin(library, "ringgate", begin) == 1)
         kdf->provider = OSSL_PROVIDER_try_load(library, "ringgate", 1); /* beside those that are there */
     joining = NULL;
-    return kdf->provider;
+    return kdf->provider && is_of(library, RG_TLS_KDF_PREFERRED, "ringgate");
+}
+
+static void forget(struct rg_tls_schedule *s)
+{
+    if (s->keyed)
+        rg_tls_hmac_forget(s->hmac);
+    s->keyed = false;
+}
+
+void rg_tls_kdf_forget(struct rg_tls_kdf *kdf)
+{
+    forget(&kdf->sha256);
+    forget(&kdf->sha384);
 }
 
 void rg_tls_kdf_fini(struct rg_tls_kdf *kdf)

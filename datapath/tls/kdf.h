@@ -10,13 +10,18 @@
 
 #include "datapath/tls/keys.h"
 
-#define RG_TLS_KDF_PREFERRED "?provider=ringgate" /* for those who look algorithms up: this one, where it is there */
+/*
+ * For those who look algorithms up: this one, where it is there. A property of its own: one called `provider` would
+ * take the place of what the administrator's openssl.cnf says of providers.
+ */
+#define RG_TLS_KDF_PREFERRED "?ringgate.schedule=yes"
 
 /* Of one hash. */
 struct rg_tls_schedule {
     EVP_MAC_CTX *hmac;
     unsigned char of_nothing[EVP_MAX_MD_SIZE]; /* the hash of no bytes */
     size_t bytes;
+    bool keyed; /* with a secret, which is to be forgotten */
 };
 
 struct rg_tls_kdf {
@@ -31,5 +36,7 @@ struct rg_tls_kdf {
  * is the caller's to end before the library is freed. Not by two threads at a time. */
 bool rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library);
 void rg_tls_kdf_fini(struct rg_tls_kdf *kdf);
+/* No secret that it was given stays in it. */
+void rg_tls_kdf_forget(struct rg_tls_kdf *kdf);
 
 #endif

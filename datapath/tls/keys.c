@@ -19,6 +19,12 @@ EVP_MAC_CTX *rg_tls_hmac_create(EVP_MAC *mac, char *digest)
     return NULL;
 }
 
+void rg_tls_hmac_forget(EVP_MAC_CTX *hmac)
+{
+    static const unsigned char nothing[32]; /* as long as a key has to be where short ones are refused */
+    EVP_MAC_init(hmac, nothing, sizeof(nothing), NULL);
+}
+
 struct rg_tls_tools *rg_tls_tools_create(OSSL_LIB_CTX *library)
 {
     static char sha256[] = "SHA256", sha384[] = "SHA384";

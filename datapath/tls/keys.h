@@ -41,6 +41,8 @@ bool rg_tls_suite_find(const struct rg_tls_tools *tools, int cipher, int hash, s
 
 /* NULL: no memory, or no such digest. */
 EVP_MAC_CTX *rg_tls_hmac_create(EVP_MAC *mac, char *digest);
+/* The key stays in it until another takes its place: here, none. */
+void rg_tls_hmac_forget(EVP_MAC_CTX *hmac);
 
 struct rg_tls_label {
     struct rg_str prefix, label, context;

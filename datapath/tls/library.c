@@ -1,6 +1,7 @@
 /* See library.h. */
 #include "datapath/tls/library.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -30,12 +31,12 @@ static void free_all(void)
     }
 }
 
-/* What the system's administrator has said of providers holds here as in the default context, which reads the same
- * file. There may be none. */
+/* What the system's administrator has said of providers holds here as in the default context, which has read the same
+ * file. There may be none; one that can't be read any more leaves the default context. */
 static bool read_system_settings(OSSL_LIB_CTX *context)
 {
     char *file = CONF_get1_default_config_file();
-    bool ok = file && (access(file, R_OK) != 0 || OSSL_LIB_CTX_load_config(context, file) == 1);
+    bool ok = file && ((access(file, F_OK) != 0 && errno == ENOENT) || OSSL_LIB_CTX_load_config(context, file) == 1);
     OPENSSL_free(file);
     return ok;
 }

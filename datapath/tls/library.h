@@ -2,9 +2,10 @@
  * OpenSSL's state, one for each worker. OpenSSL looks algorithms up for each step of a handshake, under locks and with
  * reference counts that all threads of a process share unless they have a library context of their own.
  *
- * Lifetime: made with the first that needs it, the worker's keys or its contexts of certificates; kept until OpenSSL
- * itself ends, as what was made in one may outlive its worker. Thread: any may ask for it; what is in it belongs to the
- * worker, and to the control thread as long as the worker has not seen it.
+ * Lifetime: made with the worker's first contexts of certificates; kept until OpenSSL itself ends, as what was made in
+ * one may outlive its worker. Thread: the control thread's to make (OpenSSL reads its settings into variables that
+ * SSL_CTX_new reads without a lock); any may ask for it then. What is in it belongs to the worker, and to the control
+ * thread as long as the worker has not seen it.
  */
 #ifndef RG_TLS_LIBRARY_H
 #define RG_TLS_LIBRARY_H

@@ -32,8 +32,10 @@ bool rg_tls_half_rekey(struct rg_tls_half *half, const struct rg_tls_suite *suit
 bool rg_tls_half_update(struct rg_tls_half *half, const struct rg_tls_suite *suite, bool seals)
 {
     half->sequence = 0;
-    return rg_tls_expand(suite, half->secret, "traffic upd", half->secret, suite->secret) &&
-           rg_tls_half_rekey(half, suite, seals);
+    bool ok = rg_tls_expand(suite, half->secret, "traffic upd", half->secret, suite->secret) &&
+              rg_tls_half_rekey(half, suite, seals);
+    rg_tls_hmac_forget(suite->hmac);
+    return ok;
 }
 
 void rg_tls_half_fini(struct rg_tls_half *half)

@@ -24,8 +24,24 @@ void rg_tls_env_init(struct rg_tls_env *env, struct rg_bufs *bufs, struct rg_met
     rg_list_init(&env->waiting);
     rg_pool_init(&env->sessions, sizeof(struct rg_tls), POOL_CHUNK, SESSIONS_MAX);
     rg_pool_init(&env->records, sizeof(struct rg_tls_records), POOL_CHUNK, SESSIONS_MAX);
-    env->kdf = rg_tls_kdf_of(worker);
-    env->tools = rg_tls_tools_create(rg_tls_library_of(worker));
+    env->kdf = NULL;
+    env->tools = NULL;
+}
+
+void rg_tls_env_equip(struct rg_tls_env *env)
+{
+    if (env->tools)
+        return;
+    env->kdf = rg_tls_kdf_of(env->worker);
+    env->tools = rg_tls_tools_create(rg_tls_library_of(env->worker));
+    ERR_clear_error(); /* of ciphers that this OpenSSL does not have */
+}
+
+void rg_tls_env_use(struct rg_tls_env *env, const struct rg_tls_store *store)
+{
+    env->store = store;
+    if (store)
+        rg_tls_env_equip(env);
 }
 
 void rg_tls_env_fini(struct rg_tls_env *env)

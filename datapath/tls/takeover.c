@@ -47,6 +47,8 @@ int rg_tls_takeover_watch(struct rg_tls *t)
     int r = SSL_do_handshake(t->ssl);
     kdf->tell = NULL;
     kdf->told = NULL;
+    if (r == 1) /* before, no data was sealed by what follows from its secrets */
+        rg_tls_kdf_forget(kdf);
     return r;
 }
 
@@ -102,8 +104,10 @@ static bool find_suite(const struct rg_tls *t, struct rg_tls_suite *ret)
 
 static bool take_keys_13(struct rg_tls_records *r)
 {
-    return r->has_in && r->has_out && rg_tls_half_rekey(&r->in, &r->suite, false) &&
-           rg_tls_half_rekey(&r->out, &r->suite, true);
+    bool ok = r->has_in && r->has_out && rg_tls_half_rekey(&r->in, &r->suite, false) &&
+              rg_tls_half_rekey(&r->out, &r->suite, true);
+    rg_tls_hmac_forget(r->suite.hmac);
+    return ok;
 }
 
 /* RFC 5246 6.3: what the client writes with comes first. */

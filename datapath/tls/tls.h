@@ -39,7 +39,7 @@ struct rg_tls_env {
     struct rg_list waiting; /* sessions that go on at the end of the turn, the longest waiting first */
     struct rg_pool sessions, records;
     struct rg_tls_kdf *kdf;            /* kdf.h; NULL: none, as for the next */
-    struct rg_tls_tools *tools;        /* keys.h; NULL: none, sessions stay OpenSSL's */
+    struct rg_tls_tools *tools;        /* keys.h; NULL: none (yet), sessions stay OpenSSL's */
     char scratch[RG_TLS_RECORD + 256]; /* for pieces that lie apart, and plaintext without a block, padding included */
 };
 
@@ -103,9 +103,12 @@ enum rg_tls_event {
     RG_TLS_PLAINTEXT /* the peer speaks HTTP in the clear: `net` is what it said */
 };
 
-/* The store is the caller's to set, and to set again. */
 void rg_tls_env_init(struct rg_tls_env *env, struct rg_bufs *bufs, struct rg_metrics *metrics, uint16_t worker);
 void rg_tls_env_fini(struct rg_tls_env *env);
+/* The contexts that clients are served with from now on; NULL: none. */
+void rg_tls_env_use(struct rg_tls_env *env, const struct rg_tls_store *store);
+/* What sessions with clients need of OpenSSL: made with the first store, for whom none is set pays nothing. */
+void rg_tls_env_equip(struct rg_tls_env *env);
 
 /* A session with a client of the listener. NULL: no memory. */
 struct rg_tls *rg_tls_accept(struct rg_tls_env *env, uint8_t listener, void *owner);

@@ -61,7 +61,7 @@ static void make_store(void)
     source.key[0].ptr = text_of(k, &source.key[0].len);
     RG_ASSERT(rg_tls_key_make(&keys.list[0]) == 0);
     RG_ASSERT(rg_tls_store_create(&store, &source, 1, 1, &keys, &reports) == 0);
-    env.store = store;
+    rg_tls_env_use(&env, store);
     OPENSSL_free((void *)(uintptr_t)source.cert[0].ptr);
     OPENSSL_free((void *)(uintptr_t)source.key[0].ptr);
     X509_free(cert);

@@ -78,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!env.tools) {
         rg_bufs_init(&bufs, 4u << 20);
         rg_tls_env_init(&env, &bufs, &metrics, 0);
+        rg_tls_env_equip(&env);
     }
     if (size < 1)
         return 0;

@@ -227,9 +227,9 @@ static void test_rekeyed_stores(void **state)
         assert_true(rg_tls_store_expiry(again) > 0);
         assert_int_equal(rg_tls_store_expiry(again), rg_tls_store_expiry(s.store));
         rg_tls_store_destroy(first ? again : s.store);
-        env.store = first ? s.store : again;
+        rg_tls_env_use(&env, first ? s.store : again);
         assert_leads("a.example", "a.example");
-        env.store = NULL;
+        rg_tls_env_use(&env, NULL);
         rg_tls_store_destroy(first ? s.store : again);
     }
     assert_int_equal(rg_tls_store_expiry(NULL), 0);

@@ -1,6 +1,11 @@
 /* takeover.c: sessions with keys of ours speak with OpenSSL's client, whatever was agreed on. */
 #include "tls_fixture.h"
 
+#include <openssl/evp.h>
+
+#include "datapath/tls/kdf.h"
+#include "datapath/tls/parts.h"
+
 static struct pem ec;
 static struct site site;
 static char text[65536], got[65536 + 16384], raw[2 * 65536];
@@ -174,6 +179,78 @@ static void test_without_a_key_schedule_of_ours(void **state)
     drop_pair(&p);
 }
 
+/* A client that has guessed the wrong group begins again. */
+static void test_after_a_second_hello(void **state)
+{
+    (void)state;
+    struct pair p;
+    SSL_CTX *context = rg_tls_first_context(&env, 0);
+    assert_int_equal(SSL_CTX_set1_groups_list(context, "P-384"), 1);
+    connect_pair(&p, TLS1_3_VERSION, "a.example");
+    assert_int_equal(SSL_set1_groups_list(p.client, "P-256:P-384"), 1);
+    assert_true(shake_hands(&p, 1));
+    assert_int_equal(SSL_get_negotiated_group(p.client), NID_secp384r1);
+    expect_taken_over(&p, "TLS_AES_128_GCM_SHA256");
+    speak(&p, 20000);
+    drop_pair(&p);
+    drop_site(&site);
+    assert_int_equal(build(&site, 1), 0);
+}
+
+/* What it says of a message is what one without a key would say. */
+static void expect_no_key(EVP_MAC_CTX *hmac, const char *hash)
+{
+    unsigned char said[EVP_MAX_MD_SIZE], wanted[EVP_MAX_MD_SIZE];
+    size_t n = 0, n_wanted = 0;
+    assert_int_equal(EVP_MAC_init(hmac, NULL, 0, NULL), 1);
+    assert_int_equal(EVP_MAC_update(hmac, (const unsigned char *)"x", 1), 1);
+    assert_int_equal(EVP_MAC_final(hmac, said, &n, sizeof(said)), 1);
+    assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, hash, NULL, "", 0, (const unsigned char *)"x", 1, wanted,
+                              sizeof(wanted), &n_wanted));
+    assert_int_equal(n, n_wanted);
+    assert_memory_equal(said, wanted, n);
+}
+
+/* Of a session that has ended nothing is left by which its records could be read. */
+static void test_no_secret_stays_behind(void **state)
+{
+    (void)state;
+    static const char *const ciphers[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair p;
+        connect_pair(&p, TLS1_3_VERSION, "a.example");
+        assert_int_equal(SSL_set_ciphersuites(p.client, ciphers[i]), 1);
+        assert_true(shake_hands(&p, 1u << 20));
+        if (i == 0)
+            assert_int_equal(SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED), 1);
+        speak(&p, 2000);
+        drop_pair(&p);
+        expect_no_key(i == 0 ? env.kdf->sha256.hmac : env.kdf->sha384.hmac, i == 0 ? "SHA256" : "SHA384");
+        expect_no_key(i == 0 ? env.tools->hmac_sha256 : env.tools->hmac_sha384, i == 0 ? "SHA256" : "SHA384");
+    }
+}
+
+/* Who serves no clients over TLS pays nothing for it. */
+static void test_tools_come_with_the_first_store(void **state)
+{
+    (void)state;
+    static struct rg_metrics metrics;
+    struct rg_tls_env fresh;
+    rg_tls_env_init(&fresh, &bufs, &metrics, 0);
+    assert_null(fresh.tools);
+    assert_null(fresh.kdf);
+    rg_tls_env_use(&fresh, NULL);
+    assert_null(fresh.tools);
+    rg_tls_env_use(&fresh, site.store);
+    assert_non_null(fresh.tools);
+    assert_non_null(fresh.kdf);
+    struct rg_tls_tools *tools = fresh.tools;
+    rg_tls_env_use(&fresh, NULL); /* sessions that are open go on */
+    rg_tls_env_use(&fresh, site.store);
+    assert_ptr_equal(fresh.tools, tools);
+    rg_tls_env_fini(&fresh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +259,9 @@ int main(void)
         cmocka_unit_test(test_after_each_kind_of_handshake),
         cmocka_unit_test(test_the_client_updates_its_keys),
         cmocka_unit_test(test_what_stays_with_openssl),
+        cmocka_unit_test(test_after_a_second_hello),
+        cmocka_unit_test(test_no_secret_stays_behind),
+        cmocka_unit_test(test_tools_come_with_the_first_store),
     };
     return cmocka_run_group_tests(tests, make_all, drop_all);
 }

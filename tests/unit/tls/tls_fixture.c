@@ -133,13 +133,13 @@ int build(struct site *s, uint16_t workers)
     s->faults = s->notices = 0;
     int r = rg_tls_store_create(&s->store, &s->source, 1, workers, &s->keys, &reports);
     if (r == 0)
-        env.store = s->store;
+        rg_tls_env_use(&env, s->store);
     return r;
 }
 
 void drop_site(struct site *s)
 {
-    env.store = NULL;
+    rg_tls_env_use(&env, NULL);
     rg_tls_store_destroy(s->store);
     s->store = NULL;
 }
