@@ -2,6 +2,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "control/gateway/gateway.h"
@@ -11,12 +12,24 @@
 
 typedef void (*answer_fn)(struct rg_gateway *g, const struct rg_http_request *req, struct rg_admin_answer *ret);
 
-static void say(struct rg_admin_answer *ret, uint16_t status, const char *key, const char *text)
+__attribute__((format(printf, 3, 4))) static void refuse(struct rg_admin_answer *ret, uint16_t status,
+                                                         const char *format, ...)
 {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
     ret->status = status;
-    fprintf(ret->body, "{\"status\":%u,\"%s\":", status, key);
+    fprintf(ret->body, "{\"status\":%u,\"message\":", status);
     rg_json_string(ret->body, rg_str_of(text));
     fputs("}\n", ret->body);
+}
+
+/* For a message. */
+static int cut(struct rg_str text)
+{
+    return (int)(text.len < 60 ? text.len : 60);
 }
 
 /* ---- Health of the gateway ---- */
@@ -244,8 +257,9 @@ static void answer_log_level(struct rg_gateway *g, const struct rg_http_request 
     (void)g;
     enum rg_log_level level;
     if (req->head->method_id == RG_METHOD_PUT) {
-        if (!rg_log_level_parse(word_of(req->body), &level)) {
-            say(ret, 422, "message", "The body must be one of error, warn, info, debug.");
+        struct rg_str word = word_of(req->body);
+        if (!rg_log_level_parse(word, &level)) {
+            refuse(ret, 422, "got \"%.*s\" as the body, wanted error, warn, info or debug", cut(word), word.ptr);
             return;
         }
         rg_log_set_level(level);
@@ -274,7 +288,8 @@ static void answer_stall(struct rg_gateway *g, const struct rg_http_request *req
 {
     uint32_t worker, ms;
     if (!number_parameter(req, "worker", g->n_workers - 1u, &worker) || !number_parameter(req, "ms", 60000, &ms)) {
-        say(ret, 422, "message", "Wanted ?worker=N&ms=M with a worker that exists and at most 60000 ms.");
+        refuse(ret, 422, "got another query, wanted ?worker=N&ms=M with a worker below %u and at most 60000 ms",
+               g->n_workers);
         return;
     }
     rg_warn("stalling a worker on request worker=%u ms=%u", worker, ms);
@@ -313,6 +328,14 @@ static const struct route *find_route(struct rg_str path)
     return NULL;
 }
 
+static void refuse_path(struct rg_str path, struct rg_admin_answer *ret)
+{
+    char known[256] = "";
+    for (size_t i = 0, n = 0; i < sizeof(routes) / sizeof(routes[0]) && n < sizeof(known); i++)
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i > 0 ? ", " : "", routes[i].path);
+    refuse(ret, 404, "got %.*s, wanted one of %s", cut(path), path.ptr, known);
+}
+
 /* A web page must not give orders through the browser of somebody who may reach this address. */
 static bool is_cross_site(const struct rg_http_request *req)
 {
@@ -325,13 +348,14 @@ void rg_gateway_answer(struct rg_admin *admin, const struct rg_http_request *req
     const struct route *route = find_route(req->path);
     uint8_t method = req->head->method_id;
     if (!route) {
-        say(ret, 404, "message",
-            "There is /live, /ready, /metrics, /config, /workers, POST /drain, POST /reload, PUT /log-level.");
+        refuse_path(req->path, ret);
     } else if (method == RG_METHOD_OTHER || (method != route->methods[0] && method != route->methods[1])) {
         ret->allow = route->allow;
-        say(ret, 405, "message", "This method is not allowed here.");
+        refuse(ret, 405, "got %.*s, wanted %s for %s", cut(req->head->method), req->head->method.ptr, route->allow,
+               route->path);
     } else if (is_cross_site(req)) {
-        say(ret, 403, "message", "Orders from web pages are refused.");
+        refuse(ret, 403, "got an Origin, %.*s: orders from web pages are refused; send it without",
+               cut(rg_http_field(req, RG_FIELD_ORIGIN)), rg_http_field(req, RG_FIELD_ORIGIN).ptr);
     } else {
         route->answer(g, req, ret);
     }

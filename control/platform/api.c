@@ -247,8 +247,8 @@ static bool is_small_enough(struct rg_call *call)
     bool large = route->scope == RG_SCOPE_GATEWAY || route->body_size == sizeof(struct rg_artifact_input);
     size_t max = large ? RG_API_BODY_MAX : SMALL_BODY_MAX;
     if (call->request->body.len > max)
-        rg_refuse(call, 413, "CONTENT_TOO_LARGE", "The body has %zu bytes; %zu are the most.", call->request->body.len,
-                  max);
+        rg_refuse(call, 413, "CONTENT_TOO_LARGE", "The body has %zu bytes; here %zu are the most.",
+                  call->request->body.len, max);
     return call->request->body.len <= max;
 }
 
@@ -260,7 +260,9 @@ static bool decode_body(struct rg_call *call)
     if (!route->body)
         return true;
     if (!is_json(call->request->content_type)) {
-        rg_refuse(call, 415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.");
+        rg_refuse(call, 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: got \"%.*s\", wanted application/json.",
+                  (int)(call->request->content_type.len < 100 ? call->request->content_type.len : 100),
+                  call->request->content_type.ptr);
         return false;
     }
     struct rg_str text = call->request->body.len ? call->request->body : RG_STR("{}");
@@ -298,13 +300,16 @@ static void handle(struct rg_call *call)
 static void answer_trouble(struct rg_call *call, int error)
 {
     if (error == -ENOSPC)
-        rg_refuse(call, 507, "STORAGE_FULL", "The platform's database is full; nothing was changed.");
+        rg_refuse(call, 507, "STORAGE_FULL",
+                  "The platform's disk is full; nothing was changed. Make room where its option data leads.");
     else
-        rg_refuse(call, 500, "INTERNAL_ERROR", "The platform could not do this; nothing was changed.");
+        rg_refuse(call, 500, "INTERNAL_ERROR",
+                  "The platform could not do this; nothing was changed. Its log has the reason, with correlation=%s.",
+                  call->correlation);
     if (rg_store_may_complain(call->store))
-        rg_error("an API call failed: %s (%s) method=%.*s path=%.*s", strerror(-error), rg_db_message(call->db),
-                 (int)call->request->method.len, call->request->method.ptr, (int)call->request->path.len,
-                 call->request->path.ptr);
+        rg_error("an API call failed: %s (%s) method=%.*s path=%.*s correlation=%s", strerror(-error),
+                 rg_db_message(call->db), (int)call->request->method.len, call->request->method.ptr,
+                 (int)call->request->path.len, call->request->path.ptr, call->correlation);
 }
 
 static void set_correlation(struct rg_call *call)

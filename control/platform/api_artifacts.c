@@ -92,7 +92,8 @@ static bool provider_exists(struct rg_call *call, const json_t *provider, const 
 {
     const json_t *id = json_is_object(provider) ? json_object_get(provider, "id") : provider;
     if (!json_is_string(id)) {
-        rg_refuse_field(call, path, "wanted the handle of an LLM provider, or an object with it as id");
+        rg_refuse_field(call, path, "got %s, wanted the handle of an LLM provider, or an object with it as id",
+                        provider ? "something else" : "nothing");
         return false;
     }
     return exists(call, "LlmProvider", path, json_string_value(id));

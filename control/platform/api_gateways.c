@@ -70,7 +70,8 @@ static const char *properties_text(struct rg_call *call, struct rg_str propertie
     if (properties.len == 0 || rg_str_eq(properties, RG_STR("null")))
         return "{}";
     if (properties.ptr[0] != '{') {
-        rg_refuse_field(call, "properties", "wanted an object");
+        rg_refuse_field(call, "properties", "got %.*s, wanted an object",
+                        (int)(properties.len < 60 ? properties.len : 60), properties.ptr);
         return NULL;
     }
     return rg_call_text(call, properties);

@@ -127,7 +127,9 @@ static bool take_key(struct rg_call *call, const struct rg_key_input *in, struct
 {
     int64_t ns = 0;
     if (in->api_key.len && !is_key_text(in->api_key)) {
-        rg_refuse_field(call, "apiKey", "wanted %d to %d printable characters without blanks", KEY_MIN, KEY_MAX);
+        rg_refuse_field(
+            call, "apiKey", "got %zu bytes%s, wanted %d to %d printable characters without blanks", in->api_key.len,
+            in->api_key.len < KEY_MIN || in->api_key.len > KEY_MAX ? "" : " with others in them", KEY_MIN, KEY_MAX);
         return false;
     }
     if (in->expires_at.len && !rg_instant_parse(in->expires_at, &ns)) {

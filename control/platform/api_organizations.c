@@ -159,7 +159,7 @@ void rg_delete_project(struct rg_call *call)
     } else if (strcmp(call->args[0], DEFAULT_PROJECT) == 0) {
         rg_refuse(call, 409, "PROJECT_IN_USE", "The default project can't be deleted.");
     } else if (rg_db_exec(call->db, "DELETE FROM projects WHERE uuid = ?1", RG_WITH(rg_text(uuid))) < 0) {
-        rg_refuse(call, 409, "PROJECT_IN_USE", "The project has APIs; delete them first.");
+        rg_refuse(call, 409, "PROJECT_IN_USE", "The project \"%s\" has APIs; delete them first.", call->args[0]);
     } else {
         rg_audit(call, "DELETE", "project", uuid);
         rg_answer_nothing(call);

@@ -113,6 +113,26 @@ void rg_put_secret(struct rg_call *call)
     rg_answer_json(call, 200, read_secret(call, call->args[0], uuid));
 }
 
+/* true: refused. */
+static bool is_in_use(struct rg_call *call)
+{
+    struct rg_rows rows;
+    rg_db_query(call->db, &rows,
+                "SELECT a.kind, a.handle, g.handle FROM artifact_secret_refs r JOIN deployment_status s ON"
+                " s.deployment_uuid = r.deployment_uuid JOIN artifacts a ON a.uuid = s.artifact_uuid JOIN gateways g ON"
+                " g.uuid = s.gateway_uuid WHERE s.organization_uuid = ?1 AND r.secret_handle = ?2"
+                " AND s.status <> 'UNDEPLOYED' LIMIT 1",
+                RG_WITH(rg_text(call->organization), rg_text(call->args[0])));
+    bool used = rg_rows_next(&rows);
+    if (used)
+        rg_refuse(call, 409, "SECRET_IN_USE",
+                  "The %s \"%s\", deployed on the gateway \"%s\", names the secret \"%s\"; undeploy it there first.",
+                  rg_type_noun(rg_type_of_kind(rg_rows_text(&rows, 0))), rg_rows_text(&rows, 1), rg_rows_text(&rows, 2),
+                  call->args[0]);
+    rg_rows_end(&rows);
+    return used;
+}
+
 void rg_delete_secret(struct rg_call *call)
 {
     char uuid[RG_UUID_LEN + 1];
@@ -120,15 +140,8 @@ void rg_delete_secret(struct rg_call *call)
     json_decref(old);
     if (!old)
         return;
-    if (rg_db_number(call->db, 0,
-                     "SELECT count(*) FROM artifact_secret_refs r JOIN deployment_status s ON"
-                     " s.deployment_uuid = r.deployment_uuid WHERE s.organization_uuid = ?1 AND r.secret_handle = ?2"
-                     " AND s.status <> 'UNDEPLOYED'",
-                     RG_WITH(rg_text(call->organization), rg_text(call->args[0]))) > 0) {
-        rg_refuse(call, 409, "SECRET_IN_USE", "A deployment names the secret \"%s\"; undeploy it first.",
-                  call->args[0]);
+    if (is_in_use(call))
         return;
-    }
     rg_db_exec(call->db, "DELETE FROM secrets WHERE uuid = ?1", RG_WITH(rg_text(uuid)));
     rg_audit(call, "DELETE", "secret", uuid);
     rg_answer_nothing(call);
@@ -169,7 +182,7 @@ void rg_fetch_secrets(struct rg_call *call)
     struct rg_rows rows;
     int64_t after_ns = -1000000;
     if (after && !rg_instant_parse(rg_str_of(after), &after_ns)) {
-        rg_refuse(call, 400, "BAD_REQUEST", "updatedAfter must be a time of RFC 3339");
+        rg_refuse(call, 400, "BAD_REQUEST", "updatedAfter: got \"%.60s\", wanted a time of RFC 3339", after);
         return;
     }
     rg_db_query(call->db, &rows, FETCHED "AND updated_at_ms > ?3 ORDER BY handle",

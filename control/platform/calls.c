@@ -1,5 +1,6 @@
 /* Requests of the API: from the HTTP server to the store's thread and back. See platform.h. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "control/platform/platform.h"
@@ -44,14 +45,33 @@ void rg_platform_reply(struct rg_http_call *call, const struct rg_api_answer *an
                                                 .n_headers = n});
 }
 
-void rg_platform_refuse(struct rg_http_call *call, unsigned status, const char *code, const char *message)
+void rg_platform_refuse(struct rg_http_call *call, unsigned status, const char *code, const char *format, ...)
 {
     struct rg_api_answer answer = {0};
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
     rg_api_answer_refuse(&answer, rg_http_call_request(call)->path, status, code, message);
     if (status == 503 || status == 429)
         answer.retry_after = 1;
     rg_platform_reply(call, &answer);
     rg_api_answer_fini(&answer);
+}
+
+void rg_platform_refuse_memory(struct rg_http_call *call)
+{
+    rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE",
+                       "The platform is out of memory, and has changed nothing; try again.");
+}
+
+void rg_platform_refuse_busy(struct rg_http_call *call)
+{
+    rg_platform_refuse(
+        call, 503, "SERVICE_UNAVAILABLE",
+        "%d calls wait for the database, which are the most; nothing was changed, try again in a moment.",
+        RG_STORE_WAITING_MAX);
 }
 
 /* ---- Jobs ---- */
@@ -73,7 +93,9 @@ static void done(struct rg_store_job *job)
     if (job->result < 0) {
         rg_error("an API call could not be kept method=%.*s path=%.*s error=\"%s\"", (int)c->request.method.len,
                  c->request.method.ptr, (int)c->request.path.len, c->request.path.ptr, strerror(-job->result));
-        rg_platform_refuse(c->http, 503, "SERVICE_UNAVAILABLE", "The database could not keep the change.");
+        rg_platform_refuse(
+            c->http, 503, "SERVICE_UNAVAILABLE",
+            "The database could not keep the change, and nothing was changed; the platform's log has the reason.");
     } else {
         rg_platform_apply(c->platform, &c->effects);
         if (c->answer.stream)
@@ -123,7 +145,7 @@ void rg_platform_handle(struct rg_http_server *s, struct rg_http_call *call, con
     }
     struct call *c = calloc(1, sizeof(*c));
     if (!c) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Out of memory.");
+        rg_platform_refuse_memory(call);
         return;
     }
     c->platform = p;
@@ -133,7 +155,7 @@ void rg_platform_handle(struct rg_http_server *s, struct rg_http_call *call, con
     c->job.done = done;
     rg_effects_init(&c->effects);
     if (rg_store_thread_submit(p->thread, &c->job) < 0) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Too many calls wait for the database.");
+        rg_platform_refuse_busy(call);
         free(c);
     }
 }

@@ -70,7 +70,7 @@ void rg_fetch_deployments(struct rg_call *call)
     struct rg_rows rows;
     int64_t since_ns = -1000000;
     if (since && !rg_instant_parse(rg_str_of(since), &since_ns)) {
-        rg_refuse(call, 400, "BAD_REQUEST", "since must be a time of RFC 3339");
+        rg_refuse(call, 400, "BAD_REQUEST", "since: got \"%.60s\", wanted a time of RFC 3339", since);
         return;
     }
     rg_db_query(call->db, &rows,
@@ -127,7 +127,8 @@ void rg_fetch_batch(struct rg_call *call)
     char *bytes = NULL;
     size_t len = 0;
     if (!accepts_archive(call->request->accept)) {
-        rg_refuse(call, 406, "NOT_ACCEPTABLE", "Accept header must be application/x-tar+gzip");
+        rg_refuse(call, 406, "NOT_ACCEPTABLE", "Accept: got \"%.*s\", wanted application/x-tar+gzip",
+                  (int)(call->request->accept.len < 100 ? call->request->accept.len : 100), call->request->accept.ptr);
         return;
     }
     if (too_many(call, &in->ids, "deploymentIds"))

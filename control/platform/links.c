@@ -210,11 +210,17 @@ static struct link *create(struct rg_platform *p, const struct rg_session *sessi
 /* As gateways of this protocol know it: told in a message, then left. */
 static void turn_away(struct rg_platform *p, struct rg_ws *ws)
 {
-    char message[128];
-    snprintf(message, sizeof(message), "{\"type\":\"error\",\"message\":\"maximum connection limit reached (%u)\"}",
-             p->settings.connections);
+    char message[256];
+    if (p->draining)
+        snprintf(message, sizeof(message), "{\"type\":\"error\",\"message\":\"the platform is ending\"}");
+    else
+        snprintf(
+            message, sizeof(message),
+            "{\"type\":\"error\",\"message\":\"maximum connection limit reached (%u); websocket.connections of the "
+            "platform's options raises it\"}",
+            p->settings.connections);
     rg_ws_send_text(ws, rg_str_of(message));
-    rg_ws_close(ws, TRY_LATER, RG_STR("connection limit reached"));
+    rg_ws_close(ws, TRY_LATER, p->draining ? RG_STR("server shutdown") : RG_STR("connection limit reached"));
 }
 
 static void upgrade(struct rg_platform *p, struct rg_http_call *call, const struct rg_session *session)
@@ -222,7 +228,7 @@ static void upgrade(struct rg_platform *p, struct rg_http_call *call, const stru
     static const struct rg_ws_limits limits = {.message_bytes = MESSAGE_MAX};
     struct link *l = create(p, session);
     if (!l) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Out of memory.");
+        rg_platform_refuse_memory(call);
         return;
     }
     l->ws = rg_http_upgrade(call, &limits, &handler, l);
@@ -252,7 +258,8 @@ static void connect_done(struct rg_store_job *job)
         rg_platform_reply(a->call, &a->answer);
     } else {
         rg_error("a gateway could not be let in error=\"%s\"", strerror(-job->result));
-        rg_platform_refuse(a->call, 503, "SERVICE_UNAVAILABLE", "The database could not note the connection.");
+        rg_platform_refuse(a->call, 503, "SERVICE_UNAVAILABLE",
+                           "The database could not note the connection; the platform's log has the reason.");
     }
     rg_api_answer_fini(&a->answer);
     rg_effects_fini(&a->effects);
@@ -262,16 +269,21 @@ static void connect_done(struct rg_store_job *job)
 void rg_platform_connect(struct rg_platform *p, struct rg_http_call *call, const struct rg_http_request *req)
 {
     if (!req->websocket) {
-        rg_platform_refuse(call, 426, "UPGRADE_REQUIRED", "Gateways connect here by WebSocket.");
+        rg_platform_refuse(call, 426, "UPGRADE_REQUIRED",
+                           "Got no Upgrade: websocket; gateways connect here by WebSocket (RFC 6455).");
         return;
     }
     if (!rg_hub_admits(p->hub, req->client, rg_now_ms())) {
-        rg_platform_refuse(call, 429, "TOO_MANY_REQUESTS", "Too many attempts to connect from this address.");
+        rg_platform_refuse(
+            call, 429, "TOO_MANY_REQUESTS",
+            "This address has tried to connect more than %u times in a minute, the most that the platform's "
+            "websocket.connects_per_minute allows; try later.",
+            p->settings.connects_per_minute);
         return;
     }
     struct attempt *a = calloc(1, sizeof(*a));
     if (!a) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Out of memory.");
+        rg_platform_refuse_memory(call);
         return;
     }
     a->platform = p;
@@ -283,7 +295,7 @@ void rg_platform_connect(struct rg_platform *p, struct rg_http_call *call, const
     a->job.done = connect_done;
     rg_effects_init(&a->effects);
     if (rg_store_thread_submit(p->thread, &a->job) < 0) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Too many calls wait for the database.");
+        rg_platform_refuse_busy(call);
         free(a);
     }
 }

@@ -54,7 +54,11 @@ void rg_platform_handle(struct rg_http_server *s, struct rg_http_call *call, con
 /* Sends an answer of the API as that of the call, which it ends; not one that goes on as a stream. */
 void rg_platform_reply(struct rg_http_call *call, const struct rg_api_answer *answer);
 /* Answers by an error of the shape that the API of the call's path has. */
-void rg_platform_refuse(struct rg_http_call *call, unsigned status, const char *code, const char *message);
+void rg_platform_refuse(struct rg_http_call *call, unsigned status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Of one kind each: no memory, no room among what waits for the database. */
+void rg_platform_refuse_memory(struct rg_http_call *call);
+void rg_platform_refuse_busy(struct rg_http_call *call);
 
 /* ---- streams.c: Server-Sent Events ---- */
 

@@ -78,6 +78,7 @@ int rg_store_thread_create(struct rg_store_thread **ret, struct rg_store *store)
 void rg_store_thread_destroy(struct rg_store_thread *thread);
 int rg_store_thread_fd(const struct rg_store_thread *thread); /* readable when jobs are done; belongs to the thread */
 /* -EAGAIN: too many wait; the caller answers 503. */
+#define RG_STORE_WAITING_MAX 10000 /* jobs; more are refused */
 int rg_store_thread_submit(struct rg_store_thread *thread, struct rg_store_job *job);
 void rg_store_thread_collect(
     struct rg_store_thread *thread); /* on the loop's thread, when the descriptor is readable */

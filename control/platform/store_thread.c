@@ -15,8 +15,7 @@
 #include "datapath/base/assert.h"
 #include "datapath/base/log.h"
 
-#define WAITING_MAX 10000 /* jobs; more are refused */
-#define BATCH_MAX   128   /* jobs of one commit */
+#define BATCH_MAX 128 /* jobs of one commit */
 
 struct job_list {
     struct rg_store_job *first, *last;
@@ -184,7 +183,7 @@ int rg_store_thread_fd(const struct rg_store_thread *thread)
 int rg_store_thread_submit(struct rg_store_thread *thread, struct rg_store_job *job)
 {
     pthread_mutex_lock(&thread->mutex);
-    bool full = thread->waiting.n >= WAITING_MAX;
+    bool full = thread->waiting.n >= RG_STORE_WAITING_MAX;
     if (!full) {
         push(&thread->waiting, job);
         pthread_cond_signal(&thread->work);

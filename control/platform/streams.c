@@ -52,9 +52,13 @@ static void close_stream(struct rg_hub_member *member, const char *reason)
 void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const struct rg_api_answer *who)
 {
     static const struct rg_http_header headers[] = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
-    struct stream *s = rg_http_call_is_gone(call) || p->draining ? NULL : calloc(1, sizeof(*s));
+    if (rg_http_call_is_gone(call) || p->draining) {
+        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "The platform is ending; try again when it has started.");
+        return;
+    }
+    struct stream *s = calloc(1, sizeof(*s));
     if (!s) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "The platform is ending.");
+        rg_platform_refuse_memory(call);
         return;
     }
     s->platform = p;
@@ -67,7 +71,11 @@ void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const 
     memcpy(s->member.token, who->token, sizeof(s->member.token));
     s->expires_ms = who->expires_ms;
     if (!rg_hub_add(p->hub, &s->member)) {
-        rg_platform_refuse(call, 503, "SERVICE_UNAVAILABLE", "Too many streams of events are open.");
+        rg_platform_refuse(
+            call, 503, "SERVICE_UNAVAILABLE",
+            "%u streams of events are open, the most that the platform's events.streams allows; end one, or "
+            "raise it.",
+            p->settings.streams);
         free(s);
         return;
     }

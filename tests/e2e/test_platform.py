@@ -96,6 +96,34 @@ def test_events_are_streamed(edge):
     env.wait_until(seen, 5, "the stream's end to be seen", 0.1)
 
 
+def test_refusals_name_limit_option_and_remedy(programs):
+    p = programs.platform({"events": {"streams": 1}, "websocket": {"connects_per_minute": 1}})
+
+    def refused(method, path, status, **headers):
+        got, text, fields = p.ask(method, path, headers=headers)
+        assert got == status, text
+        return json.loads(text)["message"], fields
+
+    with socket.create_connection(("127.0.0.1", p.port)) as c:
+        c.settimeout(env.scaled(10))
+        c.sendall(f"GET {API}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {p.token}\r\n\r\n".encode())
+        text = b""
+        while b": connected" not in text:
+            text += c.recv(4096)
+        message, fields = refused("GET", f"{API}/events", 503)
+        assert message.startswith("1 streams of events are open, the most that the platform's events.streams allows;")
+        assert fields["Retry-After"] == "1"
+    websocket = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    connect = "/api/internal/v1/ws/gateways/connect"
+    assert "by WebSocket" in refused("GET", connect, 426)[0]
+    refused("GET", connect, 401, **websocket)
+    message, _ = refused("GET", connect, 429, **websocket)
+    assert "more than 1 times in a minute" in message and "websocket.connects_per_minute" in message
+    message, _ = refused("POST", f"{API}/gateways", 415, **{"Content-Type": "text/plain"})
+    assert message == 'Content-Type: got "text/plain", wanted application/json.'
+
+
 @pytest.mark.parametrize("end", ["revoked", "expired"])
 def test_a_stream_of_events_ends_with_its_token(edge, end):
     soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=env.scaled(1))

@@ -136,6 +136,8 @@ spec:
     assert [i["gateways"][0]["todo"] for i in site.rgctl_json("apply", "--dry-run", "-f", "llm.yaml")] == ["none", "none"]
     r = site.rgctl("delete", "llm-provider/acme", expect=FAILED)
     assert "409" in r.stderr
+    r = site.rgctl("secret", "delete", "acme-key", expect=FAILED)
+    assert 'The LLM provider "acme", deployed on the gateway "edge-1", names the secret "acme-key"; undeploy it' in r.stderr
     r = site.rgctl("undeploy", "llm-provider/acme", expect=FAILED)  # what the proxy serves would go with it
     assert 'The LLM proxy "chat" leads through it' in r.stderr and "ARTIFACT_IN_USE" in r.stderr
     assert site.status("/chat/inspect") == 200
