@@ -18,6 +18,8 @@ from lib.h2 import DATA, END_HEADERS, END_STREAM, H2, HEADERS, PREFACE, WINDOW_U
 from lib.raw_origin import Answer, Gone, reply
 from lib.websocket import HANDSHAKE, TEXT, frame, frames_of, read_frame, switching
 
+pytest_plugins = ["lib.pki"]
+
 BOUND = 0.035
 GET = req(method="GET")
 
@@ -82,17 +84,6 @@ def test_requests_in_pieces_on_a_kept_connection(lane, pieces):
 
 
 # ---- before the first request ----
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    d = tmp_path_factory.mktemp("pki")
-
-    class Pki:
-        server = tls.Certificate(d, "server", ["a.example"])
-        ca = tls.Certificate(d, "ca", common="the authority")
-        alice = tls.Certificate(d, "alice", ca=ca, common="alice")
-    return Pki
-
 
 @pytest.fixture(scope="module")
 def secure(shared, pki):

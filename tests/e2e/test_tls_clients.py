@@ -11,19 +11,7 @@ from lib.attack import req
 from lib.client import Client
 from lib.tls import TlsClient
 
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    d = tmp_path_factory.mktemp("pki")
-
-    class Pki:
-        server = tls.Certificate(d, "server", ["a.example"])
-        ca = tls.Certificate(d, "ca", common="the authority")
-        other_ca = tls.Certificate(d, "other-ca", common="another authority")
-        alice = tls.Certificate(d, "alice", ca=ca, common="alice")
-        odd = tls.Certificate(d, "odd", ca=ca, common="o\"dd, \u00fcber; x=1")
-        mallory = tls.Certificate(d, "mallory", ca=other_ca, common="mallory")
-    return Pki
+pytest_plugins = ["lib.pki"]
 
 
 def start(programs, pki, origin, mode, config=None, http2=None):

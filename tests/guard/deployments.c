@@ -1,6 +1,6 @@
 /*
- * guard_deployments [N]: N deployments (200) of one REST API to a gateway, as the store's thread does them: the API is
- * changed, deployed, fetched by the gateway, acknowledged, and looked at. For callgrind to count
+ * guard_deployments [N]: N deployments (200) of one REST HELLO to a gateway, as the store's thread does them: the HELLO
+ * is changed, deployed, fetched by the gateway, acknowledged, and looked at. For callgrind to count
  * (guard_deployments.py). Thread: main.
  */
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "datapath/base/assert.h"
 #include "tests/unit/platform/store_fixture.h"
 
-#define API     "/api/v0.9/rest-apis/hello"
+#define HELLO   API "/rest-apis/hello"
 #define WARM_UP 30 /* until as many are kept as may be: the oldest goes with each new one */
 
 void rg_guard_deployments(struct fixture *f, const struct rg_session *session, unsigned first, unsigned n);

@@ -208,6 +208,14 @@ void disconnect(struct fixture *f, struct rg_session *session)
     assert_int_equal(rg_session_end(f->store, session, &f->effects), 0);
 }
 
+void assert_refused(struct fixture *f, unsigned status, const char *code)
+{
+    assert_int_equal(f->status, status);
+    assert_string_equal(got(f, "status"), "error");
+    assert_string_equal(got(f, "code"), code);
+    assert_true(strlen(got(f, "message")) > 0);
+}
+
 int send_frame(struct fixture *f, const struct rg_session *session, const char *text)
 {
     return rg_session_receive(f->store, session, view(text), &f->effects);

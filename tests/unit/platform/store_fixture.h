@@ -14,6 +14,9 @@
 #include "control/platform/sessions.h"
 #include "control/platform/store.h"
 
+#define API      "/api/v0.9"
+#define INTERNAL "/api/internal/v1"
+
 struct fixture {
     struct rg_store *store;
     struct rg_store_config config;
@@ -47,6 +50,7 @@ unsigned callf(struct fixture *f, const char *method, const char *body, const ch
 const char *text_of(const json_t *object, const char *path); /* "a.b.0.c"; fails the test where there is none */
 const char *got(struct fixture *f, const char *path);        /* of the last body */
 const char *body_bytes(struct fixture *f);
+void assert_refused(struct fixture *f, unsigned status, const char *code); /* the last call was */
 
 /* Effects of a kind since the last forget; the n-th one, as JSON (free it). */
 size_t count_effects(struct fixture *f, enum rg_effect_kind kind);

@@ -11,9 +11,6 @@
 #include "control/common/yaml_json.h"
 #include "store_fixture.h"
 
-#define API      "/api/v0.9"
-#define INTERNAL "/api/internal/v1"
-
 /* ---- Archives ---- */
 
 static json_t *yaml_of(const char *text, size_t len)

@@ -12,8 +12,6 @@
 #include "control/platform/db.h"
 #include "store_fixture.h"
 
-#define API "/api/v0.9"
-
 static char *path_in(const struct fixture *f, const char *name, char path[512])
 {
     snprintf(path, 512, "%s/%s", f->dir, name);
