@@ -48,7 +48,7 @@ static void change(struct fixture *f, unsigned i)
              "\"/*\"}}]}",
              i);
     begin(f);
-    RG_ASSERT(call(f, "PUT", API, body) == 200);
+    RG_ASSERT(call(f, "PUT", HELLO, body) == 200);
     end(f);
 }
 
