@@ -1,6 +1,6 @@
 /*
- * guard_deployments [N]: N deployments (200) of one REST HELLO to a gateway, as the store's thread does them: the HELLO
- * is changed, deployed, fetched by the gateway, acknowledged, and looked at. For callgrind to count
+ * guard_deployments [N]: N deployments (200) of one REST API to a gateway, as the store's thread does them: the API is
+ * changed, deployed, fetched by the gateway, acknowledged, and looked at. For callgrind to count
  * (guard_deployments.py). Thread: main.
  */
 #include <stdio.h>
