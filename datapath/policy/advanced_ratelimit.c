@@ -50,20 +50,19 @@ static const struct rg_param limit_params[] = {
     {0},
 };
 
-static const struct rg_param key_params[] = {
-    {.name = "type",
-     .type = RG_PARAM_ENUM,
-     .offset = offsetof(struct key_part, type),
-     .required = true,
-     .words = parts,
-     .help =
-         "What the key is made of. `ip`: the client's address, as a trusted proxy has seen it; of an IPv6 address the "
-         "first 64 bits."},
-    {.name = "key",
-     .type = RG_PARAM_STRING,
-     .offset = offsetof(struct key_part, key),
-     .help = "Name of the field of `header`, or the text of `constant`."},
-    {0}};
+static const struct rg_param key_params[] = {{.name = "type",
+                                              .type = RG_PARAM_ENUM,
+                                              .offset = offsetof(struct key_part, type),
+                                              .required = true,
+                                              .words = parts,
+                                              .help = "What the key is made of. `ip`: the client's address, as a "
+                                                      "trusted proxy has seen it, without a port; of an IPv6 "
+                                                      "address the first 64 bits."},
+                                             {.name = "key",
+                                              .type = RG_PARAM_STRING,
+                                              .offset = offsetof(struct key_part, key),
+                                              .help = "Name of the field of `header`, or the text of `constant`."},
+                                             {0}};
 
 static const struct rg_param cost_params[] = {{.name = "enabled",
                                                .type = RG_PARAM_BOOL,

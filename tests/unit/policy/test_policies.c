@@ -355,6 +355,40 @@ static void quotas(void **state)
     play_fini(&p);
 }
 
+/* Ways in which a proxy may write one client, and which clients are others. */
+static void addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second;
+        bool same;
+    } rows[] = {{"192.0.2.1", "192.0.2.1", true},
+                {"192.0.2.1:1024", "192.0.2.1:1025", true},
+                {"192.0.2.1:1024", "192.0.2.1", true},
+                {"::ffff:192.0.2.1", "192.0.2.1", true},
+                {"::ffff:c000:201", "::FFFF:192.0.2.1", true},
+                {"[2001:db8::1]:443", "2001:db8::1", true},
+                {"[2001:db8::1]", "[2001:db8::2]:80", true},
+                {"[::ffff:192.0.2.1]:443", "192.0.2.1:9", true},
+                {"::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
+                {"::ffff:192.0.2.1", "::1", false},
+                {"192.0.2.1:1024", "192.0.2.2:1024", false},
+                {"[2001:db8::1]:443", "[2001:db8:0:1::1]:443", false},
+                {"unknown", "_hidden", false},
+                {"fe80::1%eth0", "fe80::2%eth0", false},
+                {"[", "[]", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct play p;
+        play_init(&p);
+        play_with(&p, "advanced-ratelimit",
+                  "{'quotas':[{'limits':[{'limit':1,'duration':'1m'}]}],'keyExtraction':[{'type':'ip'}]}", "");
+        assert_int_equal(ask(&p, rows[i].first, "r", GET), RG_POLICY_NEXT);
+        if ((ask(&p, rows[i].second, "r", GET) == RG_POLICY_ANSWER) != rows[i].same)
+            fail_msg("%s and %s", rows[i].first, rows[i].second);
+        play_fini(&p);
+    }
+}
+
 static void by_route_and_window(void **state)
 {
     (void)state;
@@ -381,7 +415,7 @@ int main(void)
         cmocka_unit_test(cross_origin), cmocka_unit_test(api_keys),
         cmocka_unit_test(passwords),    cmocka_unit_test(rate_limit),
         cmocka_unit_test(quotas),       cmocka_unit_test(by_route_and_window),
-        cmocka_unit_test(expressions),
+        cmocka_unit_test(addresses),    cmocka_unit_test(expressions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
