@@ -5,15 +5,20 @@
 #include "control/artifact/compile_kept.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "datapath/policy/chain.h"
 #include "datapath/route/unit.h"
 
+/* Of all rate limits of an artifact: 1 GiB, where clients fill them. A limit by client has 65,536. */
+#define COUNTERS_MAX (UINT64_C(1000) * 65536)
+
 struct made {
     struct rg_policy **policies;       /* by the index of the attachment; one reference each */
     struct rg_artifact_policy_id *ids; /* beside them, of those that count */
     struct rg_kept kept;
+    uint64_t counters;
     struct rg_policy_chain **chains; /* by route, until the unit has them */
 };
 
@@ -62,6 +67,20 @@ static int take_kept(const struct rg_compile *c, struct made *m, const struct rg
     return *ret != NULL;
 }
 
+/* Those that go on from the deployment before count, too. */
+static int charge(struct rg_compile *c, struct made *m, const struct rg_lower_policy *p)
+{
+    struct rg_policy_problem problem = {0};
+    m->counters += rg_policy_counters(m->policies[p->index]);
+    if (m->counters <= COUNTERS_MAX)
+        return 0;
+    snprintf(problem.text, sizeof(problem.text),
+             "with it the rate limits of this definition are too many: wanted 1000 by client at most; limit the whole "
+             "API, or fewer operations");
+    policy_problem(c, p, &problem);
+    return -EINVAL;
+}
+
 /* route: the first that has it; NULL: no unit will be made, and nothing of the one before is kept. */
 static int make_policy(struct rg_compile *c, struct made *m, const struct rg_lower_policy *p,
                        const struct rg_route_spec *route)
@@ -76,6 +95,8 @@ static int make_policy(struct rg_compile *c, struct made *m, const struct rg_low
         .version = of->spec.version,
         .keys = context->keys ? context->keys(context->owner, of->artifact) : NULL,
     };
+    if (m->counters > COUNTERS_MAX)
+        return -EINVAL; /* that has been said: no more are made */
     *ret = policy_of_provider(c, p);
     if (*ret)
         return 0;
@@ -86,7 +107,7 @@ static int make_policy(struct rg_compile *c, struct made *m, const struct rg_low
     }
     int rc = route ? take_kept(c, m, p, kind, route, ret) : 0;
     if (rc != 0)
-        return rc < 0 ? rc : 0;
+        return rc < 0 ? rc : charge(c, m, p);
     void *params = rg_arena_alloc(&c->arena, kind->params_size);
     if (!params)
         return -ENOMEM;
@@ -97,7 +118,7 @@ static int make_policy(struct rg_compile *c, struct made *m, const struct rg_low
     rc = rg_policy_create(ret, kind, params, p->condition, &place, &problem);
     if (rc == -EINVAL)
         policy_problem(c, p, &problem);
-    return rc;
+    return rc == 0 ? charge(c, m, p) : rc;
 }
 
 static bool make_room(struct rg_compile *c, struct made *m)

@@ -236,7 +236,7 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
         rc = take_quota(&rl->quotas[i], p, i, m);
     if (rc == 0)
         rc = take_answer(rl, &p->exceeded, m);
-    return rc == 0 ? rg_ratelimit_make_tables(rl) : rc;
+    return rc == 0 ? rg_ratelimit_make_tables(rl, m) : rc;
 }
 
 const struct rg_policy_kind rg_policy_advanced_ratelimit = {

@@ -41,7 +41,7 @@ static int prepare(void *self, const void *params, struct rg_policy_making *m)
         rc = rg_ratelimit_add_limit(&rl->quotas[0], m, path, algorithm, (uint64_t)limits[i].requests,
                                     limits[i].duration, 0);
     }
-    return rc == 0 ? rg_ratelimit_make_tables(rl) : rc;
+    return rc == 0 ? rg_ratelimit_make_tables(rl, m) : rc;
 }
 
 const struct rg_policy_kind rg_policy_basic_ratelimit = {

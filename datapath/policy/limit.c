@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "datapath/base/assert.h"
 
@@ -22,22 +23,36 @@ _Static_assert(sizeof(union counter) == 16, "a counter is changed by one instruc
 
 #define LINE 64u /* of the cache */
 
+#define LARGE 65536u /* bytes of a table that has a mapping of its own */
+
 struct rg_limit_table {
     uint64_t mask; /* of the bucket's number */
     union counter *counters;
-    void *memory; /* they are in there, at the start of a line */
+    size_t bytes; /* at the start of a line */
 };
 
-/* Of a large table the kernel gives a page when it is first written to. */
+/* Of a large table the kernel gives a page when it is first written to. calloc doesn't do for that: it may clear what
+ * it has. */
 static bool map_counters(struct rg_limit_table *t)
 {
-    size_t bytes = (size_t)(t->mask + 1) * BUCKET * sizeof(union counter);
-    t->memory = calloc(1, bytes + LINE);
-    if (!t->memory)
-        return false;
-    uintptr_t at = (uintptr_t)t->memory;
-    t->counters = (void *)((char *)t->memory + (LINE - at % LINE) % LINE);
-    return true;
+    t->bytes = (size_t)(t->mask + 1) * BUCKET * sizeof(union counter);
+    if (t->bytes >= LARGE) {
+        void *memory = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        t->counters = memory == MAP_FAILED ? NULL : memory;
+    } else {
+        t->counters = aligned_alloc(LINE, t->bytes);
+        if (t->counters)
+            memset(t->counters, 0, t->bytes);
+    }
+    return t->counters != NULL;
+}
+
+static void unmap_counters(struct rg_limit_table *t)
+{
+    if (t->bytes >= LARGE)
+        munmap(t->counters, t->bytes);
+    else
+        free(t->counters);
 }
 
 struct rg_limit_table *rg_limit_table_create(unsigned counters)
@@ -59,7 +74,7 @@ void rg_limit_table_destroy(struct rg_limit_table *table)
 {
     if (!table)
         return;
-    free(table->memory);
+    unmap_counters(table);
     free(table);
 }
 

@@ -107,6 +107,7 @@ static int prepare(struct rg_policy *p, const void *params, const struct rg_poli
     p->request_fields = m.request_fields;
     p->response_fields = m.response_fields;
     p->field_bytes = m.field_bytes;
+    p->counters = m.counters;
     p->keeps_head = m.keeps_head;
     p->needs_state = m.needs_state;
     p->asks_prefix = m.asks_prefix;
@@ -155,4 +156,9 @@ void rg_policy_unref(struct rg_policy *policy)
 const struct rg_policy_kind *rg_policy_kind_of(const struct rg_policy *policy)
 {
     return policy->kind;
+}
+
+uint32_t rg_policy_counters(const struct rg_policy *policy)
+{
+    return policy->counters;
 }

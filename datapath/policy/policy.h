@@ -48,6 +48,7 @@ struct rg_policy_making {
     struct rg_policy_problem *problem;
     uint16_t request_fields, response_fields; /* so many it adds at most */
     uint32_t field_bytes;                     /* of those that artifacts write; counted by rg_policy_line_make */
+    uint32_t counters;                        /* that it keeps at most, each 16 bytes */
     bool keeps_head;                          /* its response phase reads views into the request's head */
     bool needs_state;
     bool asks_prefix; /* its request phase reads how far the route's prefix goes */
@@ -91,6 +92,7 @@ int rg_policy_create(struct rg_policy **ret, const struct rg_policy_kind *kind, 
 struct rg_policy *rg_policy_ref(struct rg_policy *policy);
 void rg_policy_unref(struct rg_policy *policy); /* NULL is fine */
 const struct rg_policy_kind *rg_policy_kind_of(const struct rg_policy *policy);
+uint32_t rg_policy_counters(const struct rg_policy *policy);
 
 /* For `prepare`: notes what is wrong with the parameter at `path` ("limits[0].requests", below "params"), returns
  * -EINVAL. */

@@ -12,7 +12,7 @@ struct rg_policy {
     struct rg_condition *condition; /* NULL: always */
     unsigned refs;                  /* the control thread's */
     uint16_t request_fields, response_fields;
-    uint32_t field_bytes;
+    uint32_t field_bytes, counters;
     bool keeps_head, needs_state, asks_prefix;
 };
 

@@ -41,14 +41,16 @@ int rg_ratelimit_add_limit(struct rg_ratelimit_quota *quota, struct rg_policy_ma
     return rg_policy_refuse(m, path, "can't be counted: the burst is too large for this limit and duration");
 }
 
-int rg_ratelimit_make_tables(struct rg_ratelimit *rl)
+int rg_ratelimit_make_tables(struct rg_ratelimit *rl, struct rg_policy_making *m)
 {
     for (unsigned i = 0; i < rl->n_quotas; i++) {
         struct rg_ratelimit_quota *quota = &rl->quotas[i];
+        unsigned counters = quota->has_many_keys ? COUNTERS_MANY : COUNTERS_FEW;
         for (unsigned k = 0; k < quota->n_limits; k++) {
-            quota->tables[k] = rg_limit_table_create(quota->has_many_keys ? COUNTERS_MANY : COUNTERS_FEW);
+            quota->tables[k] = rg_limit_table_create(counters);
             if (!quota->tables[k])
                 return -ENOMEM;
+            m->counters += counters;
         }
     }
     return 0;

@@ -76,7 +76,7 @@ int rg_ratelimit_init(struct rg_ratelimit *rl, struct rg_policy_making *m, unsig
 int rg_ratelimit_add_limit(struct rg_ratelimit_quota *quota, struct rg_policy_making *m, const char *path,
                            enum rg_limit_algorithm algorithm, uint64_t limit, uint64_t window_us, uint64_t burst);
 /* When keys and limits are known: the tables. */
-int rg_ratelimit_make_tables(struct rg_ratelimit *rl);
+int rg_ratelimit_make_tables(struct rg_ratelimit *rl, struct rg_policy_making *m);
 
 /* What a kind's row names: of a struct rg_ratelimit. */
 enum rg_policy_verdict rg_ratelimit_request(void *self, struct rg_policy_request *q, union rg_policy_state *state);

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import tarfile
 import zipfile
@@ -80,6 +81,18 @@ def stored(name, text):
     return out.getvalue()
 
 
+def limited(operations, quotas, limits):
+    """A definition with so many limits by client, each of which may count tens of thousands."""
+    durations = [{"limit": 1, "duration": f"{i + 1}m"} for i in range(limits)]
+    params = {"quotas": [{"limits": durations}] * quotas, "keyExtraction": [{"type": "ip"}]}
+    policies = [{"name": "advanced-ratelimit", "version": "v1", "params": params}]
+    return json.dumps({
+        "apiVersion": "gateway.api-platform.wso2.com/v1", "kind": "RestApi", "metadata": {"name": "limited"},
+        "spec": {"displayName": "x", "version": "v1.0", "context": "/limited",
+                 "upstream": {"main": {"url": "http://127.0.0.1:1"}},
+                 "operations": [{"method": "GET", "path": f"/{i}", "policies": policies} for i in range(operations)]}})
+
+
 DEFINITIONS = {
     "zip bomb": lambda: zipped([("a.yaml", b"x" * (300 << 20))]),
     "aliases": lambda: zipped([("a.yaml", nested(12))]),
@@ -87,6 +100,7 @@ DEFINITIONS = {
     "one long string": lambda: stored("a.yaml", "a: " + "x" * (15 << 20)),
     "many keys": lambda: zipped([("a.yaml", "".join(f"k{i}: 1\n" for i in range(1000000)))]),
     "too large": lambda: stored("a.yaml", os.urandom(20 << 20)),
+    "rate limits": lambda: stored("a.yaml", limited(300, 10, 10)),
 }
 
 
@@ -104,3 +118,16 @@ def test_definitions_that_grow(cp, gateway, service):
         assert body(gateway, "/good/x") == "good/x"
     cp.wait_live(cp.deploy(service.api("bad", "/bad", "better"), "bad"))
     assert body(gateway, "/bad/x") == "better/x"
+
+
+def test_rate_limits_take_memory_as_they_count(cp, gateway):
+    """Nearly as many as there may be, each with a table of a mebibyte."""
+    gateway.process.reset_peak_rss()
+    before = gateway.process.rss_bytes()
+    definition = stored("a.yaml", limited(100, 2, 5))
+    cp.wait_live(cp.deploy(definition, "limited"))
+    cp.wait_live(cp.deploy(definition, "limited"))  # they go on
+    grown = gateway.process.peak_rss_bytes() - before
+    assert env.SANITIZER or grown < 100 << 20, f"{grown >> 20} MiB for 1,000 tables in which nobody is counted"
+    ack = cp.wait_failed(cp.deploy(stored("a.yaml", limited(101, 2, 5)), "limited"))
+    assert "spec.operations[100].policies[0]" in ack["errorMessage"] and "1000 by client" in ack["errorMessage"], ack
