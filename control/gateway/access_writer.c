@@ -81,6 +81,7 @@ static bool open_file(struct rg_access_writer *w)
         return false;
     }
     w->may_block = !S_ISREG(st.st_mode);
+    w->torn = w->torn && st.st_dev == w->dev && st.st_ino == w->ino; /* else the line's end would be a line */
     w->dev = st.st_dev;
     w->ino = st.st_ino;
     w->looked_ms = rg_now_ms();

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import threading
@@ -167,6 +168,25 @@ def test_full_disk(programs):
     env.wait_until(lambda: lost(gateway) == 5, 3, "five records to be counted as lost")
     said = lines_of(gateway, "are being lost")
     assert len(said) == 1 and "No space left on device" in said[0] and "free space" in said[0], gateway.log()
+
+
+def test_a_limit_of_the_size_of_files(programs, tmp_path):
+    """LimitFSIZE= of systemd: a signal that would end the process, unless it is asked not to."""
+    path = tmp_path / "access.log"
+    limit = 200_000
+
+    def preexec():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    gateway = programs.gateway(programs.raw_origin().address, {"access_log": {"path": str(path)}}, preexec=preexec)
+    for _ in range(100):
+        assert get(gateway.address, "/" + "x" * 4000).status == 200
+    env.wait_until(lambda: lost(gateway) > 0, 3, "records to be lost")
+    said = lines_of(gateway, "are being lost")
+    assert len(said) == 1 and "File too large" in said[0] and "rotate it" in said[0], gateway.log()
+    assert path.stat().st_size <= limit
+    path.rename(tmp_path / "access.log.1")
+    env.wait_until(lambda: get(gateway.address).status == 200 and path.exists() and records(path), 5, "records in the next file")
+    assert lines_of(gateway, "written again"), gateway.log()
 
 
 def test_check_of_the_configuration_looks_at_the_path(programs, tmp_path):
