@@ -151,7 +151,7 @@ struct rg_agent {
     struct rg_state_dir state;
     struct rg_list writing; /* entries on their way to the disk */
     struct rg_alarm save_due;
-    uint64_t save_ticket; /* of the last batch with keys or secrets */
+    uint64_t keys_ticket, secrets_ticket; /* of the last batch with them */
     bool keys_unsaved, secrets_unsaved;
     int save_error; /* of the last write; 0: good */
     char failed_file[RG_ID_MAX + 16];

@@ -222,10 +222,14 @@ static void save_due(struct rg_alarm *alarm)
         write_later(a, AGAIN_MS);
         return;
     }
-    if (a->keys_unsaved && add_json(batch, KEYS_FILE, "keys", rg_keys_to_json(a)) == 0)
+    if (a->keys_unsaved && add_json(batch, KEYS_FILE, "keys", rg_keys_to_json(a)) == 0) {
         a->keys_unsaved = false;
-    if (a->secrets_unsaved && add_json(batch, SECRETS_FILE, "secrets", rg_secrets_to_json(a)) == 0)
+        a->keys_ticket = a->state.tickets + 1;
+    }
+    if (a->secrets_unsaved && add_json(batch, SECRETS_FILE, "secrets", rg_secrets_to_json(a)) == 0) {
         a->secrets_unsaved = false;
+        a->secrets_ticket = a->state.tickets + 1;
+    }
     for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
         struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
         if (e->n_orders == 0) /* else its order brings it */
@@ -235,7 +239,7 @@ static void save_due(struct rg_alarm *alarm)
         rg_state_batch_destroy(batch);
         return;
     }
-    a->save_ticket = rg_state_dir_submit(&a->state, batch);
+    rg_state_dir_submit(&a->state, batch);
 }
 
 void rg_persist_keys(struct rg_agent *a)
@@ -277,8 +281,8 @@ static void note_failed(struct rg_agent *a, const struct rg_state_batch *batch)
     rg_error("state: can't write %s/%s: %s; what is live goes on, but a restart without the control plane would bring "
              "back what was before; trying again",
              a->state.path, batch->failed, strerror(-batch->error));
-    if (batch->ticket == a->save_ticket)
-        a->keys_unsaved = a->secrets_unsaved = true;
+    a->keys_unsaved = a->keys_unsaved || batch->ticket == a->keys_ticket;
+    a->secrets_unsaved = a->secrets_unsaved || batch->ticket == a->secrets_ticket;
     write_later(a, AGAIN_MS);
 }
 

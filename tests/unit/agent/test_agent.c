@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/agent/agent_parts.h"
@@ -264,6 +265,52 @@ static void what_comes_while_workers_switch_waits_for_the_next(void **state)
     assert_int_equal(routes(), 0);
 }
 
+static void let_in(const char *id)
+{
+    struct rg_event e;
+    char text[512], why[RG_EVENT_WHY_MAX];
+    snprintf(text, sizeof(text),
+             "{\"type\":\"apikey.created\",\"payload\":{\"apiId\":\"%s\",\"name\":\"k\",\"apiKeyHashes\":"
+             "{\"sha256\":\"%064d\"}}}",
+             id, 7);
+    assert_int_equal(rg_event_parse(rg_str_of(text), &e, why), 0);
+    rg_agent_take_event(f.agent, &e);
+    rg_event_fini(&e);
+}
+
+static bool all_is_submitted(void)
+{
+    return !f.agent->keys_unsaved && !f.agent->secrets_unsaved;
+}
+
+static bool one_write_has_failed(void)
+{
+    return f.metrics.values[RG_AM_STATE_FAILURES] == 1;
+}
+
+/* The disk holds up the keys, the secrets come behind them and are written: the keys are tried again all the same. */
+static void keys_that_fail_late_are_written_again(void **state)
+{
+    (void)state;
+    char held_up[128], keys[128];
+    snprintf(keys, sizeof(keys), "%s/keys.json", f.dir);
+    snprintf(held_up, sizeof(held_up), "%s/keys.json.new", f.dir);
+    write_definition("a", "/a");
+    assert_int_equal(begin(), 0);
+    assert_int_equal(mkfifo(held_up, 0600), 0); /* opened for writing it waits for a reader; it can't be synced */
+    let_in("a");
+    turn_until(all_is_submitted);
+    rg_persist_secrets(f.agent);
+    turn_until(all_is_submitted);
+    int reader = open(held_up, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0);
+    turn_until(one_write_has_failed);
+    close(reader);
+    rg_agent_destroy(f.agent); /* writes what is not written */
+    f.agent = NULL;
+    assert_int_equal(access(keys, R_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_undeployment_goes_to_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_worker_is_named_and_holds_up_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(what_comes_while_workers_switch_waits_for_the_next, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_that_fail_late_are_written_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
