@@ -247,7 +247,8 @@ static void ws_watch(struct rg_http_connection *c)
 {
     bool over = rg_ws_is_over(c->ws);
     bool writes = over || c->input_len > 0 || rg_outbuf_pending(&c->output).len > 0 || rg_ws_output(c->ws).len > 0;
-    watch_for(c, (over ? 0u : EPOLLIN) | (writes ? EPOLLOUT : 0u));
+    bool reads = !over && !rg_ws_is_paused(c->ws);
+    watch_for(c, (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u));
     if ((over || rg_ws_is_closing(c->ws)) && !c->timeout.set)
         rg_loop_set_alarm(c->server->loop, &c->timeout, CLOSE_MS);
 }

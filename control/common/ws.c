@@ -216,6 +216,14 @@ void rg_ws_close(struct rg_ws *ws, uint16_t code, struct rg_str reason)
         wake(ws);
 }
 
+void rg_ws_pause(struct rg_ws *ws, bool paused)
+{
+    if (ws->paused == paused)
+        return;
+    ws->paused = paused;
+    wake(ws);
+}
+
 void rg_ws_disown(struct rg_ws *ws)
 {
     ws->handler = NULL;
@@ -243,6 +251,12 @@ void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *
 bool rg_ws_is_over(const struct rg_ws *ws)
 {
     return ws->failed || (ws->said_close && ws->got_close);
+}
+
+/* The peer's Close is waited for in any case. */
+bool rg_ws_is_paused(const struct rg_ws *ws)
+{
+    return ws->paused && !ws->said_close;
 }
 
 bool rg_ws_is_closing(const struct rg_ws *ws)

@@ -70,6 +70,10 @@ void rg_ws_disown(struct rg_ws *ws);
 
 size_t rg_ws_output_bytes(const struct rg_ws *ws); /* that wait to be sent */
 
+/* The peer is not read from until this is taken back; what has been read already still comes. For a carrier that can.
+ */
+void rg_ws_pause(struct rg_ws *ws, bool paused);
+
 /* ---- For who carries ---- */
 
 /* Calls back for what the bytes complete. Bytes after the end of the conversation are ignored. */
@@ -78,13 +82,16 @@ void rg_ws_receive(struct rg_ws *ws, const char *bytes, size_t len);
 struct rg_str rg_ws_output(const struct rg_ws *ws); /* to be sent; empty: nothing. Valid until any other call */
 void rg_ws_sent(struct rg_ws *ws, size_t n);
 
-/* Calls `wake_carrier` whenever there is something to be sent after there was nothing, or the conversation is over:
- * from within any function above. */
+/* Calls `wake_carrier` whenever there is something to be sent after there was nothing, the conversation is over, or it
+ * is paused or goes on: from within any function above. */
 void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *carrier);
 
 /* Both sides have said Close, or the peer must be left after an error: once the output is sent, the carrier ends the
  * connection (a server at once, a client gives the server a moment to do it). */
 bool rg_ws_is_over(const struct rg_ws *ws);
+
+/* Nothing more is to be received now. */
+bool rg_ws_is_paused(const struct rg_ws *ws);
 
 /* We have said Close and wait for the peer's: not for ever, says the carrier's clock. */
 bool rg_ws_is_closing(const struct rg_ws *ws);

@@ -36,6 +36,7 @@ struct rg_ws {
 
     struct rg_outbuf output;
 
+    bool paused;
     bool said_close, got_close, failed; /* failed: nothing more is read */
     bool ended;                         /* the handler was told */
     uint16_t code;                      /* with which we closed */

@@ -12,9 +12,11 @@
 #include "control/platform/platform.h"
 #include "datapath/base/log.h"
 
-#define MESSAGE_MAX 65536u /* an acknowledgement is far smaller */
-#define RETRY_MS    100    /* when the store takes no more jobs */
-#define TRY_LATER   1013   /* WebSocket close code, IANA registry */
+#define MESSAGE_MAX 65536u     /* an acknowledgement is far smaller */
+#define JOBS_MAX    256u       /* of one connection at the store: more are not read before some are done */
+#define BYTES_MAX   (1u << 20) /* the same, of their messages */
+#define RETRY_MS    100        /* when the store takes no more jobs */
+#define TRY_LATER   1013       /* WebSocket close code, IANA registry */
 
 struct link {
     struct rg_hub_member member;
@@ -24,7 +26,8 @@ struct link {
     struct rg_list node; /* platform->links while open, platform->unended while it waits for its last job */
     uint64_t ping_ms;    /* when it is asked for a sign of life */
     uint64_t heard_ms;   /* when it last gave one */
-    unsigned jobs;       /* under way */
+    unsigned jobs;       /* under way, */
+    size_t job_bytes;    /* and the messages that they hold */
     struct rg_store_job end;
     struct rg_effects end_effects;
 };
@@ -105,6 +108,13 @@ static int message_run(struct rg_store *store, struct rg_store_job *job)
     return r == 0 && m->effects.lost ? -ENOMEM : r;
 }
 
+/* Nobody gets more of the store's queue than a share, however fast it speaks. */
+static void pause_or_go_on(struct link *l)
+{
+    if (l->ws)
+        rg_ws_pause(l->ws, l->jobs >= JOBS_MAX || l->job_bytes >= BYTES_MAX);
+}
+
 /* What could not be kept has to be said again: a gateway that connects anew says what it has. */
 static void message_done(struct rg_store_job *job)
 {
@@ -119,8 +129,10 @@ static void message_done(struct rg_store_job *job)
         rg_platform_apply(l->platform, &m->effects);
     }
     rg_effects_fini(&m->effects);
-    free(m);
     l->jobs--;
+    l->job_bytes -= m->len;
+    free(m);
+    pause_or_go_on(l);
     release(l);
 }
 
@@ -143,6 +155,8 @@ static void text(void *owner, struct rg_ws *ws, struct rg_str what)
         return;
     }
     l->jobs++;
+    l->job_bytes += m->len;
+    pause_or_go_on(l);
 }
 
 static void pong(void *owner, struct rg_ws *ws, struct rg_str payload)

@@ -9,11 +9,12 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
-from lib import env, tls
-from lib.fake_gateway import FakeGateway
+from lib import env, tls, websocket
+from lib.fake_gateway import FakeGateway, acknowledgement
 from lib.gateway import to_yaml
 from lib.platform import API, Refused
 from lib.process import Process
@@ -249,6 +250,25 @@ def test_no_ack_in_time(programs):
         assert platform.wait("hello", deployment, "FAILED")["statusReason"] == "DEPLOYMENT_TIMEOUT"
         gateway.ack(event)
         env.wait_until(lambda: platform.deployment("hello", deployment)["status"] == "DEPLOYED", 5, "the late success")
+
+
+def test_a_gateway_that_speaks_faster_than_the_store(edge):
+    """Its messages wait at its own end, not in the queue that all others share: nothing is lost, and nobody is refused."""
+    deployment = edge.deploy("hello")
+    ack = acknowledgement(edge.edge.event("api.deployed"), "failed")
+    said = websocket.frame(websocket.TEXT, json.dumps(ack).encode())
+    n = 25000  # the queue takes 10,000
+    speaker = threading.Thread(target=edge.edge.client.send, args=(said * n,))
+    edge.edge.client.sock.settimeout(env.scaled(60))
+    speaker.start()
+    while speaker.is_alive():
+        assert edge.api("GET", "/gateways")["count"] == 1
+    speaker.join()
+    env.wait_until(lambda: count(edge, "duplicate") == n - 1, 30, "all that was said to be counted", 0.1)
+    assert edge.deployment("hello", deployment)["status"] == "FAILED"
+    second = edge.deploy("hello")
+    edge.edge.ack(edge.edge.event("api.deployed"))
+    edge.wait("hello", second, "DEPLOYED")
 
 
 # ---- start and end ----

@@ -219,6 +219,44 @@ static void a_websocket_that_does_not_answer_close_has_its_time(void **state)
     stop();
 }
 
+static void a_websocket_that_is_paused_is_not_read(void **state)
+{
+    (void)state;
+    start(AF_INET, NULL);
+    int fd = dial();
+    say(fd, UPGRADE);
+    hear(fd);
+    rg_ws_pause(ws, true);
+    say(fd, "\x81\x82" KEY "ih"); /* "hi" */
+    turn_for(20);
+    assert_string_equal(ws_events, "");
+    assert_true(rg_ws_send_text(ws, RG_STR("pushed"))); /* the other direction goes on */
+    assert_false(hear(fd));
+    assert_string_equal(reply, "\x81\x06pushed");
+    rg_ws_pause(ws, false);
+    turn_for(5);
+    assert_string_equal(ws_events, "text(hi) ");
+    /* An end of ours is answered all the same; one of the peer's is noticed when it is read from again. */
+    rg_ws_pause(ws, true);
+    rg_ws_close(ws, RG_WS_GOING_AWAY, RG_STR_NONE);
+    say(fd, "\x88\x82" KEY "\x02\xe8");
+    assert_true(hear(fd));
+    assert_string_equal(ws_events, "text(hi) ended(1001 ) ");
+    close(fd);
+    turn_for(5);
+    fd = dial();
+    say(fd, UPGRADE);
+    hear(fd);
+    rg_ws_pause(ws, true);
+    close(fd);
+    turn_for(5);
+    rg_ws_pause(ws, false);
+    turn_for(5);
+    assert_non_null(strstr(ws_events, "ended(1006 ) "));
+    assert_int_equal(server.n_connections, 0);
+    stop();
+}
+
 static void only_requests_for_it_become_one(void **state)
 {
     (void)state;
@@ -255,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_request_becomes_a_websocket),
         cmocka_unit_test(a_websocket_ends_with_its_connection),
         cmocka_unit_test(a_websocket_that_does_not_answer_close_has_its_time),
+        cmocka_unit_test(a_websocket_that_is_paused_is_not_read),
         cmocka_unit_test(only_requests_for_it_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
