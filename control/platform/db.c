@@ -38,9 +38,35 @@ static int errno_of(int rc)
     }
 }
 
+/* What the last operation on the database or its log that failed did fail of. 0: none has. */
+static int last_errno(const struct rg_db *db, int which)
+{
+    sqlite3_file *file = NULL;
+    int last = 0;
+    if (sqlite3_file_control(db->handle, "main", which, &file) == SQLITE_OK && file && file->pMethods)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &last);
+    return last;
+}
+
+/* SQLite knows a full disk; a quota, or a limit of the size of files, is to it an error like any other. */
+static bool is_out_of_room(const struct rg_db *db, int rc)
+{
+    static const int files[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
+    if (rc == SQLITE_IOERR_SHMSIZE)
+        return true;
+    if (!db->handle || (rc != SQLITE_IOERR_WRITE && rc != SQLITE_IOERR_FSYNC))
+        return false;
+    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        int cause = last_errno(db, files[i]);
+        if (cause == ENOSPC || cause == EDQUOT || cause == EFBIG)
+            return true;
+    }
+    return false;
+}
+
 static int note(struct rg_db *db, int rc)
 {
-    int error = errno_of(rc);
+    int error = is_out_of_room(db, rc) ? -ENOSPC : errno_of(rc);
     if (error && error != -EEXIST && !db->error)
         db->error = error;
     return error;
