@@ -134,7 +134,7 @@ static void forget_oldest(struct rg_call *call, const struct rg_place *place)
                "DELETE FROM deployments WHERE uuid IN (SELECT d.uuid FROM deployments d WHERE d.artifact_uuid = ?1 AND"
                " d.gateway_uuid = ?2 AND NOT EXISTS (SELECT 1 FROM deployment_status s WHERE s.artifact_uuid = ?1 AND"
                " s.gateway_uuid = ?2 AND d.uuid IN (s.deployment_uuid, s.live_uuid))"
-               " ORDER BY d.created_at_ms DESC, d.rowid DESC LIMIT -1 OFFSET ?3)",
+               " ORDER BY d.rowid DESC LIMIT -1 OFFSET ?3)", /* as they came, whatever the clock said */
                RG_WITH(rg_text(place->artifact), rg_text(place->gateway),
                        rg_int((int64_t)call->store->config.max_per_gateway - 1)));
 }

@@ -191,7 +191,7 @@ void rg_delete_gateway(struct rg_call *call)
     if (!rg_find_gateway(call, call->args[0], uuid))
         return;
     rg_db_exec(call->db, "UPDATE gateways SET deleted_at = ?2, deleted_at_ms = ?3, updated_at = ?2 WHERE uuid = ?1",
-               RG_WITH(rg_text(uuid), rg_text(call->now), rg_int(call->now_ms)));
+               RG_WITH(rg_text(uuid), rg_text(call->now), rg_int(rg_store_steady(call->store))));
     while (next_doomed(call, uuid, &doomed) &&
            rg_operation_start(call->store, &doomed.place, doomed.deployment, RG_TRIGGER_GATEWAY_DELETED, &call->actor,
                               call->effects) == RG_VERDICT_MOVE)

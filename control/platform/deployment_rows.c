@@ -100,8 +100,7 @@ void rg_list_deployments(struct rg_call *call)
     rg_answer_list(call,
                    "SELECT count(*) FROM deployments d JOIN gateways g ON g.uuid = d.gateway_uuid LEFT JOIN"
                    " deployment_status s ON s.deployment_uuid = d.uuid " CHOSEN,
-                   DEPLOYMENT CHOSEN "ORDER BY d.created_at_ms DESC, d.rowid DESC LIMIT ?4 OFFSET ?5", values, 3,
-                   deployment);
+                   DEPLOYMENT CHOSEN "ORDER BY d.rowid DESC LIMIT ?4 OFFSET ?5", values, 3, deployment);
 }
 
 /* ---- History ---- */

@@ -145,6 +145,12 @@ static const char *const steps[] = {
     "UPDATE deployment_acks SET errors = json_array(json_object('field', field_path, 'message', CASE substr(message, 1,"
     " length(field_path) + 2) WHEN field_path || ': ' THEN substr(message, length(field_path) + 3) ELSE message END))"
     " WHERE field_path IS NOT NULL AND message IS NOT NULL;",
+
+    /* 5: how long an operation waits is no matter of the wall clock, which performed_at is of */
+    "ALTER TABLE deployment_status ADD COLUMN waits_since_ms INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX deployment_status_waiting;"
+    "CREATE INDEX deployment_status_waiting ON deployment_status (waits_since_ms)"
+    " WHERE status IN ('DEPLOYING', 'UNDEPLOYING');",
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/loop.h"
 #include "control/platform/migrations.h"
 #include "control/platform/secret_file.h"
 #include "control/platform/store_parts.h"
@@ -22,6 +23,17 @@ int64_t rg_store_now(const struct rg_store *store)
     return store->config.now_ms ? store->config.now_ms(store->config.now_arg) : rg_wall_ms();
 }
 
+static int64_t elapsed(const struct rg_store *store)
+{
+    const struct rg_store_config *c = &store->config;
+    return (int64_t)(c->elapsed_ms ? c->elapsed_ms(c->now_arg) : rg_now_ms());
+}
+
+int64_t rg_store_steady(const struct rg_store *store)
+{
+    return store->steady_ms + elapsed(store);
+}
+
 void rg_store_fail(struct rg_store *store, int error)
 {
     if (!store->db.error)
@@ -30,8 +42,8 @@ void rg_store_fail(struct rg_store *store, int error)
 
 bool rg_store_may_complain(struct rg_store *store)
 {
-    int64_t now_ms = rg_wall_ms();
-    bool may = now_ms - store->complained_ms >= 1000 || now_ms < store->complained_ms;
+    int64_t now_ms = rg_store_steady(store);
+    bool may = now_ms - store->complained_ms >= 1000;
     if (may)
         store->complained_ms = now_ms;
     return may;
@@ -245,6 +257,17 @@ static int check_key(struct rg_store *store)
     return 0;
 }
 
+/* Of instants that an earlier process has noted, by a clock that may have been wrong: none is still to come. */
+static void take_times_over(struct rg_store *store)
+{
+    const struct rg_value now = rg_int(rg_store_steady(store));
+    rg_db_exec(&store->db,
+               "UPDATE deployment_status SET waits_since_ms = min(performed_at_ms, ?1)"
+               " WHERE status IN ('DEPLOYING', 'UNDEPLOYING')",
+               RG_WITH(now));
+    rg_db_exec(&store->db, "UPDATE gateways SET deleted_at_ms = ?1 WHERE deleted_at_ms > ?1", RG_WITH(now));
+}
+
 static int furnish(struct rg_store *store, char *error, size_t size)
 {
     char organization[RG_UUID_LEN + 1], now[RG_INSTANT_TEXT_MAX];
@@ -259,6 +282,7 @@ static int furnish(struct rg_store *store, char *error, size_t size)
         rg_organization_furnish(store, organization, now);
         /* Nobody is connected to a platform that starts. */
         rg_db_exec(&store->db, "UPDATE gateways SET is_active = 0 WHERE is_active <> 0", RG_WITHOUT);
+        take_times_over(store);
         rc = rg_db_commit(&store->db);
     }
     const char *dir = store->config.dir ? store->config.dir : "(memory)";
@@ -280,6 +304,7 @@ int rg_store_open(struct rg_store **ret, const struct rg_store_config *config, c
         return -ENOMEM;
     store->lock_fd = -1;
     store->config = *config;
+    store->steady_ms = rg_store_now(store) - elapsed(store);
     if (!store->config.timeout_ms)
         store->config.timeout_ms = TIMEOUT_MS;
     if (!store->config.max_per_gateway)

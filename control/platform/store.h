@@ -32,8 +32,9 @@ struct rg_store_config {
     unsigned max_pages;       /* of the database, each 4 KiB; 0: no limit */
     rg_artifact_check *check; /* NULL: the shape alone is checked */
     void *check_arg;
-    int64_t (*now_ms)(void *arg); /* wall clock; NULL: the system's */
-    void *now_arg;
+    int64_t (*now_ms)(void *arg);      /* wall clock; NULL: the system's */
+    uint64_t (*elapsed_ms)(void *arg); /* a clock that nobody sets; NULL: the system's */
+    void *now_arg;                     /* of both */
 };
 
 struct rg_store;

@@ -16,7 +16,8 @@ struct rg_store {
     struct rg_seal seal;
     struct rg_store_config config;
     int lock_fd;           /* -1: in memory */
-    int64_t complained_ms; /* when it last logged that something could not be done */
+    int64_t steady_ms;     /* rg_store_steady: what it is ahead of the clock that nobody sets */
+    int64_t complained_ms; /* when it last logged that something could not be done; steady */
     char admin_token[RG_TOKEN_LEN + 1];
     char passed[RG_STORE_PASSED][RG_SHA256_LEN + 1]; /* their hashes, the newest in place of the oldest */
     unsigned n_passed;                               /* of all that ever were */
@@ -36,6 +37,8 @@ static inline void rg_store_add(struct rg_store *store, enum rg_store_counter co
 }
 
 int64_t rg_store_now(const struct rg_store *store); /* milliseconds since 1970 */
+/* The same when the store was opened, and from then on whatever becomes of the wall clock: for how long things take. */
+int64_t rg_store_steady(const struct rg_store *store);
 
 /* The instant as it is kept and sent. */
 static inline void rg_store_time(char ret[RG_INSTANT_TEXT_MAX], int64_t unix_ms)

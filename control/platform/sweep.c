@@ -1,6 +1,7 @@
 /*
  * The sweeper: what no gateway has acknowledged in time. And what is left of gateways that were deleted and never came
- * back, and of an audit that is a year old. Run when something waits, not by the clock alone. Thread: the store's.
+ * back, and of an audit that is a year old. Run when something waits, not by the clock alone. All of it by a clock that
+ * nobody sets, so that a wrong wall clock neither fails what is under way nor keeps it waiting. Thread: the store's.
  */
 #include <stdio.h>
 
@@ -24,7 +25,7 @@ static size_t read_due(struct rg_store *store, int64_t before_ms, struct due *du
     rg_db_query(&store->db, &rows,
                 "SELECT s.organization_uuid, s.artifact_uuid, s.gateway_uuid, a.kind FROM deployment_status s"
                 " JOIN artifacts a ON a.uuid = s.artifact_uuid WHERE s.status IN ('DEPLOYING', 'UNDEPLOYING')"
-                " AND s.performed_at_ms <= ?1 ORDER BY s.performed_at_ms LIMIT ?2",
+                " AND s.waits_since_ms <= ?1 ORDER BY s.waits_since_ms LIMIT ?2",
                 RG_WITH(rg_int(before_ms), rg_int(BATCH)));
     for (; n < BATCH && rg_rows_next(&rows); n++) {
         struct rg_place *p = &due[n].place;
@@ -83,7 +84,7 @@ static void forget_audit(struct rg_store *store, int64_t now_ms)
 static uint64_t next_ms(struct rg_store *store, int64_t now_ms)
 {
     int64_t oldest = rg_db_number(&store->db, -1,
-                                  "SELECT min(performed_at_ms) FROM deployment_status"
+                                  "SELECT min(waits_since_ms) FROM deployment_status"
                                   " WHERE status IN ('DEPLOYING', 'UNDEPLOYING')",
                                   RG_WITHOUT);
     int64_t due = oldest + (int64_t)store->config.timeout_ms;
@@ -98,7 +99,7 @@ int rg_store_sweep(struct rg_store *store, struct rg_effects *effects, uint64_t 
     int rc = rg_db_begin(&store->db);
     if (rc)
         return rc;
-    int64_t now_ms = rg_store_now(store);
+    int64_t now_ms = rg_store_steady(store);
     size_t n = read_due(store, now_ms - (int64_t)store->config.timeout_ms, due);
     for (size_t i = 0; i < n; i++)
         time_out(store, &due[i], effects);

@@ -127,16 +127,17 @@ static void write_status(struct rg_store *store, const struct rg_place *place, c
 {
     rg_db_exec(&store->db,
                "INSERT INTO deployment_status (artifact_uuid, organization_uuid, gateway_uuid, deployment_uuid, status,"
-               " status_desired, performed_at, performed_at_ms, performed_by, updated_at)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7) ON CONFLICT DO UPDATE SET"
+               " status_desired, performed_at, performed_at_ms, performed_by, updated_at, waits_since_ms)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?10) ON CONFLICT DO UPDATE SET"
                " deployment_uuid = excluded.deployment_uuid, status = excluded.status,"
                " status_desired = excluded.status_desired, performed_at = excluded.performed_at,"
                " performed_at_ms = excluded.performed_at_ms, performed_by = excluded.performed_by,"
-               " updated_at = excluded.updated_at, status_reason = NULL, status_message = NULL, status_errors = NULL",
+               " updated_at = excluded.updated_at, waits_since_ms = excluded.waits_since_ms, status_reason = NULL,"
+               " status_message = NULL, status_errors = NULL",
                RG_WITH(rg_text(place->artifact), rg_text(place->organization), rg_text(place->gateway),
                        rg_text(deployment), rg_text(rg_status_name(next)),
                        rg_text(next == RG_STATUS_DEPLOYING ? "DEPLOYED" : "UNDEPLOYED"), rg_text(performed_at),
-                       rg_int(performed_ms), rg_text(by)));
+                       rg_int(performed_ms), rg_text(by), rg_int(rg_store_steady(store))));
 }
 
 static void tell_gateway(struct rg_store *store, const struct rg_place *place, const char *deployment, bool deploy,

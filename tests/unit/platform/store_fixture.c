@@ -8,7 +8,13 @@
 
 static int64_t clock_of(void *arg)
 {
-    return ((struct fixture *)arg)->now_ms;
+    const struct fixture *f = arg;
+    return f->now_ms + f->set_ms;
+}
+
+static uint64_t elapsed_of(void *arg)
+{
+    return (uint64_t)((struct fixture *)arg)->now_ms;
 }
 
 /* ---- The store ---- */
@@ -18,6 +24,7 @@ void fixture_open(struct fixture *f)
     char error[512];
     f->config.dir = f->dir[0] ? f->dir : NULL;
     f->config.now_ms = clock_of;
+    f->config.elapsed_ms = elapsed_of;
     f->config.now_arg = f;
     if (rg_store_open(&f->store, &f->config, error, sizeof(error)) < 0)
         fail_msg("%s", error);

@@ -20,7 +20,7 @@
 struct fixture {
     struct rg_store *store;
     struct rg_store_config config;
-    int64_t now_ms;
+    int64_t now_ms, set_ms;    /* time passes by now_ms; the wall clock was set by set_ms */
     char dir[256];             /* of a store on the disk; "": in memory */
     struct rg_effects effects; /* of everything since the last fixture_forget */
     unsigned status;           /* of the last call */

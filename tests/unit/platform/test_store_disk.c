@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -124,6 +125,28 @@ static void test_reopen(void **state)
     free(token);
 }
 
+/* The clock was wrong when the last process noted it; or has been set since. */
+static void test_timeout_with_another_clock(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    uint64_t next;
+    set_up(f, &s);
+    f->set_ms = INT64_C(5) * 365 * 24 * 3600 * 1000;
+    char *d = deploy(f, "hello", "edge-1");
+    fixture_close(f);
+    f->set_ms = 0;
+    fixture_open(f);
+    assert_int_equal(rg_store_sweep(f->store, &f->effects, &next), 0);
+    assert_int_equal(next, 300000);
+    f->now_ms += 300000;
+    assert_int_equal(rg_store_sweep(f->store, &f->effects, &next), 0);
+    assert_true(next == UINT64_MAX);
+    assert_status(f, d, "FAILED");
+    free(d);
+    free(s.token);
+}
+
 /* A database that a newer program has written: what is more does not matter. */
 static void test_newer_schema(void **state)
 {
@@ -174,6 +197,10 @@ static void test_older_schema(void **state)
                                        "UPDATE deployment_events SET field_path = 'spec.policies[0].name'"
                                        " WHERE message IS NOT NULL;"
                                        "UPDATE deployment_status SET status_path = 'other' WHERE status = 'FAILED';"
+                                       "DROP INDEX deployment_status_waiting;"
+                                       "ALTER TABLE deployment_status DROP COLUMN waits_since_ms;"
+                                       "CREATE INDEX deployment_status_waiting ON deployment_status (performed_at_ms)"
+                                       " WHERE status IN ('DEPLOYING', 'UNDEPLOYING');"
                                        "DELETE FROM schema_migrations WHERE step >= 3"),
                      0);
     rg_db_close(&db);
@@ -295,6 +322,34 @@ static void test_full(void **state)
     free(deploy(f, "hello", "edge-1"));
 }
 
+/* A limit of the size of files (LimitFSIZE=), which SQLite doesn't take for a full disk. */
+static void test_limit_of_files(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    struct stat st;
+    struct rlimit before, limit;
+    unsigned n = 0;
+    free(make_gateway(f, "edge-1"));
+    make_api(f, "hello");
+    assert_int_equal(stat(path_in(f, "ringgate.db-wal", path), &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)st.st_size + 1000000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    while (n < 2000 && call(f, "POST", API "/rest-apis/hello/deployments", "{\"gatewayId\":\"edge-1\"}") == 201)
+        n++;
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(f->status, 507);
+    assert_string_equal(got(f, "code"), "STORAGE_FULL");
+    assert_true(n > 1);
+    free(deploy(f, "hello", "edge-1"));
+    fixture_close(f);
+    fixture_open(f); /* checks the whole database */
+    free(deploy(f, "hello", "edge-1"));
+}
+
 /* ---- Killed ---- */
 
 /* A child deploys as fast as it can and says what was answered; it is killed in the middle. What it has said is there.
@@ -360,11 +415,12 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_DISK(test_files),        ON_DISK(test_nothing_in_the_clear),
-        ON_DISK(test_reopen),       ON_DISK(test_newer_schema),
-        ON_DISK(test_older_schema), ON_DISK(test_admin_token_is_replaced),
-        ON_DISK(test_wrong_files),  ON_DISK(test_corrupt),
-        ON_DISK(test_not_writable), ON_DISK(test_full),
+        ON_DISK(test_files),          ON_DISK(test_nothing_in_the_clear),
+        ON_DISK(test_reopen),         ON_DISK(test_newer_schema),
+        ON_DISK(test_older_schema),   ON_DISK(test_admin_token_is_replaced),
+        ON_DISK(test_wrong_files),    ON_DISK(test_corrupt),
+        ON_DISK(test_not_writable),   ON_DISK(test_full),
+        ON_DISK(test_limit_of_files), ON_DISK(test_timeout_with_another_clock),
         ON_DISK(test_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,62 @@ static void test_timeout_and_late_success(void **state)
     free(s.token);
 }
 
+/* The wall clock is set while something waits: that makes it neither fail early nor wait for years. */
+static void test_timeout_with_a_wrong_clock(void **state)
+{
+    static const int64_t year_ms = INT64_C(365) * 24 * 3600 * 1000;
+    struct fixture *f = *state;
+    struct stage s;
+    set_up(f, &s);
+    for (int i = 0; i < 4; i++) {
+        int64_t by_ms = i % 2 ? -10 * year_ms : 10 * year_ms;
+        char *d = deploy(f, "hello", "edge-1");
+        f->set_ms += by_ms;
+        f->now_ms += 299999;
+        assert_int_equal(sweep(f), 1);
+        assert_status(f, d, "DEPLOYING");
+        f->now_ms += 1;
+        assert_true(sweep(f) == UINT64_MAX);
+        assert_status(f, d, "FAILED");
+        free(d);
+    }
+    assert_int_equal(call(f, "GET", "/api/v0.9/audit?limit=1", NULL), 200); /* none of it is a year old */
+    assert_string_equal(got(f, "list.0.action"), "DEPLOY");
+    assert_true(json_integer_value(json_object_get(json_object_get(f->body, "pagination"), "total")) > 4);
+    free(s.token);
+}
+
+/* Which deployments are kept is a matter of their order, not of the clock: the last ones, to go back to. */
+static void test_kept_with_a_wrong_clock(void **state)
+{
+    struct fixture *f = *state;
+    struct stage s;
+    char *all[5];
+    fixture_close(f);
+    f->config.max_per_gateway = 2;
+    fixture_open(f);
+    set_up(f, &s);
+    f->set_ms = INT64_C(5) * 365 * 24 * 3600 * 1000;
+    for (int i = 0; i < 5; i++) {
+        struct operation op;
+        if (i == 2)
+            f->set_ms = 0; /* it was wrong */
+        f->now_ms += 1000;
+        all[i] = deploy(f, "hello", "edge-1");
+        answer(f, &s, &op, true);
+    }
+    assert_int_equal(callf(f, "GET", NULL, "/api/v0.9/rest-apis/hello/deployments"), 200);
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 3); /* what was live then is kept besides */
+    for (int i = 0; i < 3; i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "list.%d.deploymentId", i);
+        assert_string_equal(got(f, at), all[4 - i]);
+    }
+    for (int i = 0; i < 5; i++)
+        free(all[i]);
+    free(s.token);
+}
+
 static void test_lenient_timeout(void **state)
 {
     struct fixture *f = *state;
@@ -306,6 +362,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(test_deploy_and_undeploy),
         WITH_STORE(test_timeout_and_late_success),
+        WITH_STORE(test_timeout_with_a_wrong_clock),
+        WITH_STORE(test_kept_with_a_wrong_clock),
         WITH_STORE(test_lenient_timeout),
         WITH_STORE(test_failure_and_restore),
         WITH_STORE(test_undeploy_of_failed),
