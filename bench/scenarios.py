@@ -74,10 +74,9 @@ SCENARIOS = (
              contenders=SECURE, load=("--per-connection",), threads=2),
     Scenario("tls-handshake-resumed", "TLS 1.3, a resumed handshake for each request, 64 at a time", tls=True,
              contenders=SECURE, load=("--per-connection", "--tls-resume"), threads=2),
-    Scenario("h2-16x32", "HTTP/2 over TLS 1.3, 1 KiB, 16 connections with 32 streams", tls=True, contenders=SECURE,
-             connections=16, streams=32),
-    Scenario("h2-64x8", "HTTP/2 over TLS 1.3, 1 KiB, 64 connections with 8 streams", tls=True, contenders=SECURE,
-             connections=64, streams=8),
+    *(Scenario(f"h2-{connections}x{streams}", f"HTTP/2 over TLS 1.3, 1 KiB, {connections} connections with {streams} streams, "
+               "ringgate also with replica.sockmap", tls=True, contenders=(*SECURE, "ringgate+sockmap"),
+               connections=connections, streams=streams) for connections, streams in ((16, 32), (64, 8))),
     Scenario("h2-clear-16x32", "HTTP/2 in the clear, 1 KiB, 16 connections with 32 streams", contenders=SECURE,
              connections=16, streams=32),
     Scenario("websocket-64", "WebSocket, messages of 128 bytes and their echo, 64 connections", path="/ws",
