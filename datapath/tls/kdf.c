@@ -2,6 +2,7 @@
  * EVP_KDF-TLS13_KDF(7). */
 #include "datapath/tls/kdf.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <openssl/core_dispatch.h>
@@ -166,28 +167,32 @@ static bool set_up(struct rg_tls_schedule *s, OSSL_LIB_CTX *library, char *hash)
     return s->hmac;
 }
 
-/* Whose algorithm it is that handshakes would use. */
-static bool is_of(OSSL_LIB_CTX *library, const char *properties, const char *provider)
+/* Whose algorithm it is that handshakes would use; NULL: there is none. */
+static const char *whose(OSSL_LIB_CTX *library, const char *properties)
 {
     EVP_KDF *found = EVP_KDF_fetch(library, OSSL_KDF_NAME_TLS1_3_KDF, properties);
-    bool ret = found && strcmp(OSSL_PROVIDER_get0_name(EVP_KDF_get0_provider(found)), provider) == 0;
+    const char *ret = found ? OSSL_PROVIDER_get0_name(EVP_KDF_get0_provider(found)) : NULL;
     EVP_KDF_free(found);
     return ret;
 }
 
-/* Only OpenSSL's usual one is replaced: whoever has set up another (FIPS) means it. */
-bool rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library)
+int rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library)
 {
     static char sha256[] = "SHA256", sha384[] = "SHA384";
     *kdf = (struct rg_tls_kdf){0};
-    if (!is_of(library, NULL, "default") || !set_up(&kdf->sha256, library, sha256) ||
-        !set_up(&kdf->sha384, library, sha384))
-        return false;
+    const char *usual = whose(library, NULL);
+    if (!usual || !set_up(&kdf->sha256, library, sha256) || !set_up(&kdf->sha384, library, sha384))
+        return -ENOMEM;
+    if (strcmp(usual, "default") != 0)
+        return -EEXIST;
     joining = kdf;
     if (OSSL_PROVIDER_add_builtin(library, "ringgate", begin) == 1)
         kdf->provider = OSSL_PROVIDER_try_load(library, "ringgate", 1); /* beside those that are there */
     joining = NULL;
-    return kdf->provider && is_of(library, RG_TLS_KDF_PREFERRED, "ringgate");
+    const char *now = whose(library, RG_TLS_KDF_PREFERRED);
+    if (!now)
+        return -ENOMEM;
+    return strcmp(now, "ringgate") == 0 ? 0 : -EEXIST;
 }
 
 static void forget(struct rg_tls_schedule *s)

@@ -32,9 +32,13 @@ struct rg_tls_kdf {
     void *told;
 };
 
-/* Makes it known to that library, which must not be the default one. false: OpenSSL's own is used. Whether or not, it
- * is the caller's to end before the library is freed. Not by two threads at a time. */
-bool rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library);
+/*
+ * Makes it known to that library, which must not be the default one. -EEXIST: another is used, OpenSSL's own or one
+ * that the administrator has set up (FIPS): ours takes the place of OpenSSL's default provider alone. -ENOMEM: the
+ * library has none, or lacks what it needs, and no handshake would succeed. Whatever it is, the caller ends it before
+ * the library is freed. Not by two threads at a time.
+ */
+int rg_tls_kdf_init(struct rg_tls_kdf *kdf, OSSL_LIB_CTX *library);
 void rg_tls_kdf_fini(struct rg_tls_kdf *kdf);
 /* No secret that it was given stays in it. */
 void rg_tls_kdf_forget(struct rg_tls_kdf *kdf);

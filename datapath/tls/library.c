@@ -47,14 +47,15 @@ static OSSL_LIB_CTX *make(struct rg_tls_kdf *kdf, bool *has_kdf)
         return NULL;
     will_be_freed = true;
     OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
-    if (context && read_system_settings(context)) {
-        *has_kdf = rg_tls_kdf_init(kdf, context);
-        ERR_clear_error();
-        return context;
+    int r = context && read_system_settings(context) ? rg_tls_kdf_init(kdf, context) : -ENOENT;
+    *has_kdf = r == 0;
+    if (r != 0 && r != -EEXIST) {
+        rg_tls_kdf_fini(kdf);
+        OSSL_LIB_CTX_free(context);
+        context = NULL;
     }
-    OSSL_LIB_CTX_free(context);
     ERR_clear_error();
-    return NULL;
+    return context;
 }
 
 OSSL_LIB_CTX *rg_tls_library_of(unsigned worker)
