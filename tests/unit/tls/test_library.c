@@ -9,14 +9,6 @@
 
 #include "datapath/tls/kdf.h"
 
-const char *__lsan_default_suppressions(void);
-
-/* OpenSSL's own, where it goes on without memory. */
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libcrypto.so";
-}
-
 static long left = -1, taken; /* allocations before the one that fails (< 0: none does), and how many there were */
 
 static bool has_memory(void)
