@@ -244,7 +244,7 @@ static bool is_json(struct rg_str content_type)
 static bool is_small_enough(struct rg_call *call)
 {
     const struct rg_route *route = call->route;
-    bool large = route->scope == RG_SCOPE_GATEWAY || route->body_size == sizeof(struct rg_artifact_input);
+    bool large = route->scope == RG_SCOPE_GATEWAY || route->definition;
     size_t max = large ? RG_API_BODY_MAX : SMALL_BODY_MAX;
     if (call->request->body.len > max)
         rg_refuse(call, 413, "CONTENT_TOO_LARGE", "The body has %zu bytes; here %zu are the most.",
@@ -255,7 +255,6 @@ static bool is_small_enough(struct rg_call *call)
 static bool decode_body(struct rg_call *call)
 {
     const struct rg_route *route = call->route;
-    struct rg_problems problems;
     char why[256];
     if (!route->body)
         return true;
@@ -273,15 +272,14 @@ static bool decode_body(struct rg_call *call)
     }
     void *input = rg_arena_alloc(&call->arena, route->body_size);
     struct rg_params_source source = {.value = call->body, .tolerant = route->scope == RG_SCOPE_GATEWAY};
-    rg_problems_init(&problems);
-    int rc = input ? rg_params_decode(route->body, &source, &call->arena, input, &problems) : -ENOMEM;
+    int rc = input ? rg_params_decode(route->body, &source, &call->arena, input, &call->problems) : -ENOMEM;
     if (rc == -EINVAL)
-        rg_refuse_problems(call, "VALIDATION_FAILED", &problems);
+        rg_refuse_problems(call, "VALIDATION_FAILED", &call->problems);
     else if (rc)
         rg_store_fail(call->store, rc);
-    rg_problems_fini(&problems);
     call->input = input;
-    return rc == 0;
+    /* what is checked further is looked through to its end, so that all that is wrong is told at once */
+    return rc == 0 || (rc == -EINVAL && route->definition && json_is_object(call->body));
 }
 
 /* ---- A call ---- */
@@ -332,6 +330,7 @@ void rg_api_handle(struct rg_store *store, const struct rg_api_request *request,
                            .effects = &mine,
                            .now_ms = rg_store_now(store)};
     rg_effects_init(&mine);
+    rg_problems_init(&call.problems);
     rg_store_time(call.now, call.now_ms);
     set_correlation(&call);
     call.actor = (struct rg_actor){.name = call.name, .correlation = call.correlation};
@@ -354,5 +353,6 @@ void rg_api_handle(struct rg_store *store, const struct rg_api_request *request,
         rg_effects_move(effects, &mine);
     rg_effects_fini(&mine);
     json_decref(call.body);
+    rg_problems_fini(&call.problems);
     rg_arena_fini(&call.arena);
 }

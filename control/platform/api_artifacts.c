@@ -41,7 +41,7 @@ bool rg_artifact_passes(struct rg_call *call, const char *yaml, size_t len, cons
     rg_problems_init(&problems);
     int rc = call->store->config.check(yaml, len, &problems, call->store->config.check_arg);
     if (rc == -EINVAL)
-        rg_refuse_problems(call, code, &problems);
+        rg_refuse_found(call, code, &problems);
     else if (rc)
         rg_store_fail(call->store, rc);
     else
@@ -108,15 +108,13 @@ static bool references_exist(struct rg_call *call, const struct rg_artifact_inpu
         return exists(call, "LlmProviderTemplate", "template", rg_call_text(call, in->provider_template));
     if (call->type != RG_TYPE_LLM_PROXY)
         return true;
-    if (!provider_exists(call, json_object_get(call->body, "provider"), "provider"))
-        return false;
+    bool exist = provider_exists(call, json_object_get(call->body, "provider"), "provider");
     json_array_foreach(more, i, provider)
     {
         snprintf(path, sizeof(path), "additionalProviders[%zu]", i);
-        if (!provider_exists(call, provider, path))
-            return false;
+        exist = provider_exists(call, provider, path) && exist;
     }
-    return true;
+    return exist;
 }
 
 /* false: refused. "": the kind has no projects. */
@@ -223,17 +221,27 @@ static void write_new(struct rg_call *call, const char *handle, const char *uuid
     rg_answer_located(call, read_artifact(call, handle), "/%s/%s", rg_type_info(call->type)->collection, handle);
 }
 
+/* All that is wrong is looked for, so that it is told at once; the rows of the body were checked before. */
+static bool is_good(struct rg_call *call, const char *handle, const char *uuid, char project[RG_UUID_LEN + 1],
+                    const json_t *definition)
+{
+    const struct rg_artifact_input *in = call->input;
+    bool good = find_project(call, in->project, project);
+    good = references_exist(call, in) && good;
+    good =
+        check_definition(call, handle, uuid, project[0] ? rg_call_text(call, in->project) : NULL, definition) && good;
+    return good && !rg_problems_any(&call->problems);
+}
+
 void rg_post_artifact(struct rg_call *call)
 {
     const struct rg_artifact_input *in = call->input;
     char uuid[RG_UUID_LEN + 1], project[RG_UUID_LEN + 1];
     struct rg_str sealed;
     const char *handle = rg_call_handle(call, in->id, in->display_name, 1, RG_CALL_HANDLE_MAX, true);
-    if (!handle || !find_project(call, in->project, project) || !references_exist(call, in))
-        return;
     rg_uuid_make(uuid, call->now_ms);
     json_t *definition = definition_of(call);
-    if (check_definition(call, handle, uuid, project[0] ? rg_call_text(call, in->project) : NULL, definition) &&
+    if (is_good(call, handle ? handle : "unnamed", uuid, project, definition) &&
         rg_definition_seal(call->store, definition, uuid, &sealed) == 0) {
         write_new(call, handle, uuid, project, sealed);
         free((void *)(uintptr_t)sealed.ptr);
@@ -268,17 +276,13 @@ void rg_put_artifact(struct rg_call *call)
     struct rg_found_artifact found;
     char project[RG_UUID_LEN + 1];
     struct rg_str sealed;
-    if (in->id.len && !rg_str_eq(in->id, rg_str_of(call->args[0]))) {
+    if (in->id.len && !rg_str_eq(in->id, rg_str_of(call->args[0])))
         rg_refuse_field(call, "id", "a handle can't be changed; it is \"%s\"", call->args[0]);
-        return;
-    }
     if (!rg_find_artifact(call, call->args[0], true, &found))
         return;
     json_t *definition = definition_of(call);
     rg_definition_keep_secrets(definition, found.definition);
-    if (may_change(call, &found) && find_project(call, in->project, project) && references_exist(call, in) &&
-        check_definition(call, call->args[0], found.uuid, project[0] ? rg_call_text(call, in->project) : NULL,
-                         definition) &&
+    if (may_change(call, &found) && is_good(call, call->args[0], found.uuid, project, definition) &&
         rg_definition_seal(call->store, definition, found.uuid, &sealed) == 0) {
         write_again(call, found.uuid, project, sealed);
         free((void *)(uintptr_t)sealed.ptr);

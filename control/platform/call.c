@@ -66,18 +66,50 @@ void rg_refuse_problems(struct rg_call *call, const char *code, const struct rg_
     rg_answer_error(call->answer, call->request, 400, code, message, rg_problems_json(problems));
 }
 
+/* One is the other, or around it. */
+static bool are_of_one(struct rg_str a, struct rg_str b)
+{
+    struct rg_str inner = a.len > b.len ? a : b, outer = a.len > b.len ? b : a;
+    if (outer.len == 0 || memcmp(inner.ptr, outer.ptr, outer.len) != 0)
+        return false;
+    return inner.len == outer.len || inner.ptr[outer.len] == '.' || inner.ptr[outer.len] == '[';
+}
+
+/* Whether one of the first n problems is about this field. */
+static bool is_refused(const struct rg_call *call, size_t n, struct rg_str field)
+{
+    struct rg_str path, text;
+    for (size_t i = 0; i < n && rg_problems_get(&call->problems, i, &path, &text); i++)
+        if (are_of_one(path, field))
+            return true;
+    return false;
+}
+
+void rg_refuse_found(struct rg_call *call, const char *code, const struct rg_problems *found)
+{
+    static const struct rg_str spec = {"spec.", 5};
+    size_t before = call->problems.errors.count;
+    struct rg_str path, text;
+    for (size_t i = 0; rg_problems_get(found, i, &path, &text); i++) {
+        bool is_below = path.len > spec.len && memcmp(path.ptr, spec.ptr, spec.len) == 0;
+        size_t skip = is_below ? spec.len : 0;
+        if (!is_refused(call, before, (struct rg_str){path.ptr + skip, path.len - skip}))
+            rg_problems_say(&call->problems, path, text);
+    }
+    call->problems.errors.more += found->errors.more;
+    rg_refuse_problems(call, code, &call->problems);
+}
+
 void rg_refuse_field(struct rg_call *call, const char *path, const char *format, ...)
 {
-    struct rg_problems problems;
     char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    rg_problems_init(&problems);
-    rg_problems_say(&problems, rg_str_of(path), rg_str_of(text));
-    rg_refuse_problems(call, "VALIDATION_FAILED", &problems);
-    rg_problems_fini(&problems);
+    if (!is_refused(call, call->problems.errors.count, rg_str_of(path)))
+        rg_problems_say(&call->problems, rg_str_of(path), rg_str_of(text));
+    rg_refuse_problems(call, "VALIDATION_FAILED", &call->problems);
 }
 
 void rg_refuse_conflict(struct rg_call *call, const char *code, const char *what, const char *name)

@@ -38,6 +38,7 @@ struct rg_route {
     void (*handle)(struct rg_call *call);
     const struct rg_param *body; /* NULL: none is read */
     size_t body_size;            /* of the struct that it is decoded into */
+    bool definition;             /* of an artifact: large, and checked further than its rows say */
     enum rg_artifact_type type;  /* of the collection; RG_TYPES: none */
     unsigned success;
     const struct rg_param *answer; /* rows of the answer, for the documentation; NULL: no body, or `media` */
@@ -58,7 +59,8 @@ struct rg_call {
     const char *args[RG_CALL_ARGS]; /* of the pattern, decoded */
     struct rg_arena arena;
     json_t *body;      /* as it came */
-    const void *input; /* the body, decoded by the route's rows */
+    const void *input; /* the body, decoded by the route's rows; where `problems` has some, what is good of it */
+    struct rg_problems problems; /* of the body; all that are known are answered together */
     char organization[RG_UUID_LEN + 1];
     char gateway[RG_UUID_LEN + 1]; /* who calls, of RG_SCOPE_GATEWAY */
     char name[RG_CALL_HANDLE_MAX + 1];
@@ -80,9 +82,13 @@ void rg_refuse(struct rg_call *call, unsigned status, const char *code, const ch
     __attribute__((format(printf, 4, 5)));
 /* 400 with the list of what is wrong. */
 void rg_refuse_problems(struct rg_call *call, const char *code, const struct rg_problems *problems);
-/* 400 about one field. */
+/* 400 about one field, and about all that were refused before: who goes on looks for more. What is wrong with a field
+ * of which something was said says nothing new. */
 void rg_refuse_field(struct rg_call *call, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Of what was found in a document ("spec.context"), that which is about none of the fields ("context") that were
+ * refused before: 400 with all of it. */
+void rg_refuse_found(struct rg_call *call, const char *code, const struct rg_problems *found);
 /* What rg_db_exec returned: an insert that found its name taken. */
 void rg_refuse_conflict(struct rg_call *call, const char *code, const char *what, const char *name);
 

@@ -10,6 +10,7 @@ static const char *const deployment_query[] = {"gatewayId", "status", NULL};
 static const char *const gateway_query[] = {"gatewayId", NULL};
 
 #define BODY(rows, input) .body = (rows), .body_size = sizeof(struct input)
+#define DEFINITION(rows)  BODY(rows, rg_artifact_input), .definition = true
 #define ROUTE(verb, path, who, handler, ...)                                                                 \
     {                                                                                                        \
         .method = (verb), .pattern = (path), .scope = RG_SCOPE_##who, .handle = (handler), .type = RG_TYPES, \
@@ -22,16 +23,16 @@ static const char *const gateway_query[] = {"gatewayId", NULL};
     }
 
 /* What every kind of artifact has. */
-#define ARTIFACTS(path, id, rows, what)                                                                       \
-    TYPED("GET", path, READ, rg_list_artifacts, id, .success = 200, .answer = (rows), .list = true,           \
-          .query = project_query, .summary = "List the " what "s."),                                          \
-        TYPED("POST", path, WRITE, rg_post_artifact, id, BODY(rows, rg_artifact_input), .success = 201,       \
-              .answer = (rows), .summary = "Make a " what "."),                                               \
-        TYPED("GET", path "/{id}", READ, rg_get_artifact, id, .success = 200, .answer = (rows),               \
-              .summary = "Show a " what "."),                                                                 \
-        TYPED("PUT", path "/{id}", WRITE, rg_put_artifact, id, BODY(rows, rg_artifact_input), .success = 200, \
-              .answer = (rows), .summary = "Replace a " what "; what is deployed stays as it is."),           \
-        TYPED("DELETE", path "/{id}", WRITE, rg_delete_artifact, id, .success = 204,                          \
+#define ARTIFACTS(path, id, rows, what)                                                                            \
+    TYPED("GET", path, READ, rg_list_artifacts, id, .success = 200, .answer = (rows), .list = true,                \
+          .query = project_query, .summary = "List the " what "s."),                                               \
+        TYPED("POST", path, WRITE, rg_post_artifact, id, DEFINITION(rows), .success = 201, .answer = (rows),       \
+              .summary = "Make a " what "."),                                                                      \
+        TYPED("GET", path "/{id}", READ, rg_get_artifact, id, .success = 200, .answer = (rows),                    \
+              .summary = "Show a " what "."),                                                                      \
+        TYPED("PUT", path "/{id}", WRITE, rg_put_artifact, id, DEFINITION(rows), .success = 200, .answer = (rows), \
+              .summary = "Replace a " what "; what is deployed stays as it is."),                                  \
+        TYPED("DELETE", path "/{id}", WRITE, rg_delete_artifact, id, .success = 204,                               \
               .summary = "Delete a " what ", also from the gateways.")
 
 /* What those that are deployed have beside. */

@@ -1,5 +1,6 @@
 /* The two APIs as operators meet them: paths, bodies, lists, resources, and the document of it. Who may:
  * test_store_who.c. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,62 @@ static void test_bad_bodies(void **state)
     assert_int_equal(json_array_size(json_object_get(f->body, "list")), 0); /* nothing was stored */
 }
 
+/* As a gateway would: of the name it says what the rows have said, too. */
+static int check(const char *yaml, size_t len, struct rg_problems *problems, void *arg)
+{
+    (void)arg;
+    if (!memmem(yaml, len, "resilience", 10))
+        return 0;
+    rg_problems_add(problems, "spec.displayName", "nothing", "a name", NULL);
+    rg_problems_add(problems, "spec.operations[0].method", "a list", "a method", NULL);
+    rg_problems_add(problems, "spec.resilience", "7", "an object", NULL);
+    return -EINVAL;
+}
+
+/* Rows of the body, handle, project, what it refers to and the document: whatever is wrong with any is told at once. */
+static void test_all_problems_at_once(void **state)
+{
+    struct fixture *f = *state;
+    fixture_close(f);
+    f->config.check = check;
+    fixture_open(f);
+    make_api(f, "hello");
+    assert_int_equal(
+        call(f, "POST", API "/rest-apis",
+             "{\"id\":\"X Y\",\"displayName\":\"\",\"version\":\"v1\",\"context\":\"/x\",\"frob\":1,\"resilience\":7,"
+             "\"projectId\":\"nope\",\"upstream\":{\"main\":{\"url\":\"http://127.0.0.1:1\"}},"
+             "\"operations\":[{\"method\":[],\"path\":\"/y\"}]}"),
+        400);
+    assert_string_equal(got(f, "code"), "VALIDATION_FAILED");
+    static const char *const fields[] = {"displayName",    "frob", "id", "projectId", "spec.operations[0].method",
+                                         "spec.resilience"};
+    json_t *errors = json_object_get(f->body, "errors");
+    char path[48];
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        snprintf(path, sizeof(path), "errors.%zu.field", i);
+        assert_string_equal(got(f, path), fields[i]);
+    }
+    assert_int_equal(json_array_size(errors), sizeof(fields) / sizeof(fields[0]));
+    assert_int_equal(call(f, "PUT", API "/rest-apis/hello", "{\"id\":\"other\",\"operations\":7,\"resilience\":7}"),
+                     400);
+    assert_string_equal(got(f, "errors.0.field"), "displayName");
+    bool has_id = false;
+    for (size_t i = 0; i < json_array_size(json_object_get(f->body, "errors")); i++) {
+        snprintf(path, sizeof(path), "errors.%zu.field", i);
+        has_id |= strcmp(got(f, path), "id") == 0;
+        assert_string_not_equal(got(f, path), "spec.displayName"); /* was told */
+    }
+    assert_true(has_id);
+    assert_int_equal(call(f, "POST", API "/llm-proxies",
+                          "{\"id\":\"p\",\"displayName\":\"P\",\"version\":\"v1\",\"context\":\"/p\","
+                          "\"provider\":\"nope\",\"additionalProviders\":[{\"id\":\"nah\"}]}"),
+                     400);
+    assert_string_equal(got(f, "errors.0.field"), "provider");
+    assert_string_equal(got(f, "errors.1.field"), "additionalProviders[0]");
+    assert_int_equal(call(f, "GET", API "/rest-apis", NULL), 200);
+    assert_int_equal(json_array_size(json_object_get(f->body, "list")), 1);
+}
+
 static void test_huge_body(void **state)
 {
     struct fixture *f = *state;
@@ -109,6 +166,8 @@ static void test_huge_body(void **state)
     assert_refused(f, 400, "BAD_REQUEST"); /* nothing but blanks, but not too much of them */
     body[128 * 1024 + 1] = '\0';
     call(f, "POST", API "/gateways", body);
+    assert_refused(f, 413, "CONTENT_TOO_LARGE");
+    call(f, "POST", API "/rest-apis/hello/deployments", body); /* small ones of an artifact, too */
     assert_refused(f, 413, "CONTENT_TOO_LARGE");
     f->token = NULL;
     call(f, "POST", API "/gateways", body); /* strangers learn nothing but that */
@@ -330,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(test_paths),
         WITH_STORE(test_bad_bodies),
+        WITH_STORE(test_all_problems_at_once),
         WITH_STORE(test_huge_body),
         WITH_STORE(test_content_type),
         WITH_STORE(test_injection),
