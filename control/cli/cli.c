@@ -104,6 +104,28 @@ static void note_answer(const struct rg_client_answer *a)
             rg_report_note(members[i], json_incref(json_object_get(a->json, members[i])));
 }
 
+/* Names that are unknown: what lists those that are known. */
+static const struct {
+    const char *code, *command;
+} listings[] = {
+    {"GATEWAY_NOT_FOUND", "rgctl gateway list"},
+    {"GATEWAY_TOKEN_NOT_FOUND", "rgctl token list GATEWAY"},
+    {"REST_API_NOT_FOUND", "rgctl list rest-apis"},
+    {"LLM_PROVIDER_NOT_FOUND", "rgctl list llm-providers"},
+    {"LLM_PROXY_NOT_FOUND", "rgctl list llm-proxies"},
+    {"LLM_PROVIDER_TEMPLATE_NOT_FOUND", "rgctl list llm-provider-templates"},
+    {"API_KEY_NOT_FOUND", "rgctl api-key list KIND/NAME"},
+    {"SECRET_NOT_FOUND", "rgctl secret list"},
+    {"TOKEN_NOT_FOUND", "rgctl access-token list"},
+};
+
+static void show_listing(const char *code)
+{
+    for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++)
+        if (strcmp(code, listings[i].code) == 0)
+            rg_cli_detail("%s shows those there are", listings[i].command);
+}
+
 void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const struct rg_client_answer *a)
 {
     const char *code = rg_cli_text(a->json, "code"), *message = rg_cli_text(a->json, "message");
@@ -128,6 +150,7 @@ void rg_cli_complain_of_answer(const struct rg_cli *cli, const char *what, const
     note_answer(a);
     for (size_t i = 0; i < n; i++)
         rg_cli_show_problem(cli, json_array_get(errors, i), "");
+    show_listing(code);
 }
 
 /* ---- calls ---- */

@@ -36,7 +36,8 @@ static bool take_operands(const struct rg_cli_operands *operands, bool has_id, s
     return true;
 }
 
-static enum rg_cli_status load(struct rg_cli *cli, struct subject *s)
+/* verb: what is asked for, which is for the complaint. */
+static enum rg_cli_status load(struct rg_cli *cli, struct subject *s, const char *verb)
 {
     const struct rg_flag_values *gateways = &cli->options.gateways;
     char path[RG_CLI_PATH_MAX], what[RG_CLI_NAME_MAX + 64];
@@ -44,7 +45,7 @@ static enum rg_cli_status load(struct rg_cli *cli, struct subject *s)
         rg_cli_complain("--gateway: got %u of them, wanted one", gateways->n);
         return RG_CLI_USAGE;
     }
-    snprintf(what, sizeof(what), "list the deployments of %s/%s", s->artifact.kind->name, s->artifact.name);
+    snprintf(what, sizeof(what), "%s %s/%s", verb, s->artifact.kind->name, s->artifact.name);
     const char *collection = s->artifact.kind->collection, *name = s->artifact.name, *status = cli->options.status;
     if (gateways->n == 1 && status)
         rg_cli_path(path, "/%s/%s/deployments?gatewayId=%s&status=%s", collection, name, gateways->list[0], status);
@@ -95,7 +96,7 @@ enum rg_cli_status rg_cli_deployments(struct rg_cli *cli, const struct rg_cli_op
     struct subject s;
     if (!take_operands(operands, false, &s))
         return RG_CLI_USAGE;
-    enum rg_cli_status status = load(cli, &s);
+    enum rg_cli_status status = load(cli, &s, "list the deployments of");
     if (status == RG_CLI_DONE && cli->style.format == RG_OUTPUT_TABLE)
         rg_output_table(&cli->style, columns, sizeof(columns) / sizeof(columns[0]), s.deployments, "No deployments.",
                         stdout);
@@ -189,7 +190,7 @@ enum rg_cli_status rg_cli_history(struct rg_cli *cli, const struct rg_cli_operan
     struct subject s;
     json_t *all = json_array();
     const json_t *one = NULL;
-    enum rg_cli_status status = take_operands(operands, true, &s) ? load(cli, &s) : RG_CLI_USAGE;
+    enum rg_cli_status status = take_operands(operands, true, &s) ? load(cli, &s, "show the history of") : RG_CLI_USAGE;
     if (status == RG_CLI_DONE && s.id && !(one = find(&s, s.id)))
         status = RG_CLI_FAILED;
     for (size_t i = json_array_size(s.deployments); status == RG_CLI_DONE && i-- > 0;) { /* the oldest first */
@@ -224,7 +225,8 @@ static bool can_restore(const json_t *d)
 }
 
 /* The newest that fits, where all that fit are of one gateway. */
-static const json_t *choose(const struct subject *s, bool (*fits)(const json_t *d), const char *none)
+static const json_t *choose(const struct rg_cli *cli, const struct subject *s, bool (*fits)(const json_t *d),
+                            const char *none)
 {
     const json_t *found = NULL;
     for (size_t i = 0; i < json_array_size(s->deployments); i++) {
@@ -242,7 +244,8 @@ static const json_t *choose(const struct subject *s, bool (*fits)(const json_t *
             found = d;
     }
     if (!found)
-        rg_cli_complain("%s/%s %s", s->artifact.kind->name, s->artifact.name, none);
+        rg_cli_complain("%s/%s %s on %s", s->artifact.kind->name, s->artifact.name, none,
+                        cli->options.gateways.n > 0 ? cli->options.gateways.list[0] : "any gateway");
     return found;
 }
 
@@ -332,9 +335,9 @@ static enum rg_cli_status prefer_live(struct rg_cli *cli, const struct subject *
 enum rg_cli_status rg_cli_undeploy(struct rg_cli *cli, const struct rg_cli_operands *operands)
 {
     struct subject s;
-    enum rg_cli_status status = take_operands(operands, false, &s) ? load(cli, &s) : RG_CLI_USAGE;
+    enum rg_cli_status status = take_operands(operands, false, &s) ? load(cli, &s, "undeploy") : RG_CLI_USAGE;
     if (status == RG_CLI_DONE) {
-        const json_t *d = choose(&s, can_undeploy, "is not deployed there");
+        const json_t *d = choose(cli, &s, can_undeploy, "is not deployed");
         status = d ? move(cli, &s, d, "undeploy", "UNDEPLOYED") : RG_CLI_FAILED;
     }
     json_decref(s.deployments);
@@ -344,9 +347,9 @@ enum rg_cli_status rg_cli_undeploy(struct rg_cli *cli, const struct rg_cli_opera
 enum rg_cli_status rg_cli_restore(struct rg_cli *cli, const struct rg_cli_operands *operands)
 {
     struct subject s;
-    enum rg_cli_status status = take_operands(operands, true, &s) ? load(cli, &s) : RG_CLI_USAGE;
+    enum rg_cli_status status = take_operands(operands, true, &s) ? load(cli, &s, "restore") : RG_CLI_USAGE;
     if (status == RG_CLI_DONE) {
-        const json_t *d = s.id ? find(&s, s.id) : choose(&s, can_restore, "has no earlier deployment there");
+        const json_t *d = s.id ? find(&s, s.id) : choose(cli, &s, can_restore, "has no earlier deployment");
         status = d ? RG_CLI_DONE : RG_CLI_FAILED;
         if (d && !s.id)
             status = prefer_live(cli, &s, &d);

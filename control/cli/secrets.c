@@ -132,8 +132,8 @@ enum rg_cli_status rg_cli_secret_set(struct rg_cli *cli, const struct rg_cli_ope
     const struct rg_flag_values *files = &cli->options.files;
     char value[SECRET_MAX + 1];
     if (files->n != 1) {
-        rg_cli_complain("secret set: got %u files, wanted one with the secret: --file FILE, or - for standard input",
-                        files->n);
+        rg_cli_complain("secret set: got %s --file, wanted one with the secret: --file FILE, or - for standard input",
+                        files->n == 0 ? "no" : "more than one");
         return RG_CLI_USAGE;
     }
     enum rg_cli_status s = read_value(files->list[0], value) ? set(cli, operands->list[0], value) : RG_CLI_USAGE;

@@ -37,7 +37,7 @@ def test_from_nothing_to_a_deployed_api_and_back(rgctl, platform):
     assert yaml.safe_load(rgctl("get", "rest-api/hello-v1.0").out)["spec"]["displayName"] == "Hello"
     assert rgctl("list", "rest-apis", "-o", "json").json()[0]["id"] == "hello-v1.0"
     assert "UNDEPLOYED on edge-1" in rgctl("undeploy", "rest-apis", "hello-v1.0").out
-    assert "is not deployed there" in rgctl("undeploy", "rest-api/hello-v1.0", expect=FAILED).err
+    assert "RestApi/hello-v1.0 is not deployed on any gateway" in rgctl("undeploy", "rest-api/hello-v1.0", expect=FAILED).err
     assert "DEPLOYED on edge-1" in rgctl("restore", "rest-api/hello-v1.0").out
     history = rgctl("history", "rest-api/hello-v1.0").out.splitlines()
     assert len({line.index(line.split()[4]) for line in history}) == 1  # columns

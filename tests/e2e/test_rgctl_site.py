@@ -105,6 +105,13 @@ def test_what_the_platform_refuses_is_shown_in_the_file(site):
     assert "can't create RestApi/bad (VALIDATION_FAILED, 400):" in r.stderr
     assert "  standard input:7:3: spec.frob: got an unknown key" in r.stderr
     assert "  standard input:3:1: spec.operations: " in r.stderr
+    text = text.replace("frob: 1", "frob: 1\n  resilience: 7")
+    [error] = json.loads(site.rgctl("apply", "-f", "-", "-o", "json", text=text, expect=FAILED).stderr)["errors"]
+    assert {p["path"] for p in error["problems"]} == {
+        "spec.upstream", "spec.operations", "spec.frob", "spec.resilience"}  # whatever stage finds it
+    r = site.rgctl("undeploy", "rest-api/bad", "--gateway", "nowhere", expect=FAILED)
+    assert r.stderr == ('rgctl: can\'t undeploy RestApi/bad: There is no REST API "bad". (REST_API_NOT_FOUND, 404)\n'
+                        "  rgctl list rest-apis shows those there are\n")
 
 
 def test_providers_and_proxies_with_a_secret(site):
