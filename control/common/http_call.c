@@ -216,6 +216,11 @@ void rg_http_stream_begin(struct rg_http_call *call, const struct rg_http_reply 
         lose_reader(call);
         return;
     }
+    if (call->head_only) { /* that was all of it: the client's next request may come, and nobody reads a stream */
+        rg_http_connection_write(c);
+        call->connection = NULL;
+        return;
+    }
     rg_http_connection_stream(c);
     if (reply->body.len > 0)
         rg_http_stream_write(call, reply->body);
@@ -226,7 +231,7 @@ bool rg_http_stream_write(struct rg_http_call *call, struct rg_str piece)
     struct rg_http_connection *c = call->connection;
     if (!c)
         return false;
-    if (call->head_only || piece.len == 0)
+    if (piece.len == 0)
         return true;
     bool fits = rg_outbuf_pending(&c->output).len + piece.len <= c->server->options.stream_bytes;
     if (!fits || !(call->chunks ? put_chunk(c, piece) : rg_outbuf_append(&c->output, piece))) {
@@ -240,7 +245,7 @@ bool rg_http_stream_write(struct rg_http_call *call, struct rg_str piece)
 void rg_http_stream_end(struct rg_http_call *call)
 {
     struct rg_http_connection *c = call->connection;
-    if (c && call->chunks && !call->head_only && !put_chunk(c, RG_STR_NONE))
+    if (c && call->chunks && !put_chunk(c, RG_STR_NONE))
         lose_reader(call);
     else if (c)
         rg_http_connection_write(c);

@@ -112,7 +112,7 @@ bool rg_http_call_is_gone(const struct rg_http_call *call);
 void rg_http_reply(struct rg_http_call *call, const struct rg_http_reply *reply);
 
 /* Begins an answer of unknown length. The call stays; it ends with rg_http_stream_end. The body of the reply, if any,
- * is its first piece. To HEAD only the head is sent. */
+ * is its first piece. To HEAD only the head is sent: that is the whole answer, and nobody reads any more. */
 void rg_http_stream_begin(struct rg_http_call *call, const struct rg_http_reply *reply);
 /* false: nobody reads it any more, or too slowly (the connection is broken off): end the stream. */
 bool rg_http_stream_write(struct rg_http_call *call, struct rg_str piece);

@@ -86,6 +86,10 @@ void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const 
                                                        .body = RG_STR(": connected\n\n"),
                                                        .headers = headers,
                                                        .n_headers = 2});
+    if (rg_http_call_is_gone(call)) { /* nobody reads on: the head alone was asked for */
+        end(s);
+        return;
+    }
     if (!p->stream_pings.set)
         rg_loop_set_alarm(&p->front.loop, &p->stream_pings, PING_MS);
 }

@@ -97,6 +97,16 @@ def test_events_are_streamed(edge):
     env.wait_until(seen, 5, "the stream's end to be seen", 0.1)
 
 
+def test_the_head_of_the_events_holds_up_nobody(programs):
+    """Neither the next who uses the connection behind the front, nor those who want a stream."""
+    platform = programs.platform({"events": {"streams": 1}})
+    for _ in range(3):
+        status, _, fields = platform.ask("HEAD", f"{API}/events")
+        assert status == 200 and fields["content-type"] == "text/event-stream"
+        assert platform.ask("POST", f"{API}/events")[0] == 405
+    assert platform.metrics().get("ringgate_platform_event_streams") == 0
+
+
 def test_refusals_name_limit_option_and_remedy(programs):
     p = programs.platform({"events": {"streams": 1}, "websocket": {"connects_per_minute": 1}})
 
