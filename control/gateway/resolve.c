@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "control/common/address.h"
+#include "control/common/descriptors.h"
 #include "datapath/base/log.h"
 
 #define TICK_MS      500
@@ -72,11 +73,18 @@ static void set_timeout(struct rg_resolver *r)
     rg_loop_set_alarm(r->loop, &r->timeout, (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000 + 1);
 }
 
+/* It may open sockets, which clients must not keep it from. */
+static void process(struct rg_resolver *r, ares_socket_t readable, ares_socket_t writable)
+{
+    rg_descriptors_lift();
+    ares_process_fd(r->channel, readable, writable);
+    rg_descriptors_lower();
+    set_timeout(r);
+}
+
 static void timeout_due(struct rg_alarm *a)
 {
-    struct rg_resolver *r = RG_OWNER(a, struct rg_resolver, timeout);
-    ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    set_timeout(r);
+    process(RG_OWNER(a, struct rg_resolver, timeout), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
 /* c-ares may close this very socket in it, and free the watch. */
@@ -85,8 +93,7 @@ static void sock_ready(struct rg_watch *watch, uint32_t events)
     struct rg_resolver *r = RG_OWNER(watch, struct sock, watch)->resolver;
     int fd = watch->fd;
     bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
-    ares_process_fd(r->channel, in ? fd : ARES_SOCKET_BAD, events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
-    set_timeout(r);
+    process(r, in ? fd : ARES_SOCKET_BAD, events & EPOLLOUT ? fd : ARES_SOCKET_BAD);
 }
 
 static void forget_sock(struct rg_resolver *r, struct sock **at)
@@ -279,7 +286,9 @@ static void ask(struct name *n)
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     n->asked = true;
     r->n_asked++;
+    rg_descriptors_lift();
     ares_getaddrinfo(r->channel, n->endpoint->host.ptr, NULL, &hints, answered, n);
+    rg_descriptors_lower();
 }
 
 static void tick_due(struct rg_alarm *a)

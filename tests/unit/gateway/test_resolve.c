@@ -1,5 +1,6 @@
 /* Names of upstreams, against a name server of the test's own on the same loop. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "control/common/descriptors.h"
 #include "control/gateway/resolve.h"
 
 #define WAIT_MS 20000 /* most; a test that passes waits for what happens */
@@ -286,6 +289,25 @@ static void many_names_wait_for_each_other(void **state)
         rg_endpoint_put(all[i]);
 }
 
+/* Clients hold all descriptors but the reserve. The last test: the limit can't be raised again. */
+static void names_are_resolved_without_a_descriptor_left(void **state)
+{
+    (void)state;
+    int fds[128];
+    unsigned n = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){32, 128}), 0);
+    rg_descriptors_init();
+    while (n < 128 && (fds[n] = fcntl(server.watch.fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+        n++;
+    assert_true(n > 0 && n < 128);
+    struct rg_endpoint *e = named("late.test");
+    WAIT_FOR(rg_endpoint_state(e) != RG_ENDPOINT_RESOLVING);
+    assert_int_equal(rg_endpoint_state(e), RG_ENDPOINT_RESOLVED);
+    rg_endpoint_put(e);
+    while (n > 0)
+        close(fds[--n]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_leaves_while_it_is_asked_for_gets_no_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_resolver_may_go_before_the_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_names_wait_for_each_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_are_resolved_without_a_descriptor_left, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
