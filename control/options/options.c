@@ -3,8 +3,6 @@
  */
 #include "control/options/options.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "control/options/options_load.h"
@@ -12,11 +10,10 @@
 
 #define REPLICA_WANTED "the address of the service behind the gateway"
 
-struct load {
-    struct rg_options_load common; /* first */
-    const struct rg_flags *flags;
-    struct rg_settings settings;
-};
+static const struct rg_flags *flags_of(const struct rg_options_load *l)
+{
+    return l->from->flags;
+}
 
 static const char *const default_listen[] = {"[::]:80", NULL};
 static const struct rg_conf_mark no_mark = {0, 0};
@@ -33,96 +30,94 @@ bool rg_options_by_flag(const struct rg_flags *flags, bool given)
 
 /* --- the flags --- */
 
-static void load_flags(struct load *l)
+static void load_flags(struct rg_options_load *l)
 {
-    rg_options_load_flag(&l->common, "--replica", "replica.address", l->flags->replica);
-    rg_options_load_flag(&l->common, "--workers", "workers", l->flags->workers);
-    rg_options_load_flag(&l->common, "--admin", "admin.address", l->flags->admin);
-    rg_options_load_flag(&l->common, "--control", "control.url", l->flags->control);
-    rg_options_load_flag(&l->common, "--token-file", "control.token_file", l->flags->token_file);
-    rg_options_load_flag(&l->common, "--state-dir", "control.state_dir", l->flags->state_dir);
+    rg_options_load_flag(l, "--replica", "replica.address", flags_of(l)->replica);
+    rg_options_load_flag(l, "--workers", "workers", flags_of(l)->workers);
+    rg_options_load_flag(l, "--admin", "admin.address", flags_of(l)->admin);
+    rg_options_load_flag(l, "--control", "control.url", flags_of(l)->control);
+    rg_options_load_flag(l, "--token-file", "control.token_file", flags_of(l)->token_file);
+    rg_options_load_flag(l, "--state-dir", "control.state_dir", flags_of(l)->state_dir);
 }
 
 /* --- what options mean together --- */
 
-static void check_replica(struct load *l)
+static void check_replica(struct rg_options_load *l)
 {
-    if (l->settings.replica.len > 0 || l->flags->replica || rg_options_is_given(&l->common, "replica.address"))
+    if (l->settings->replica.len > 0 || flags_of(l)->replica || rg_options_is_given(l, "replica.address"))
         return;
-    if (rg_conf_errors_any(&l->common.errors) && !rg_options_file_was_read(&l->common))
+    if (rg_conf_errors_any(&l->errors) && !rg_options_file_was_read(l))
         return; /* the file that may have it could not be read: one error says that already */
-    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "replica"), "replica.address", "nothing",
-                       REPLICA_WANTED, "give it here or by --replica ADDR");
+    rg_conf_errors_add(&l->errors, rg_options_mark_of(l, "replica"), "replica.address", "nothing", REPLICA_WANTED,
+                       "give it here or by --replica ADDR");
 }
 
 /* An address of h2c:// says what is spoken there; a flag's says it for the file, too. */
-static void check_replica_protocol(struct load *l)
+static void check_replica_protocol(struct rg_options_load *l)
 {
-    struct rg_settings *s = &l->settings;
+    struct rg_settings *s = l->settings;
     if (!s->replica.h2c)
         return;
-    if (!l->flags->replica && rg_options_is_given(&l->common, "replica.protocol") &&
-        s->replica_protocol != RG_REPLICA_H2C)
-        rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "replica.protocol"), "replica.protocol",
-                           "\"http1\"", "h2c, as replica.address says",
-                           "leave it out, or write the address without h2c://");
+    if (!flags_of(l)->replica && rg_options_is_given(l, "replica.protocol") && s->replica_protocol != RG_REPLICA_H2C)
+        rg_conf_errors_add(&l->errors, rg_options_mark_of(l, "replica.protocol"), "replica.protocol", "\"http1\"",
+                           "h2c, as replica.address says", "leave it out, or write the address without h2c://");
     s->replica_protocol = RG_REPLICA_H2C;
 }
 
-static void refuse_place(struct load *l, const char *path, const char *flag, const char *given, const char *got,
-                         const char *wanted, const char *remedy)
+static void refuse_place(struct rg_options_load *l, const char *path, const char *flag, const char *given,
+                         const char *got, const char *wanted, const char *remedy)
 {
-    bool by_flag = rg_options_by_flag(l->flags, given != NULL);
-    rg_conf_errors_add(&l->common.errors, by_flag ? no_mark : rg_options_mark_of(&l->common, path),
-                       by_flag ? flag : path, got, wanted, remedy);
+    bool by_flag = rg_options_by_flag(flags_of(l), given != NULL);
+    rg_conf_errors_add(&l->errors, by_flag ? no_mark : rg_options_mark_of(l, path), by_flag ? flag : path, got, wanted,
+                       remedy);
 }
 
 /* The admin endpoint must not sit where clients connect: it has no authentication. */
-static void check_admin(struct load *l)
+static void check_admin(struct rg_options_load *l)
 {
-    const struct rg_settings *s = &l->settings;
+    const struct rg_settings *s = l->settings;
     for (unsigned i = 0; i < s->n_listeners && s->admin_enabled; i++) {
         char name[RG_ADDRESS_TEXT_MAX + 32], got[2 * RG_ADDRESS_TEXT_MAX + 80];
         if (s->listeners[i].address.len == 0 || !rg_address_overlaps(&s->admin, &s->listeners[i].address))
             continue;
-        rg_options_name_listener(&l->common, i, name, sizeof(name));
+        rg_options_name_listener(l, i, name, sizeof(name));
         snprintf(got, sizeof(got), "\"%s\", where clients connect (%s)", s->admin.text, name);
-        refuse_place(l, "admin.address", "--admin", l->flags->admin, got, "an address of its own", NULL);
+        refuse_place(l, "admin.address", "--admin", flags_of(l)->admin, got, "an address of its own", NULL);
     }
 }
 
 /* A request must not go round in a circle, nor a client's reach the admin endpoint. */
-static void check_loop(struct load *l)
+static void check_loop(struct rg_options_load *l)
 {
-    const struct rg_settings *s = &l->settings;
+    const struct rg_settings *s = l->settings;
     char name[RG_ADDRESS_TEXT_MAX + 32], got[2 * RG_ADDRESS_TEXT_MAX + 80];
     if (s->replica.len == 0)
         return;
     for (unsigned i = 0; i < s->n_listeners; i++) {
         if (s->listeners[i].address.len == 0 || !rg_address_reaches(&s->listeners[i].address, &s->replica))
             continue;
-        rg_options_name_listener(&l->common, i, name, sizeof(name));
+        rg_options_name_listener(l, i, name, sizeof(name));
         snprintf(got, sizeof(got), "\"%s\", where the gateway itself listens (%s)", s->replica.text, name);
-        refuse_place(l, "replica.address", "--replica", l->flags->replica, got, REPLICA_WANTED,
+        refuse_place(l, "replica.address", "--replica", flags_of(l)->replica, got, REPLICA_WANTED,
                      "requests would go round in a circle");
         return;
     }
     if (!s->admin_enabled || !rg_address_reaches(&s->admin, &s->replica))
         return;
     snprintf(got, sizeof(got), "\"%s\", which is the admin endpoint (%s)", s->replica.text,
-             rg_options_by_flag(l->flags, l->flags->admin != NULL) ? "--admin" : "admin.address");
-    refuse_place(l, "replica.address", "--replica", l->flags->replica, got, REPLICA_WANTED,
+             rg_options_by_flag(flags_of(l), flags_of(l)->admin != NULL) ? "--admin" : "admin.address");
+    refuse_place(l, "replica.address", "--replica", flags_of(l)->replica, got, REPLICA_WANTED,
                  "clients would reach the admin endpoint");
 }
 
 /* Without a token no control plane knows the gateway; a wait that can't grow is a slip. */
-static void check_control(struct load *l)
+static void check_control(struct rg_options_load *l)
 {
-    const struct rg_control_settings *s = &l->settings.control;
+    const struct rg_control_settings *s = &l->settings->control;
     char got[32], initial[32], wanted[96];
-    bool by_flag = rg_options_by_flag(l->flags, l->flags->control != NULL);
-    if (s->url[0] && !s->token_file[0] && !l->flags->token_file)
-        rg_conf_errors_add(&l->common.errors, by_flag ? no_mark : rg_options_mark_of(&l->common, "control"),
+    bool by_flag = rg_options_by_flag(flags_of(l), flags_of(l)->control != NULL);
+    if (s->url[0] && !s->token_file[0] && !flags_of(l)->token_file)
+        rg_conf_errors_add(&l->errors, by_flag ? no_mark : rg_options_mark_of(l, "control"),
                            by_flag ? "--token-file" : "control.token_file", "nothing",
                            "a file with the gateway's registration token", "control.url needs it");
     if (s->reconnect_max_ms >= s->reconnect_initial_ms)
@@ -130,21 +125,20 @@ static void check_control(struct load *l)
     rg_conf_format_duration(s->reconnect_max_ms, got, sizeof(got));
     rg_conf_format_duration(s->reconnect_initial_ms, initial, sizeof(initial));
     snprintf(wanted, sizeof(wanted), "at least control.reconnect_initial, which is %s", initial);
-    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "control.reconnect_max"),
-                       "control.reconnect_max", got, wanted, NULL);
+    rg_conf_errors_add(&l->errors, rg_options_mark_of(l, "control.reconnect_max"), "control.reconnect_max", got, wanted,
+                       NULL);
 }
 
-static void load_rest(struct rg_options_load *common)
+static void load_rest(struct rg_options_load *l)
 {
-    struct load *l = (struct load *)common;
     load_flags(l);
     check_replica(l);
     check_replica_protocol(l);
-    rg_options_check_listeners(common);
+    rg_options_check_listeners(l);
     check_admin(l);
     check_loop(l);
     check_control(l);
-    rg_options_check_limits(common);
+    rg_options_check_limits(l);
 }
 
 int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE *err)
@@ -156,15 +150,10 @@ int rg_options_load(const struct rg_flags *flags, struct rg_settings *ret, FILE 
 int rg_options_load_with(const struct rg_flags *flags, const struct rg_options_outside *outside,
                          struct rg_settings *ret, FILE *err)
 {
-    struct load *l = calloc(1, sizeof(*l));
-    if (!l) {
-        fprintf(err, "%s: %s\n", flags->config_path, strerror(ENOMEM));
-        return -ENOMEM;
-    }
-    l->flags = flags;
-    l->common = (struct rg_options_load){
+    const struct rg_options_source from = {
         .table = &rg_options_table,
-        .target = &l->settings,
+        .size = sizeof(*ret),
+        .flags = flags,
         .config_path = flags->config_path,
         .config_given = flags->config_given,
         .may_be_missing = flags->replica != NULL,
@@ -175,9 +164,5 @@ int rg_options_load_with(const struct rg_flags *flags, const struct rg_options_o
         .n_v6_only = flags->n_v6_only,
         .outside = outside,
     };
-    int r = rg_options_load_run(&l->common, load_rest, err);
-    if (r == 0)
-        *ret = l->settings;
-    free(l);
-    return r;
+    return rg_options_load_run(&from, load_rest, ret, err);
 }

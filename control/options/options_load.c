@@ -21,7 +21,7 @@ static int read_file(const struct rg_options_load *l, char **ret, size_t *ret_le
     char *text = malloc(room);
     if (!text)
         return -ENOMEM;
-    ssize_t len = rg_file_load(l->config_path, RG_FILE_ANY, text, room);
+    ssize_t len = rg_file_load(l->from->config_path, RG_FILE_ANY, text, room);
     if (len < 0) {
         free(text);
         return (int)len;
@@ -34,10 +34,10 @@ static int read_file(const struct rg_options_load *l, char **ret, size_t *ret_le
 static void refuse_file(struct rg_options_load *l, int err)
 {
     char got[128], shown[RG_CONF_TEXT_MAX];
-    snprintf(shown, sizeof(shown), "%s", l->config_path);
+    snprintf(shown, sizeof(shown), "%s", l->from->config_path);
     snprintf(got, sizeof(got), "an error (%s)", strerror(-err));
     rg_conf_errors_add(&l->errors, no_mark, shown, got, "a configuration file that can be read",
-                       l->config_given ? NULL : l->missing_remedy);
+                       l->from->config_given ? NULL : l->from->missing_remedy);
 }
 
 static int load_file(struct rg_options_load *l)
@@ -45,7 +45,7 @@ static int load_file(struct rg_options_load *l)
     char *text = NULL;
     size_t len = 0;
     int err = read_file(l, &text, &len);
-    if (err == -ENOENT && l->may_be_missing && !l->config_given)
+    if (err == -ENOENT && l->from->may_be_missing && !l->from->config_given)
         return 0;
     if (err == -ENOMEM)
         return err;
@@ -57,7 +57,7 @@ static int load_file(struct rg_options_load *l)
     free(text);
     if (err < 0)
         return err;
-    rg_conf_decode(l->table, l->tree, l->target, &l->errors);
+    rg_conf_decode(l->from->table, l->tree, l->target, &l->errors);
     return 0;
 }
 
@@ -65,7 +65,7 @@ static int load_file(struct rg_options_load *l)
 
 void rg_options_load_flag(struct rg_options_load *l, const char *flag, const char *path, const char *text)
 {
-    const struct rg_conf_option *o = rg_conf_option_of(l->table, path);
+    const struct rg_conf_option *o = rg_conf_option_of(l->from->table, path);
     RG_ASSERT(o);
     if (text)
         rg_conf_decode_flag(o, flag, text, l->target, &l->errors);
@@ -74,15 +74,15 @@ void rg_options_load_flag(struct rg_options_load *l, const char *flag, const cha
 /* In the place of the file's listeners, and of all that the file says of them. */
 static void decode_listen_flags(struct rg_options_load *l)
 {
-    const struct rg_conf_option *o = rg_conf_option_of(l->table, "listeners[].address");
+    const struct rg_conf_option *o = rg_conf_option_of(l->from->table, "listeners[].address");
     RG_ASSERT(o);
-    if (l->listen->n == 0)
+    if (l->from->listen->n == 0)
         return;
     memcpy(l->settings->listeners, l->plain_listeners, sizeof(l->settings->listeners));
-    for (size_t i = 0; i < l->listen->n; i++)
-        rg_conf_decode_flag(o, "--listen", l->listen->list[i],
+    for (size_t i = 0; i < l->from->listen->n; i++)
+        rg_conf_decode_flag(o, "--listen", l->from->listen->list[i],
                             (char *)l->target + i * sizeof(l->settings->listeners[0]), &l->errors);
-    l->settings->n_listeners = (uint16_t)l->listen->n;
+    l->settings->n_listeners = (uint16_t)l->from->listen->n;
 }
 
 /* --- what options mean together --- */
@@ -109,9 +109,9 @@ bool rg_options_file_was_read(const struct rg_options_load *l)
 static void check_addresses(struct rg_options_load *l)
 {
     struct rg_settings *s = l->settings;
-    bool from_flags = l->listen->n > 0;
+    bool from_flags = l->from->listen->n > 0;
     if (s->n_listeners == 0) {
-        for (const char *const *text = l->default_listen; *text; text++) {
+        for (const char *const *text = l->from->default_listen; *text; text++) {
             struct rg_address_error why;
             struct rg_address *a = &s->listeners[s->n_listeners++].address;
             RG_ASSERT(rg_address_parse(rg_str_of(*text), RG_ADDRESS_LISTEN, a, &why));
@@ -141,8 +141,8 @@ static void learn_v6_only(struct rg_options_load *l)
     struct rg_settings *s = l->settings;
     for (unsigned i = 0; i < s->n_listeners; i++) {
         struct rg_address *a = &s->listeners[i].address;
-        for (unsigned j = 0; j < l->n_v6_only; j++)
-            a->v6_only |= rg_address_equal(a, &l->v6_only[j]);
+        for (unsigned j = 0; j < l->from->n_v6_only; j++)
+            a->v6_only |= rg_address_equal(a, &l->from->v6_only[j]);
     }
 }
 
@@ -150,7 +150,7 @@ static void learn_v6_only(struct rg_options_load *l)
 void rg_options_name_listener(const struct rg_options_load *l, unsigned i, char *buf, size_t len)
 {
     const char *text = l->settings->listeners[i].address.text;
-    if (l->listen->n > 0)
+    if (l->from->listen->n > 0)
         snprintf(buf, len, "--listen %s", text);
     else if (rg_options_is_given(l, "listeners"))
         snprintf(buf, len, "listeners[%u].address %s", i, text);
@@ -221,8 +221,8 @@ void rg_options_refuse(struct rg_options_findings *findings, const char *path, c
 static void inspect(struct rg_options_load *l)
 {
     struct rg_options_findings findings = {l};
-    if (l->outside->inspect)
-        l->outside->inspect(l->settings, &findings);
+    if (l->from->outside->inspect)
+        l->from->outside->inspect(l->settings, &findings);
 }
 
 /* An error when it was asked for; it follows the head's limit when it is only the default. */
@@ -273,7 +273,7 @@ static int begin(struct rg_options_load *l)
 {
     l->settings = l->target;
     rg_conf_errors_init(&l->errors);
-    rg_conf_preset(l->table, l->target);
+    rg_conf_preset(l->from->table, l->target);
     memcpy(l->plain_listeners, l->settings->listeners, sizeof(l->plain_listeners));
     int r = load_file(l);
     if (r == 0)
@@ -281,18 +281,37 @@ static int begin(struct rg_options_load *l)
     return r;
 }
 
-int rg_options_load_run(struct rg_options_load *l, rg_options_load_rest *rest, FILE *err)
+static int run(struct rg_options_load *l, rg_options_load_rest *rest, FILE *err)
 {
     int r = begin(l);
     if (r < 0) {
-        fprintf(err, "%s: %s\n", l->config_path, strerror(-r));
-    } else {
-        rest(l);
-        r = rg_conf_errors_any(&l->errors) ? -EINVAL : 0;
-        if (r < 0)
-            rg_conf_errors_print(&l->errors, l->config_path, err);
+        fprintf(err, "%s: %s\n", l->from->config_path, strerror(-r));
+        return r;
     }
-    rg_conf_tree_destroy(l->tree);
-    rg_conf_errors_fini(&l->errors);
+    rest(l);
+    if (!rg_conf_errors_any(&l->errors))
+        return 0;
+    rg_conf_errors_print(&l->errors, l->from->config_path, err);
+    return -EINVAL;
+}
+
+int rg_options_load_run(const struct rg_options_source *from, rg_options_load_rest *rest, void *ret, FILE *err)
+{
+    struct rg_options_load *l = calloc(1, sizeof(*l));
+    void *target = calloc(1, from->size);
+    int r = -ENOMEM;
+    if (l && target) {
+        l->from = from;
+        l->target = target;
+        r = run(l, rest, err);
+        rg_conf_tree_destroy(l->tree);
+        rg_conf_errors_fini(&l->errors);
+    } else {
+        fprintf(err, "%s: %s\n", from->config_path, strerror(ENOMEM));
+    }
+    if (r == 0)
+        memcpy(ret, target, from->size);
+    free(target);
+    free(l);
     return r;
 }

@@ -11,10 +11,11 @@
 #include "control/common/conf.h"
 #include "control/options/options.h"
 
-struct rg_options_load {
-    /* from the caller; borrowed */
+/* What a program loads, and where from; borrowed. */
+struct rg_options_source {
     const struct rg_conf_table *table;
-    void *target; /* struct rg_settings is its first member */
+    size_t size;       /* of the settings; struct rg_settings is their first member */
+    const void *flags; /* the program's own, for its part */
     const char *config_path;
     bool config_given;          /* the file must exist */
     bool may_be_missing;        /* flags say enough, if it was not given */
@@ -24,7 +25,11 @@ struct rg_options_load {
     const struct rg_address *v6_only;
     uint16_t n_v6_only;
     const struct rg_options_outside *outside;
+};
 
+struct rg_options_load {
+    const struct rg_options_source *from;
+    void *target;                                                  /* the settings, until all of them are good */
     struct rg_settings *settings;                                  /* of the target */
     struct rg_listener_settings plain_listeners[RG_LISTENERS_MAX]; /* as they are by default */
     struct rg_conf_tree *tree;                                     /* NULL: no file */
@@ -35,10 +40,10 @@ struct rg_options_load {
 typedef void rg_options_load_rest(struct rg_options_load *l);
 
 /*
- * Presets, then the file and --listen, then the rest. Negative errno when anything is wrong, and all of it was printed;
- * else the target has what holds.
+ * Presets, then the file and --listen, then the rest. Negative errno when anything is wrong, and all of it was printed:
+ * *ret is untouched; else it has what holds.
  */
-int rg_options_load_run(struct rg_options_load *l, rg_options_load_rest *rest, FILE *err);
+int rg_options_load_run(const struct rg_options_source *from, rg_options_load_rest *rest, void *ret, FILE *err);
 
 /* A flag's value in the place of the file's; text NULL: it was not given. */
 void rg_options_load_flag(struct rg_options_load *l, const char *flag, const char *path, const char *text);

@@ -1,8 +1,6 @@
 /* Why: from defaults, file and flags to the platform's checked settings. Thread: see options.h. */
 #include "control/platform/options.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "control/options/options_load.h"
@@ -10,11 +8,15 @@
 
 static const char *const default_listen[] = {"127.0.0.1:9080", NULL};
 
-struct load {
-    struct rg_options_load common; /* first */
-    const struct rg_platform_flags *flags;
-    struct rg_platform_settings settings;
-};
+static const struct rg_platform_flags *flags_of(const struct rg_options_load *l)
+{
+    return l->from->flags;
+}
+
+static struct rg_platform_settings *settings_of(const struct rg_options_load *l)
+{
+    return l->target;
+}
 
 int rg_platform_flags_parse(int argc, char **argv, struct rg_platform_flags *ret, FILE *err)
 {
@@ -61,27 +63,27 @@ bool rg_platform_is_own_certificate(const struct rg_platform_settings *settings,
 }
 
 /* https beside http where nobody has said where to listen. */
-static void add_https(struct load *l)
+static void add_https(struct rg_options_load *l)
 {
-    struct rg_settings *front = &l->settings.front;
+    struct rg_settings *front = l->settings;
     struct rg_address_error why;
-    if (l->flags->listen.n > 0 || rg_options_is_given(&l->common, "listeners"))
+    if (flags_of(l)->listen.n > 0 || rg_options_is_given(l, "listeners"))
         return;
     struct rg_listener_settings *https = &front->listeners[front->n_listeners++];
     RG_ASSERT(rg_address_parse(RG_STR("[::]:9243"), RG_ADDRESS_LISTEN, &https->address, &why));
     https->tls.n_certificates = 1;
-    own_certificate(&l->settings, &https->tls.certificates[0]);
+    own_certificate(settings_of(l), &https->tls.certificates[0]);
 }
 
 /* Names of files in it have to fit. */
-static void check_data(struct load *l)
+static void check_data(struct rg_options_load *l)
 {
     char got[48];
-    size_t len = strlen(l->settings.data);
+    size_t len = strlen(settings_of(l)->data);
     if (len <= RG_PLATFORM_DATA_MAX)
         return;
     snprintf(got, sizeof(got), "a path of %zu bytes", len);
-    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "data"), "data", got,
+    rg_conf_errors_add(&l->errors, rg_options_mark_of(l, "data"), "data", got,
                        "a directory whose path has at most 200 bytes", NULL);
 }
 
@@ -95,54 +97,48 @@ static void settle_front(struct rg_settings *front)
     front->steering = RG_STEERING_OFF;
 }
 
-static void check_database(struct load *l)
+static void check_database(struct rg_options_load *l)
 {
     char got[RG_CONF_TEXT_MAX];
-    if (!l->flags->database)
+    if (!flags_of(l)->database)
         return;
-    rg_conf_quote(rg_str_of(l->flags->database), got, sizeof(got));
-    rg_conf_errors_add(&l->common.errors, (struct rg_conf_mark){0, 0}, "--database", got, "the flag left out",
+    rg_conf_quote(rg_str_of(flags_of(l)->database), got, sizeof(got));
+    rg_conf_errors_add(&l->errors, (struct rg_conf_mark){0, 0}, "--database", got, "the flag left out",
                        "this version keeps its SQLite database in --data DIR");
 }
 
-static void check_heartbeat(struct load *l)
+static void check_heartbeat(struct rg_options_load *l)
 {
     char got[32], ping[32], wanted[96];
-    if (l->settings.pong_ms > l->settings.ping_ms)
+    if (settings_of(l)->pong_ms > settings_of(l)->ping_ms)
         return;
-    rg_conf_format_duration(l->settings.pong_ms, got, sizeof(got));
-    rg_conf_format_duration(l->settings.ping_ms, ping, sizeof(ping));
+    rg_conf_format_duration(settings_of(l)->pong_ms, got, sizeof(got));
+    rg_conf_format_duration(settings_of(l)->ping_ms, ping, sizeof(ping));
     snprintf(wanted, sizeof(wanted), "more than websocket.ping_interval, which is %s", ping);
-    rg_conf_errors_add(&l->common.errors, rg_options_mark_of(&l->common, "websocket.pong_timeout"),
-                       "websocket.pong_timeout", got, wanted, NULL);
+    rg_conf_errors_add(&l->errors, rg_options_mark_of(l, "websocket.pong_timeout"), "websocket.pong_timeout", got,
+                       wanted, NULL);
 }
 
-static void load_rest(struct rg_options_load *common)
+static void load_rest(struct rg_options_load *l)
 {
-    struct load *l = (struct load *)common;
-    rg_options_load_flag(common, "--data", "data", l->flags->data);
-    rg_options_load_flag(common, "--admin", "admin.address", l->flags->admin);
-    rg_options_check_listeners(common);
-    rg_options_check_limits(common);
+    rg_options_load_flag(l, "--data", "data", flags_of(l)->data);
+    rg_options_load_flag(l, "--admin", "admin.address", flags_of(l)->admin);
+    rg_options_check_listeners(l);
+    rg_options_check_limits(l);
     check_data(l);
     check_database(l);
     check_heartbeat(l);
     add_https(l);
-    settle_front(&l->settings.front);
+    settle_front(l->settings);
 }
 
 int rg_platform_options_load(const struct rg_platform_flags *flags, const struct rg_options_outside *outside,
                              struct rg_platform_settings *ret, FILE *err)
 {
-    struct load *l = calloc(1, sizeof(*l));
-    if (!l) {
-        fprintf(err, "%s: %s\n", flags->config_path, strerror(ENOMEM));
-        return -ENOMEM;
-    }
-    l->flags = flags;
-    l->common = (struct rg_options_load){
+    const struct rg_options_source from = {
         .table = &rg_platform_options_table,
-        .target = &l->settings,
+        .size = sizeof(*ret),
+        .flags = flags,
         .config_path = flags->config_path,
         .config_given = flags->config_given,
         .may_be_missing = true,
@@ -150,9 +146,5 @@ int rg_platform_options_load(const struct rg_platform_flags *flags, const struct
         .default_listen = default_listen,
         .outside = outside,
     };
-    int r = rg_options_load_run(&l->common, load_rest, err);
-    if (r == 0)
-        *ret = l->settings;
-    free(l);
-    return r;
+    return rg_options_load_run(&from, load_rest, ret, err);
 }
