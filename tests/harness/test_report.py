@@ -102,7 +102,6 @@ def test_document_without_marks_is_left_alone(results):
         document.written("# Performance\n", results)
 
 
-@pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
 def with_words(words):
     return f"{words}\n{document.BEGIN}\n{document.END}\n"
 
@@ -141,6 +140,7 @@ def test_what_the_words_should_speak_of(results):
     assert "reached, and in the words: 64 connections: CPU a request, 0.50 (0.40-0.60)" in remarks and len(remarks) == 2
 
 
+@pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
 def test_plots(results, tmp_path):
     (tmp_path / "hgrm").mkdir()
     (tmp_path / "hgrm" / "a.hgrm").write_text(

@@ -8,19 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 from rows import BENCH
 
 BIN = pathlib.Path(os.environ.get("BENCH_BIN", BENCH.parent / "build/release/bin"))
+PROGRAMS = ("ringgate", "ringgate-origin", "ringgate-load")
 TINY = ["--scenario", "keepalive-64", "--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--only", "ringgate,direct"]
 
 
 @pytest.fixture
 def harness(tmp_path):
     """Starts it as ./dev bench does, with a folder of its own for what it starts, by which leftovers are found."""
-    if not all((BIN / name).exists() for name in ("ringgate", "ringgate-origin", "ringgate-load")):
+    if not all((BIN / name).exists() for name in PROGRAMS):
         pytest.skip(f"not all programs are in {BIN}")
     scratch = tmp_path / "t"
     scratch.mkdir()
@@ -184,9 +186,22 @@ def test_a_wrong_scenario(harness):
     assert process.returncode == 2 and "there are: keepalive-64" in err
 
 
+@pytest.fixture
+def in_reach():
+    """Copies of the harness and of its programs where anybody may use them: a clone of root's lies behind /root, which is closed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        shutil.copytree(BENCH, folder, ignore=shutil.ignore_patterns("__pycache__", "report"), dirs_exist_ok=True)
+        folder.chmod(0o755)
+        for program in PROGRAMS:
+            shutil.copy(BIN / program, folder)
+        (folder / "lock").touch()
+        yield folder
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give up rights")
-def test_without_root(harness):
-    process = subprocess.run([sys.executable, "-m", "harness", "--bin", BIN, *TINY, "--report", harness.report],
-                             env={**os.environ, "PYTHONPATH": str(BENCH), "RINGGATE_BENCH_LOCK": str(BENCH / "README.md")},
-                             capture_output=True, text=True, user=65534, timeout=20)
-    assert process.returncode == 2 and "run as root" in process.stderr and "--congestion system" in process.stderr
+def test_without_root(harness, in_reach):
+    process = subprocess.run([sys.executable, "-m", "harness", "--bin", in_reach, *TINY, "--report", harness.report],
+                             env={**os.environ, "PYTHONPATH": str(in_reach), "RINGGATE_BENCH_LOCK": str(in_reach / "lock")},
+                             cwd=in_reach, capture_output=True, text=True, user=65534, timeout=20)
+    assert process.returncode == 2 and "run as root" in process.stderr and "--congestion system" in process.stderr, process.stderr
