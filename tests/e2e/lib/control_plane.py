@@ -188,10 +188,11 @@ class ControlPlane:
         handler.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                             b"Sec-WebSocket-Accept: " + accept_of(handler.headers["Sec-WebSocket-Key"]).encode() + b"\r\n\r\n")
         connection = Connection(sock)
-        if self.greets:
-            connection.send({"type": "connection.ack", "gatewayId": self.gateway_id, "connectionId": str(uuid.uuid4()),
-                             "timestamp": self.now()})
+        # Whoever is greeted may act on it at once, so that nothing is pushed between the greeting and the list: it would be lost.
         with self.lock:
+            if self.greets:
+                connection.send({"type": "connection.ack", "gatewayId": self.gateway_id, "connectionId": str(uuid.uuid4()),
+                                 "timestamp": self.now()})
             self.connections.append(connection)
         threading.Thread(target=self._ping, args=(connection,), daemon=True).start()
         self._read(connection)
