@@ -32,12 +32,14 @@ class Origin:
             c.close()
 
     def health(self, status):
-        try:
-            code, body = self.ask("PUT", f"/control/health?status={status}")
-        except ConnectionError:  # cut with all others when it goes down
-            code, body = self.ask("GET", "/control/health")
-            assert status in body.decode(), body
-        assert 200 <= code < 300, (code, body)
+        """Going down, a thread of it cuts what it has not heard yet, too: then the question is put again."""
+        def is_told():
+            try:
+                return self.ask("PUT", f"/control/health?status={status}")
+            except ConnectionError:
+                return None
+        code, body = env.wait_until(is_told, 10, f"the origin to be told that it is {status}")
+        assert (code, body.decode()) == (200, status + "\n")
 
     def stats(self):
         return json.loads(self.ask("GET", "/stats")[1])
