@@ -137,7 +137,8 @@ static int decode_metadata(struct rg_artifact *a, struct rg_problems *why)
     return rc == -ENOMEM ? rc : 0;
 }
 
-static int decode_frame(struct rg_artifact *a, struct rg_problems *why)
+/* *ret_kind: whether its kind is known, so that what stands in it can be told. */
+static int decode_frame(struct rg_artifact *a, struct rg_problems *why, bool *ret_kind)
 {
     struct head head = {0};
     if (!json_is_object(a->doc.value)) {
@@ -152,7 +153,8 @@ static int decode_frame(struct rg_artifact *a, struct rg_problems *why)
         return rc;
     if (head.api_version.len > 0)
         check_api_version(head.api_version, why);
-    if (head.kind.len > 0 && !is_supported(head.kind, &a->info.kind))
+    *ret_kind = head.kind.len > 0 && is_supported(head.kind, &a->info.kind);
+    if (head.kind.len > 0 && !*ret_kind)
         refuse_kind(head.kind, why);
     rc = decode_metadata(a, why);
     a->spec_json = rg_spec_member(a->doc.value, "spec");
@@ -221,18 +223,26 @@ static int decode_spec(struct rg_artifact *a, struct rg_problems *why)
     return 0;
 }
 
+/* No memory is the end of it; after anything else the next step may have more to tell. */
+static int worse(int a, int b)
+{
+    return a == -ENOMEM || b == -ENOMEM ? -ENOMEM : a < 0 ? a : b;
+}
+
 static int decode(struct rg_artifact *a, struct rg_str text, struct rg_problems *why)
 {
+    bool has_kind = false;
     int rc = rg_yaml_json(text, RG_ARTIFACT_TEXT_MAX, &a->doc, why);
     if (rc == 0)
-        rc = decode_frame(a, why);
-    if (rc == 0)
-        rc = rg_template_scan(a->spec_json, "spec", &a->arena, &a->found, why);
+        rc = decode_frame(a, why, &has_kind);
+    if (rc == -ENOMEM || !has_kind || !json_is_object(a->spec_json))
+        return rc;
+    rc = worse(rc, rg_template_scan(a->spec_json, "spec", &a->arena, &a->found, why));
     if (rc == 0)
         rc = collect_secrets(a);
-    if (rc == 0)
-        rc = collect_providers(a, why);
-    return rc == 0 ? decode_spec(a, why) : rc;
+    if (rc != -ENOMEM)
+        rc = worse(rc, collect_providers(a, why));
+    return rc == -ENOMEM ? rc : worse(rc, decode_spec(a, why));
 }
 
 int rg_artifact_decode(const char *text, size_t len, struct rg_artifact **ret, struct rg_problems *why)
