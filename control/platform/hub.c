@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "datapath/base/assert.h"
+#include "datapath/base/client.h"
+#include "datapath/base/hash.h"
 
 #define BUCKETS     4096 /* of members; a power of two */
 #define CLIENTS     1024 /* whose connects are counted; the same */
@@ -19,31 +21,25 @@ struct client {
 };
 
 struct rg_hub {
+    struct rg_hash_secret secret; /* or clients could choose an address that uses up what another one may */
     struct rg_hub_limits limits;
     size_t connections, streams;
     struct rg_list members[BUCKETS];
     struct client clients[CLIENTS];
 };
 
-/* FNV-1a. */
-static uint32_t hash_of(struct rg_str text)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (unsigned char)text.ptr[i]) * 16777619u;
-    return hash ^ hash >> 16;
-}
-
 static struct rg_list *bucket_of(struct rg_hub *hub, const char *key)
 {
-    return &hub->members[hash_of(rg_str_of(key)) & (BUCKETS - 1)];
+    return &hub->members[rg_hash(&hub->secret, 0, rg_str_of(key)) & (BUCKETS - 1)];
 }
 
 int rg_hub_create(struct rg_hub **ret, const struct rg_hub_limits *limits)
 {
     struct rg_hub *hub = calloc(1, sizeof(*hub));
-    if (!hub)
+    if (!hub || !rg_hash_secret_make(&hub->secret)) {
+        free(hub);
         return -ENOMEM;
+    }
     hub->limits.connections = limits && limits->connections ? limits->connections : CONNECTIONS;
     hub->limits.streams = limits && limits->streams ? limits->streams : STREAMS;
     hub->limits.connects_per_minute = limits && limits->connects_per_minute ? limits->connects_per_minute : CONNECTS;
@@ -63,7 +59,8 @@ void rg_hub_destroy(struct rg_hub *hub)
 
 bool rg_hub_admits(struct rg_hub *hub, struct rg_str peer, uint64_t now_ms)
 {
-    struct client *c = &hub->clients[hash_of(peer) & (CLIENTS - 1)];
+    struct in6_addr room;
+    struct client *c = &hub->clients[rg_hash(&hub->secret, 0, rg_client_network(peer, &room)) & (CLIENTS - 1)];
     uint64_t limit = hub->limits.connects_per_minute;
     uint64_t leaked = (now_ms - c->at_ms) * limit;
     c->level = c->level > leaked ? c->level - leaked : 0;

@@ -30,7 +30,7 @@ struct rg_hub;
 struct rg_hub_limits {
     unsigned connections;         /* gateways' at once; 0: 10,000 */
     unsigned streams;             /* of events at once; 0: 100 */
-    unsigned connects_per_minute; /* of one client; 0: 1,000 */
+    unsigned connects_per_minute; /* of one client (client.h); 0: 1,000 */
 };
 
 int rg_hub_create(struct rg_hub **ret, const struct rg_hub_limits *limits);

@@ -17,8 +17,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "datapath/base/str.h"
-
 enum rg_limit_algorithm { RG_LIMIT_GCRA, RG_LIMIT_FIXED_WINDOW };
 
 struct rg_limit {
@@ -54,11 +52,5 @@ typedef uint64_t rg_limit_clock(void);
  */
 struct rg_limit_result rg_limit_take(const struct rg_limit *l, struct rg_limit_table *table, uint64_t key,
                                      rg_limit_clock *clock, bool charge);
-
-/* A key of parts, one after the other, that nobody can guess collisions for (SipHash-2-4). */
-struct rg_limit_secret {
-    uint64_t k[2];
-};
-uint64_t rg_limit_hash(const struct rg_limit_secret *secret, uint64_t before, struct rg_str part);
 
 #endif

@@ -4,9 +4,9 @@
  */
 #include "datapath/policy/ratelimit.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <sys/random.h>
+
+#include "datapath/base/client.h"
 
 #define COUNTERS_FEW  64u    /* where keys are few: the names of routes */
 #define COUNTERS_MANY 65536u /* where clients choose them: 1 MiB, touched as it is used */
@@ -20,7 +20,7 @@ int rg_ratelimit_init(struct rg_ratelimit *rl, struct rg_policy_making *m, unsig
     rl->status = 429;
     m->needs_state = true;
     m->response_fields = 4;
-    if (!rl->quotas || getrandom(&rl->secret, sizeof rl->secret, 0) != (ssize_t)sizeof rl->secret)
+    if (!rl->quotas || !rg_hash_secret_make(&rl->secret))
         return -ENOMEM;
     rl->n_quotas = n;
     rl->type = RG_STR("application/json");
@@ -66,37 +66,6 @@ void rg_ratelimit_drop(void *self)
 
 /* ---- at work ---- */
 
-/* Without what is not the address: 192.0.2.1:443, [2001:db8::1]:443. Some proxies forward the port, and each connection
- * has another one. */
-static struct rg_str without_port(struct rg_str client)
-{
-    const char *colon = memchr(client.ptr, ':', client.len), *end = client.ptr + client.len;
-    if (client.len > 2 && *client.ptr == '[') {
-        const char *close = memchr(client.ptr, ']', client.len);
-        return close ? (struct rg_str){client.ptr + 1, (size_t)(close - client.ptr - 1)} : client;
-    }
-    if (!colon || memchr(colon + 1, ':', (size_t)(end - colon - 1)))
-        return client;
-    return (struct rg_str){client.ptr, (size_t)(colon - client.ptr)};
-}
-
-/* A client of IPv6 has a /64 to choose addresses from; one of IPv4 has one, however it is written. */
-static struct rg_str network_of(struct rg_str client, struct in6_addr *room)
-{
-    char text[INET6_ADDRSTRLEN];
-    struct rg_str address = without_port(client);
-    if (address.len >= sizeof text)
-        return address;
-    memcpy(text, address.ptr, address.len);
-    text[address.len] = '\0';
-    if (inet_pton(AF_INET, text, room) == 1)
-        return (struct rg_str){(const char *)room, 4};
-    if (inet_pton(AF_INET6, text, room) != 1)
-        return address;
-    return IN6_IS_ADDR_V4MAPPED(room) ? (struct rg_str){(const char *)room + 12, 4}
-                                      : (struct rg_str){(const char *)room, 8};
-}
-
 static struct rg_str text_of(const struct rg_ratelimit_key_part *part, const struct rg_policy_request *q,
                              struct in6_addr *room)
 {
@@ -106,7 +75,7 @@ static struct rg_str text_of(const struct rg_ratelimit_key_part *part, const str
         f = rg_policy_find_field(&q->head, &part->header, NULL);
         return f ? rg_field_value(f) : RG_STR_NONE;
     case RG_RATELIMIT_IP:
-        return q->client.len > 0 ? network_of(q->client, room) : q->client;
+        return rg_client_network(q->client, room);
     case RG_RATELIMIT_ROUTE_NAME:
         return q->route;
     default:
@@ -120,7 +89,7 @@ static uint64_t key_of(const struct rg_ratelimit *rl, const struct rg_ratelimit_
     struct in6_addr room;
     uint64_t key = 0;
     for (unsigned i = 0; i < quota->n_parts; i++)
-        key = rg_limit_hash(&rl->secret, key, text_of(&quota->parts[i], q, &room));
+        key = rg_hash(&rl->secret, key, text_of(&quota->parts[i], q, &room));
     return key;
 }
 

@@ -5,6 +5,7 @@
 #ifndef RG_POLICY_RATELIMIT_H
 #define RG_POLICY_RATELIMIT_H
 
+#include "datapath/base/hash.h"
 #include "datapath/policy/limit.h"
 #include "datapath/policy/view.h"
 
@@ -37,7 +38,7 @@ struct rg_ratelimit_quota {
 };
 
 struct rg_ratelimit {
-    struct rg_limit_secret secret;
+    struct rg_hash_secret secret;
     struct rg_ratelimit_quota *quotas;
     unsigned n_quotas;
     uint16_t status;

@@ -137,9 +137,69 @@ static void test_limits(void **state)
     rg_hub_destroy(hub);
 }
 
+/* Whether the second shares what the first may: one connect a minute. */
+static bool are_one(const char *first, const char *second)
+{
+    struct rg_hub *hub;
+    struct rg_hub_limits limits = {.connects_per_minute = 1};
+    assert_int_equal(rg_hub_create(&hub, &limits), 0);
+    assert_true(rg_hub_admits(hub, rg_str_of(first), 60000));
+    bool one = !rg_hub_admits(hub, rg_str_of(second), 60000);
+    rg_hub_destroy(hub);
+    return one;
+}
+
+/* By chance two of them may share a bucket, but not again and again. */
+static bool are_always_one(const char *first, const char *second)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (!are_one(first, second))
+            return false;
+    return true;
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second;
+        bool same;
+    } rows[] = {{"192.0.2.1", "192.0.2.1", true},          {"::ffff:192.0.2.1", "192.0.2.1", true},
+                {"2001:db8::1", "2001:db8::ffff:1", true}, {"::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
+                {"2001:db8::1", "2001:db8:0:1::1", false}, {"192.0.2.1", "", false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (are_always_one(rows[i].first, rows[i].second) != rows[i].same)
+            fail_msg("%s and %s", rows[i].first, rows[i].second);
+}
+
+static uint32_t public_hash(const char *text)
+{
+    uint32_t hash = 2166136261u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619u;
+    return hash ^ hash >> 16;
+}
+
+/* Who knows the program still can't choose an address that uses up what another one may. */
+static void test_nobody_aims(void **state)
+{
+    (void)state;
+    char aimed[32];
+    unsigned found = 0;
+    for (unsigned i = 0; found < 8; i++) {
+        assert_true(i < 65536);
+        snprintf(aimed, sizeof(aimed), "10.1.%u.%u", i >> 8, i & 255);
+        if ((public_hash(aimed) & 1023) != (public_hash("192.0.2.1") & 1023))
+            continue;
+        found++;
+        assert_false(are_always_one(aimed, "192.0.2.1"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_fan_out), cmocka_unit_test(test_wake),
-                                       cmocka_unit_test(test_limits)};
+                                       cmocka_unit_test(test_limits), cmocka_unit_test(test_addresses),
+                                       cmocka_unit_test(test_nobody_aims)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
