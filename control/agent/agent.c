@@ -58,6 +58,7 @@ static void init_parts(struct rg_agent *a, const struct rg_agent_init *init)
         a->admin = *init->admin;
     rg_list_init(&a->entries);
     rg_list_init(&a->orders);
+    rg_list_init(&a->failed);
     rg_obtain_init(a);
     rg_build_init(a);
     rg_publish_init(a);

@@ -28,6 +28,12 @@
 #define RG_AGENT_DOUBT_MS    60000 /* an acknowledgement that old was heard, or the connection would have ended before */
 #define RG_AGENT_FAILURE_MAX (RG_ACK_MESSAGE_MAX + 1)
 
+/* Artifacts that are known, served or not: many times a large gateway's, and a bound for what a control plane that went
+ * wrong can make it keep: about 1 KiB of each that was refused. */
+#define RG_AGENT_ARTIFACTS_MAX  20000u
+#define RG_AGENT_FAILURES_WHOLE 500u /* failures kept whole, the newest; of older ones, this: */
+#define RG_AGENT_FAILURE_SHORT  160u
+
 struct rg_version {       /* of an artifact: one deployment, as it came */
     struct rg_unit *unit; /* deployed, and it has routes to serve */
     bool deployed;
@@ -64,6 +70,7 @@ struct rg_entry {
     unsigned n_orders;             /* that are not done */
     char *failure;                 /* of the newest order; NULL: it did not fail */
     json_t *errors;                /* the same, one by one; NULL: it is one sentence */
+    struct rg_list failed;         /* the agent's, while all of it is kept */
     bool is_gone;                  /* the control plane has deleted it; it goes with its last order */
     struct rg_key_set *keys;       /* made when first asked for */
     json_t *key_list;              /* {name: {"name", "sha256", "expiresAt"}}; NULL: none */
@@ -134,6 +141,8 @@ struct rg_agent {
     struct rg_entry **buckets;
     size_t n_buckets, n_entries;
     struct rg_list entries, orders;
+    struct rg_list failed; /* entries whose failure is kept whole, oldest first */
+    unsigned n_failed;
     struct rg_list batches; /* fetches of several orders */
     unsigned n_fetches;     /* of definitions, at once */
     struct rg_alarm obtain_due, build_due;
@@ -168,8 +177,10 @@ void rg_version_fini(struct rg_version *v);
 void rg_version_drop_artifact(struct rg_version *v); /* all of it but what counts on with the next version */
 void rg_entry_note_handle(struct rg_entry *e, const struct rg_artifact *artifact);
 const char *rg_or_dash(const char *text); /* for the log, where a value may be missing */
-/* NULL: none; without memory it is not shown. */
-void rg_entry_set_failure(struct rg_entry *e, const char *text, json_t *errors);
+/* Whether one more artifact would be too many. What is on the disk is known in any case. */
+bool rg_entries_full(const struct rg_agent *a);
+/* NULL: none; without memory it is not shown. That of an entry that has failed long ago may be cut. */
+void rg_entry_set_failure(struct rg_agent *a, struct rg_entry *e, const char *text, json_t *errors);
 /* What the next snapshot will have of it, as far as is known now; NULL: nothing. */
 const struct rg_version *rg_entry_next_version(const struct rg_entry *e);
 const struct rg_entry *rg_entry_of_handle(const struct rg_agent *a, enum rg_kind kind, struct rg_str handle);

@@ -133,8 +133,9 @@ void rg_agent_take_key_event(struct rg_agent *a, const struct rg_event *event)
 {
     bool revoked = event->type == RG_EVENT_KEY_REVOKED;
     /* A key may come before its artifact; one that goes leaves no trace of what is not here. */
-    struct rg_entry *e =
-        revoked ? rg_entry_find(a, event->artifact_id) : rg_entry_get(a, RG_KIND_REST_API, event->artifact_id);
+    struct rg_entry *e = rg_entry_find(a, event->artifact_id);
+    if (!e && !revoked && !rg_entries_full(a))
+        e = rg_entry_get(a, RG_KIND_REST_API, event->artifact_id);
     json_t *key = revoked ? NULL : read_key(event->payload);
     const char *name = json_string_value(json_object_get(revoked ? event->payload : key, revoked ? "keyName" : "name"));
     memset(a->key_lists_old, true, sizeof(a->key_lists_old));

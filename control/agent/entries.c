@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
+#include "control/common/utf8.h"
 
 #define FIRST_BUCKETS 64
 
@@ -51,6 +52,11 @@ const char *rg_or_dash(const char *text)
     return text[0] ? text : "-";
 }
 
+bool rg_entries_full(const struct rg_agent *a)
+{
+    return a->n_entries >= RG_AGENT_ARTIFACTS_MAX;
+}
+
 struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char *id)
 {
     struct rg_entry *e = rg_entry_find(a, id);
@@ -71,6 +77,7 @@ struct rg_entry *rg_entry_get(struct rg_agent *a, enum rg_kind kind, const char 
     *bucket = e;
     rg_list_init(&e->writing);
     rg_list_init(&e->rekeyed);
+    rg_list_init(&e->failed);
     rg_list_append(&a->entries, &e->link);
     a->n_entries++;
     return e;
@@ -95,12 +102,50 @@ void rg_version_drop_artifact(struct rg_version *v)
     v->artifact = NULL;
 }
 
-void rg_entry_set_failure(struct rg_entry *e, const char *text, json_t *errors)
+/* ---- Failures ---- */
+
+static void keep_whole(struct rg_agent *a, struct rg_entry *e)
 {
+    rg_list_append(&a->failed, &e->failed);
+    a->n_failed++;
+}
+
+static void keep_no_more(struct rg_agent *a, struct rg_entry *e)
+{
+    if (rg_list_empty(&e->failed))
+        return;
+    rg_list_remove(&e->failed);
+    a->n_failed--;
+}
+
+static void shorten(struct rg_entry *e)
+{
+    static const char dots[] = "...";
+    char text[RG_AGENT_FAILURE_SHORT + sizeof(dots)];
+    json_decref(e->errors);
+    e->errors = NULL;
+    if (strlen(e->failure) < sizeof(text))
+        return;
+    memcpy(text + rg_utf8_copy(text, RG_AGENT_FAILURE_SHORT, rg_str_of(e->failure)), dots, sizeof(dots));
+    free(e->failure);
+    e->failure = strdup(text);
+}
+
+void rg_entry_set_failure(struct rg_agent *a, struct rg_entry *e, const char *text, json_t *errors)
+{
+    keep_no_more(a, e);
     free(e->failure);
     json_decref(e->errors);
     e->failure = text ? strdup(text) : NULL;
-    e->errors = json_incref(errors);
+    e->errors = e->failure ? json_incref(errors) : NULL;
+    if (!e->failure)
+        return;
+    keep_whole(a, e);
+    if (a->n_failed <= RG_AGENT_FAILURES_WHOLE)
+        return;
+    struct rg_entry *oldest = RG_CONTAINER(a->failed.next, struct rg_entry, failed);
+    keep_no_more(a, oldest);
+    shorten(oldest);
 }
 
 void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
@@ -116,7 +161,7 @@ void rg_entry_remove(struct rg_agent *a, struct rg_entry *e)
     rg_version_fini(&e->live);
     rg_key_set_unref(e->keys);
     json_decref(e->key_list);
-    rg_entry_set_failure(e, NULL, NULL);
+    rg_entry_set_failure(a, e, NULL, NULL);
     free(e);
 }
 

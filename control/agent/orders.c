@@ -88,7 +88,7 @@ static void ack_success(struct rg_order *o)
     struct rg_ack ack = ack_of(o->entry->kind, o->entry->id, &o->version, o->deploy);
     note_acked(o->entry, &o->version, send_ack(a, &ack));
     if (is_newest(o))
-        rg_entry_set_failure(o->entry, NULL, NULL);
+        rg_entry_set_failure(a, o->entry, NULL, NULL);
     rg_agent_count(a, o->deploy ? RG_AM_DEPLOYED : RG_AM_UNDEPLOYED);
     rg_histogram_record(a->took, (rg_now_ms() - o->began_ms) * 1000);
     rg_info("control: %s kind=%s name=%s artifact=%s deployment=%s correlation=%s took_ms=%" PRIu64,
@@ -105,7 +105,7 @@ static void ack_failure(struct rg_order *o)
     ack.errors = o->errors;
     send_ack(a, &ack);
     if (is_newest(o))
-        rg_entry_set_failure(o->entry, o->failure, o->errors);
+        rg_entry_set_failure(a, o->entry, o->failure, o->errors);
     rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
     rg_warn("control: failed action=%s kind=%s name=%s artifact=%s deployment=%s correlation=%s reason=\"%s\"",
             o->deploy ? "deploy" : "undeploy", rg_kind_info(o->entry->kind)->name, rg_or_dash(o->entry->handle),
@@ -268,10 +268,16 @@ static void take_deployment(struct rg_agent *a, struct rg_entry *e, const struct
         answer(a, event, RG_ACK_PROCESSING_ERROR, "the gateway has no memory for it");
 }
 
+static void refuse(struct rg_agent *a, const struct rg_event *event, const char *message)
+{
+    rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
+    answer(a, event, RG_ACK_PROCESSING_ERROR, message);
+}
+
 static void take_order(struct rg_agent *a, const struct rg_event *event)
 {
     struct rg_entry *e = rg_entry_find(a, event->artifact_id);
-    char message[128];
+    char message[256];
     if (e && event->performed_ns <= e->newest_ns) {
         rg_agent_count(a, RG_AM_DEPLOYMENTS_STALE);
         rg_info("control: stale, ignoring it event=%s artifact=%s deployment=%s performed_at=%s correlation=%s",
@@ -279,10 +285,15 @@ static void take_order(struct rg_agent *a, const struct rg_event *event)
     } else if (event->type == RG_EVENT_UNDEPLOYED) {
         take_undeployment(a, e, event);
     } else if (!rg_kind_info(event->kind)->supported) {
-        rg_agent_count(a, RG_AM_DEPLOYMENTS_FAILED);
         snprintf(message, sizeof(message), "artifacts of kind %s are not supported by this gateway",
                  rg_kind_info(event->kind)->name);
-        answer(a, event, RG_ACK_PROCESSING_ERROR, message);
+        refuse(a, event, message);
+    } else if (!e && rg_entries_full(a)) {
+        snprintf(message, sizeof(message),
+                 "the gateway knows %zu artifacts, and takes at most %u; delete some that are not needed on it (those "
+                 "that failed or are undeployed count, too), or deploy this one to another gateway",
+                 a->n_entries, RG_AGENT_ARTIFACTS_MAX);
+        refuse(a, event, message);
     } else {
         take_deployment(a, e, event);
     }

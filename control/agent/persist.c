@@ -83,7 +83,7 @@ static void revive(struct rg_agent *a, struct rg_entry *e)
         rg_error("state: an artifact can't be served any more kind=%s name=%s artifact=%s deployment=%s reason=\"%s\"",
                  rg_kind_info(e->kind)->name, rg_or_dash(e->handle), e->id, e->live.deployment_id, why);
     json_t *errors = r < 0 ? rg_problems_json(&problems) : NULL;
-    rg_entry_set_failure(e, r < 0 ? why : NULL, errors);
+    rg_entry_set_failure(a, e, r < 0 ? why : NULL, errors);
     json_decref(errors);
     rg_problems_fini(&problems);
     if (e->kind == RG_KIND_REST_API)

@@ -78,8 +78,8 @@ static void compare(struct rg_agent *a, const struct rg_event *item)
             rg_agent_take_event(a, item); /* it is not there, and the control plane may wait to hear so */
         return;
     }
-    if (!rg_kind_info(item->kind)->supported) {
-        rg_agent_take_event(a, item); /* refuses it, by name */
+    if (!rg_kind_info(item->kind)->supported || (!e && rg_entries_full(a))) {
+        rg_agent_take_event(a, item); /* refuses it, with the reason */
         return;
     }
     if (!e)
@@ -151,7 +151,7 @@ static json_t *unlisted(const struct rg_agent *a)
     json_t *ids = json_array();
     for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
         const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
-        if (e->is_known && !e->is_listed && !e->order)
+        if (!e->is_listed && !e->order) /* also what was refused, or has nothing but keys: it counts, too */
             json_array_append_new(ids, json_string(e->id));
     }
     return ids;

@@ -131,3 +131,23 @@ def test_rate_limits_take_memory_as_they_count(cp, gateway):
     assert env.SANITIZER or grown < 100 << 20, f"{grown >> 20} MiB for 1,000 tables in which nobody is counted"
     ack = cp.wait_failed(cp.deploy(stored("a.yaml", limited(101, 2, 5)), "limited"))
     assert "spec.operations[100].policies[0]" in ack["errorMessage"] and "1000 by client" in ack["errorMessage"], ack
+
+
+def test_artifacts_without_number(cp, gateway, service):
+    """What is one too many is refused, by name; what is known is served, and what the control plane does not know any more makes room."""
+    good = cp.deploy(service.api("good", "/good", "good"), "good")
+    cp.wait_live(good)
+    hashes = json.dumps({"sha256": "0" * 64})
+    for i in range(20000):  # each makes an artifact known, before it is deployed
+        cp.push("apikey.created", {"apiId": f"k{i}", "name": "k", "apiKeyHashes": hashes})
+    more = cp.deploy(service.api("more", "/more", "more"), "more")
+    ack = cp.wait_failed(more, env.scaled(30))
+    assert ack["errorCode"] == "GATEWAY_PROCESSING_ERROR"
+    assert "knows 20000 artifacts, and takes at most 20000; delete some" in ack["errorMessage"]
+    assert body(gateway, "/good/x") == "good/x" and body(gateway, "/more/x") == "replica"
+    cp.wait_live(cp.deploy(service.api("good", "/good", "better"), "good"))
+    assert body(gateway, "/good/x") == "better/x"
+    cp.drop_all()  # what is known here is compared, and the artifacts of those keys do not exist
+    env.wait_until(lambda: "removed=19999" in gateway.log(), env.scaled(30), "room for others")
+    cp.wait_live(cp.deploy(service.api("more", "/more", "more"), "more"))
+    assert body(gateway, "/more/x") == "more/x"

@@ -144,6 +144,20 @@ static void undeploy(const char *id, const char *deployment, const char *at)
     rg_event_fini(&e);
 }
 
+/* Of a thousand instants a second, one after the other. */
+static void deploy_at(const char *id, unsigned at_ms)
+{
+    struct rg_event e;
+    char text[512], why[RG_EVENT_WHY_MAX];
+    snprintf(text, sizeof(text),
+             "{\"type\":\"api.deployed\",\"payload\":{\"apiId\":\"%s\",\"deploymentId\":\"d2-%s\","
+             "\"performedAt\":\"2026-08-22T10:%02u:%02u.%03uZ\"}}",
+             id, id, at_ms / 60000, at_ms / 1000 % 60, at_ms % 1000);
+    assert_int_equal(rg_event_parse(rg_str_of(text), &e, why), 0);
+    rg_agent_take_event(f.agent, &e);
+    rg_event_fini(&e);
+}
+
 static size_t routes(void)
 {
     return rg_snapshot_routes(f.snapshots[f.n_snapshots - 1]);
@@ -311,6 +325,71 @@ static void keys_that_fail_late_are_written_again(void **state)
     assert_int_equal(access(keys, R_OK), 0);
 }
 
+/* ---- Limits ---- */
+
+static struct rg_entry *entry(unsigned i)
+{
+    char id[32];
+    snprintf(id, sizeof(id), "x%u", i);
+    return rg_entry_get(f.agent, RG_KIND_REST_API, id);
+}
+
+static void so_many_artifacts_and_no_more(void **state)
+{
+    (void)state;
+    const uint64_t *values = f.metrics.values;
+    write_definition("a", "/a");
+    assert_int_equal(begin(), 0);
+    for (unsigned i = 0; f.agent->n_entries < RG_AGENT_ARTIFACTS_MAX; i++)
+        assert_non_null(entry(i));
+    deploy_at("one-more", 1);
+    let_in("two-more");
+    assert_null(rg_entry_find(f.agent, "one-more"));
+    assert_null(rg_entry_find(f.agent, "two-more"));
+    assert_int_equal(f.agent->n_entries, RG_AGENT_ARTIFACTS_MAX);
+    assert_int_equal(values[RG_AM_DEPLOYMENTS_FAILED], 1);
+    assert_true(rg_list_empty(&f.agent->orders));
+
+    deploy_at("a", 2); /* what is known goes on */
+    deploy_at("x1", 3);
+    assert_int_equal(rg_entry_find(f.agent, "a")->n_orders, 1);
+    assert_int_equal(rg_entry_find(f.agent, "x1")->n_orders, 1);
+    assert_non_null(rg_entry_find(f.agent, "a")->live.unit);
+    assert_int_equal(routes(), 1);
+    rg_agent_forget(f.agent, rg_entry_find(f.agent, "x0"), "it was deleted"); /* there is room again */
+    deploy_at("one-more", 4);
+    assert_int_equal(rg_entry_find(f.agent, "one-more")->n_orders, 1);
+    assert_int_equal(values[RG_AM_DEPLOYMENTS_FAILED], 1);
+}
+
+/* Of the failures that came last everything is kept, of older ones how they begin. */
+static void old_failures_are_kept_in_short(void **state)
+{
+    (void)state;
+    char text[RG_AGENT_FAILURE_MAX];
+    assert_int_equal(begin(), 0);
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned i = 0; i <= RG_AGENT_FAILURES_WHOLE; i++) {
+        json_t *errors = json_pack("[{s:s, s:s}]", "field", "spec", "message", text);
+        rg_entry_set_failure(f.agent, entry(i), text, errors);
+        json_decref(errors);
+    }
+    assert_in_range(strlen(entry(0)->failure), 32, 256);
+    assert_null(entry(0)->errors);
+    assert_string_equal(entry(1)->failure, text);
+    rg_entry_set_failure(f.agent, entry(1), NULL, NULL); /* one goes, one comes: nobody else's is cut */
+    rg_entry_set_failure(f.agent, entry(0), "again", NULL);
+    assert_string_equal(entry(0)->failure, "again");
+    assert_string_equal(entry(2)->failure, text);
+    assert_non_null(entry(2)->errors);
+    rg_entry_set_failure(f.agent, entry(2), "now it is the newest", NULL);
+    rg_entry_set_failure(f.agent, entry(1), text, NULL);
+    assert_in_range(strlen(entry(3)->failure), 32, 256);
+    rg_agent_forget(f.agent, entry(4), "it was deleted");
+    assert_string_equal(entry(5)->failure, text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +399,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_late_worker_is_named_and_holds_up_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(what_comes_while_workers_switch_waits_for_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_that_fail_late_are_written_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(so_many_artifacts_and_no_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(old_failures_are_kept_in_short, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
