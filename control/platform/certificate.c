@@ -63,14 +63,15 @@ static int write_file(const char *path, mode_t mode, bool (*write)(FILE *out, vo
     FILE *out = fd < 0 ? NULL : fdopen(fd, "we");
     if (!out)
         return -errno;
-    bool ok = write(out, what) && fflush(out) == 0 && fsync(fd) == 0;
-    ok = fclose(out) == 0 && ok;
-    if (!ok || rename(temporary, path) < 0) {
-        int r = errno > 0 ? -errno : -EIO;
+    errno = 0; /* OpenSSL may fail without one */
+    int r = write(out, what) && fflush(out) == 0 && fsync(fd) == 0 ? 0 : errno > 0 ? -errno : -EIO;
+    if (fclose(out) != 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(temporary, path) < 0)
+        r = -errno;
+    if (r < 0)
         unlink(temporary);
-        return r;
-    }
-    return 0;
+    return r;
 }
 
 static bool write_key(FILE *out, void *what)
