@@ -60,9 +60,14 @@ static int write_file(const char *path, mode_t mode, bool (*write)(FILE *out, vo
     char temporary[300];
     snprintf(temporary, sizeof(temporary), "%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "we");
-    if (!out)
+    if (fd < 0)
         return -errno;
+    FILE *out = fdopen(fd, "we");
+    if (!out) {
+        close(fd);
+        unlink(temporary);
+        return -ENOMEM;
+    }
     errno = 0; /* OpenSSL may fail without one */
     int r = write(out, what) && fflush(out) == 0 && fsync(fd) == 0 ? 0 : errno > 0 ? -errno : -EIO;
     if (fclose(out) != 0 && r == 0)
