@@ -28,8 +28,8 @@
 #define RG_AGENT_DOUBT_MS    60000 /* an acknowledgement that old was heard, or the connection would have ended before */
 #define RG_AGENT_FAILURE_MAX (RG_ACK_MESSAGE_MAX + 1)
 
-/* Artifacts that are known, served or not: many times a large gateway's, and a bound for what a control plane that went
- * wrong can make it keep: about 1 KiB of each that was refused. */
+/* Artifacts that are known, served or not: twice the most that is measured, and a bound for what a control plane that
+ * went wrong can make the gateway keep: about 1 KiB of each that was refused. */
 #define RG_AGENT_ARTIFACTS_MAX  20000u
 #define RG_AGENT_FAILURES_WHOLE 500u /* failures kept whole, the newest; of older ones, this: */
 #define RG_AGENT_FAILURE_SHORT  160u

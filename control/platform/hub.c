@@ -41,6 +41,7 @@ int rg_hub_create(struct rg_hub **ret, const struct rg_hub_limits *limits)
         return -ENOMEM;
     }
     hub->limits.connections = limits && limits->connections ? limits->connections : CONNECTIONS;
+    hub->limits.of_gateway = limits && limits->of_gateway ? limits->of_gateway : hub->limits.connections;
     hub->limits.streams = limits && limits->streams ? limits->streams : STREAMS;
     hub->limits.connects_per_minute = limits && limits->connects_per_minute ? limits->connects_per_minute : CONNECTS;
     for (unsigned i = 0; i < BUCKETS; i++)
@@ -76,15 +77,29 @@ static size_t *count_of(struct rg_hub *hub, const struct rg_hub_member *member)
     return member->stream ? &hub->streams : &hub->connections;
 }
 
-bool rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member)
+/* Of this one's gateway. */
+static size_t instances_of(struct rg_hub *hub, const struct rg_hub_member *member)
+{
+    const struct rg_list *bucket = bucket_of(hub, member->key);
+    size_t n = 0;
+    for (const struct rg_list *at = bucket->next; at != bucket; at = at->next) {
+        const struct rg_hub_member *m = RG_CONTAINER(at, struct rg_hub_member, link);
+        n += !m->stream && strcmp(m->key, member->key) == 0;
+    }
+    return n;
+}
+
+enum rg_hub_verdict rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member)
 {
     size_t limit = member->stream ? hub->limits.streams : hub->limits.connections;
     rg_list_init(&member->link);
     if (*count_of(hub, member) >= limit)
-        return false;
+        return RG_HUB_FULL;
+    if (!member->stream && instances_of(hub, member) >= hub->limits.of_gateway)
+        return RG_HUB_GATEWAY_FULL;
     rg_list_append(bucket_of(hub, member->key), &member->link);
     ++*count_of(hub, member);
-    return true;
+    return RG_HUB_ADDED;
 }
 
 void rg_hub_remove(struct rg_hub *hub, struct rg_hub_member *member)

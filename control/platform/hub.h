@@ -29,6 +29,7 @@ struct rg_hub;
 
 struct rg_hub_limits {
     unsigned connections;         /* gateways' at once; 0: 10,000 */
+    unsigned of_gateway;          /* of these, one gateway's; 0: all */
     unsigned streams;             /* of events at once; 0: 100 */
     unsigned connects_per_minute; /* of one client (client.h); 0: 1,000 */
 };
@@ -39,7 +40,8 @@ void rg_hub_destroy(struct rg_hub *hub); /* members were removed */
 /* Whether this client may try to connect now: counted before its token is looked at. */
 bool rg_hub_admits(struct rg_hub *hub, struct rg_str peer, uint64_t now_ms);
 
-bool rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member);    /* false: at the limit */
+enum rg_hub_verdict { RG_HUB_ADDED, RG_HUB_FULL, RG_HUB_GATEWAY_FULL };
+enum rg_hub_verdict rg_hub_add(struct rg_hub *hub, struct rg_hub_member *member);
 void rg_hub_remove(struct rg_hub *hub, struct rg_hub_member *member); /* not a member: nothing happens */
 
 /* Carries out what is for members; true: the sweeper is to be woken. */

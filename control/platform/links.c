@@ -222,19 +222,42 @@ static struct link *create(struct rg_platform *p, const struct rg_session *sessi
 }
 
 /* As gateways of this protocol know it: told in a message, then left. */
-static void turn_away(struct rg_platform *p, struct rg_ws *ws)
+static void turn_away(struct rg_platform *p, struct rg_ws *ws, enum rg_turned_away why)
 {
+    static const char *const reasons[RG_TURNED_AWAY_REASONS] = {[RG_TURNED_AWAY_FULL] = "connection limit reached",
+                                                                [RG_TURNED_AWAY_GATEWAY_FULL] =
+                                                                    "connection limit of the gateway reached",
+                                                                [RG_TURNED_AWAY_ENDING] = "server shutdown"};
     char message[256];
-    if (p->draining)
+    p->turned_away[why]++;
+    if (why == RG_TURNED_AWAY_ENDING)
         snprintf(message, sizeof(message), "{\"type\":\"error\",\"message\":\"the platform is ending\"}");
+    else if (why == RG_TURNED_AWAY_GATEWAY_FULL)
+        snprintf(message, sizeof(message),
+                 "{\"type\":\"error\",\"message\":\"maximum connection limit of this gateway reached (%u); "
+                 "websocket.connections_per_gateway of the platform's options raises it\"}",
+                 p->settings.connections_per_gateway);
     else
-        snprintf(
-            message, sizeof(message),
-            "{\"type\":\"error\",\"message\":\"maximum connection limit reached (%u); websocket.connections of the "
-            "platform's options raises it\"}",
-            p->settings.connections);
+        snprintf(message, sizeof(message),
+                 "{\"type\":\"error\",\"message\":\"maximum connection limit reached (%u); websocket.connections of "
+                 "the platform's options raises it\"}",
+                 p->settings.connections);
     rg_ws_send_text(ws, rg_str_of(message));
-    rg_ws_close(ws, TRY_LATER, p->draining ? RG_STR("server shutdown") : RG_STR("connection limit reached"));
+    rg_ws_close(ws, TRY_LATER, rg_str_of(reasons[why]));
+}
+
+/* false: turned away. */
+static bool join(struct rg_platform *p, struct link *l)
+{
+    enum rg_turned_away why = RG_TURNED_AWAY_ENDING;
+    enum rg_hub_verdict verdict = RG_HUB_FULL;
+    if (!p->draining) {
+        verdict = rg_hub_add(p->hub, &l->member);
+        why = verdict == RG_HUB_GATEWAY_FULL ? RG_TURNED_AWAY_GATEWAY_FULL : RG_TURNED_AWAY_FULL;
+    }
+    if (verdict != RG_HUB_ADDED)
+        turn_away(p, l->ws, why);
+    return verdict == RG_HUB_ADDED;
 }
 
 static void upgrade(struct rg_platform *p, struct rg_http_call *call, const struct rg_session *session)
@@ -250,10 +273,8 @@ static void upgrade(struct rg_platform *p, struct rg_http_call *call, const stru
         release(l);
         return;
     }
-    if (p->draining || !rg_hub_add(p->hub, &l->member)) {
-        turn_away(p, l->ws);
+    if (!join(p, l))
         return;
-    }
     rg_ws_send_text(l->ws, rg_str_of(session->greeting));
     rg_list_append(&p->links, &l->node);
     if (!p->pings.set)
@@ -288,6 +309,7 @@ void rg_platform_connect(struct rg_platform *p, struct rg_http_call *call, const
         return;
     }
     if (!rg_hub_admits(p->hub, req->client, rg_now_ms())) {
+        p->turned_away[RG_TURNED_AWAY_RATE]++;
         rg_platform_refuse(
             call, 429, "TOO_MANY_REQUESTS",
             "This address has tried to connect more than %u times in a minute, the most that the platform's "

@@ -119,6 +119,12 @@ static void check_heartbeat(struct rg_options_load *l)
                        wanted, NULL);
 }
 
+static void settle_share(struct rg_platform_settings *s)
+{
+    if (s->connections_per_gateway == 0)
+        s->connections_per_gateway = s->connections / 2 + s->connections % 2;
+}
+
 static void load_rest(struct rg_options_load *l)
 {
     rg_options_load_flag(l, "--data", "data", flags_of(l)->data);
@@ -129,6 +135,7 @@ static void load_rest(struct rg_options_load *l)
     check_database(l);
     check_heartbeat(l);
     add_https(l);
+    settle_share(settings_of(l));
     settle_front(l->settings);
 }
 

@@ -18,7 +18,7 @@ struct rg_platform_settings {
     uint32_t timeout_ms, sweep_ms;
     uint8_t timeout_mode; /* enum rg_timeout_mode */
     uint32_t kept;
-    uint32_t connections, connects_per_minute, streams;
+    uint32_t connections, connections_per_gateway, connects_per_minute, streams; /* none is 0 once loaded */
     uint32_t ping_ms, pong_ms;
 };
 

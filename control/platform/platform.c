@@ -116,6 +116,8 @@ static void read_rows(void *owner, uint64_t *values)
     values[RG_PLATFORM_ROW_GATEWAYS] = rg_hub_connections(p->hub);
     values[RG_PLATFORM_ROW_STREAMS] = rg_hub_streams(p->hub);
     values[RG_PLATFORM_ROW_SILENT] = p->pings_lost;
+    for (unsigned i = 0; i < RG_TURNED_AWAY_REASONS; i++)
+        values[RG_PLATFORM_ROW_TURNED_AWAY + i] = p->turned_away[i];
     for (int i = 0; i < RG_STORE_COUNTERS; i++)
         values[RG_PLATFORM_ROW_STORE + i] = rg_store_count(p->store, (enum rg_store_counter)i);
 }
@@ -206,6 +208,7 @@ static int start_thread(struct rg_platform *p)
 static int start_hub(struct rg_platform *p)
 {
     const struct rg_hub_limits limits = {.connections = p->settings.connections,
+                                         .of_gateway = p->settings.connections_per_gateway,
                                          .streams = p->settings.streams,
                                          .connects_per_minute = p->settings.connects_per_minute};
     rg_platform_init_links(p);

@@ -14,6 +14,7 @@
 #include "control/common/http_server.h"
 #include "control/gateway/gateway.h"
 #include "control/platform/hub.h"
+#include "control/platform/metrics.h"
 #include "control/platform/options.h"
 #include "control/platform/sessions.h"
 #include "control/platform/store.h"
@@ -39,6 +40,7 @@ struct rg_platform {
     bool sweeping; /* a job of it is under way */
     bool draining;
     uint64_t pings_lost; /* gateways that were silent for too long */
+    uint64_t turned_away[RG_TURNED_AWAY_REASONS];
 };
 
 /* ---- platform.c ---- */

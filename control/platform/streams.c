@@ -70,7 +70,7 @@ void rg_platform_stream(struct rg_platform *p, struct rg_http_call *call, const 
     memcpy(s->member.key, who->organization, sizeof(s->member.key));
     memcpy(s->member.token, who->token, sizeof(s->member.token));
     s->expires_ms = who->expires_ms;
-    if (!rg_hub_add(p->hub, &s->member)) {
+    if (rg_hub_add(p->hub, &s->member) != RG_HUB_ADDED) {
         rg_platform_refuse(
             call, 503, "SERVICE_UNAVAILABLE",
             "%u streams of events are open, the most that the platform's events.streams allows; end one, or "

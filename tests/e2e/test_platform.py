@@ -131,6 +131,7 @@ def test_refusals_name_limit_option_and_remedy(programs):
     refused("GET", connect, 401, **websocket)
     message, _ = refused("GET", connect, 429, **websocket)
     assert "more than 1 times in a minute" in message and "websocket.connects_per_minute" in message
+    assert p.metrics().get("ringgate_platform_gateways_turned_away_total", reason="connects-per-minute") == 1
     message, _ = refused("POST", f"{API}/gateways", 415, **{"Content-Type": "text/plain"})
     assert message == 'Content-Type: got "text/plain", wanted application/json.'
 
@@ -248,6 +249,28 @@ def test_silent_gateway_is_left(programs):
         while gateway.client.sock.recv(4096):
             pass
     assert platform.metrics().get("ringgate_platform_gateways_silent_total") == 1
+
+
+def test_one_gateway_leaves_room_for_others(programs):
+    platform = programs.platform({"websocket": {"connections": 3}})
+    one, other = platform.create_gateway("one"), platform.create_gateway("other")
+    second = platform.api("POST", "/gateways/one/tokens")["token"]
+
+    def turned_away(gateway, says, reason):
+        assert gateway.greeting["type"] == "error" and says in gateway.greeting["message"]
+        assert gateway.close_code() == 1013
+        assert platform.metrics().get("ringgate_platform_gateways_turned_away_total", reason=reason) == 1
+
+    with FakeGateway(platform, one), FakeGateway(platform, second) as last:
+        with FakeGateway(platform, one) as more:
+            turned_away(more, "of this gateway reached (2); websocket.connections_per_gateway", "connections-per-gateway")
+        with FakeGateway(platform, other):
+            with FakeGateway(platform, other) as more:
+                turned_away(more, "limit reached (3); websocket.connections of", "connections")
+        last.close()
+        env.wait_until(lambda: platform.metrics().get("ringgate_platform_gateways_connected") == 1, 5, "room for one more")
+        with FakeGateway(platform, one) as again:
+            assert again.greeting["type"] == "connection.ack"
 
 
 def test_no_ack_in_time(programs):

@@ -41,7 +41,7 @@ static bool add(struct rg_hub *hub, struct member *m, const char *key, const cha
     snprintf(m->member.key, sizeof(m->member.key), "%s", key);
     snprintf(m->member.token, sizeof(m->member.token), "%s", token);
     m->member.stream = strncmp(token, "user", 4) == 0; /* as operators' tokens are called here */
-    return rg_hub_add(hub, &m->member);
+    return rg_hub_add(hub, &m->member) == RG_HUB_ADDED;
 }
 
 static void send_to(struct rg_hub *hub, enum rg_effect_kind kind, const char *target, const char *text)
@@ -137,6 +137,30 @@ static void test_limits(void **state)
     rg_hub_destroy(hub);
 }
 
+static void test_limit_of_a_gateway(void **state)
+{
+    (void)state;
+    struct rg_hub *hub;
+    struct rg_hub_limits limits = {.connections = 4, .of_gateway = 2, .streams = 9};
+    struct member m[8];
+    assert_int_equal(rg_hub_create(&hub, &limits), 0);
+    assert_true(add(hub, &m[0], "g", "t") && add(hub, &m[1], "g", "other-token"));
+    assert_false(add(hub, &m[2], "g", "t"));
+    assert_int_equal(rg_hub_add(hub, &m[2].member), RG_HUB_GATEWAY_FULL);
+    assert_true(add(hub, &m[3], "g", "user-1")); /* a stream is none of them */
+    assert_true(add(hub, &m[4], "h", "t") && add(hub, &m[5], "i", "t"));
+    assert_false(add(hub, &m[6], "i", "t"));
+    assert_int_equal(rg_hub_add(hub, &m[6].member), RG_HUB_FULL);
+    rg_hub_remove(hub, &m[2].member); /* was not taken in: nobody's room */
+    assert_false(add(hub, &m[2], "g", "t"));
+    rg_hub_remove(hub, &m[0].member);
+    assert_true(add(hub, &m[2], "g", "t"));
+    for (unsigned i = 1; i < 6; i++)
+        rg_hub_remove(hub, &m[i].member);
+    assert_int_equal(rg_hub_connections(hub) + rg_hub_streams(hub), 0);
+    rg_hub_destroy(hub);
+}
+
 /* Whether the second shares what the first may: one connect a minute. */
 static bool are_one(const char *first, const char *second)
 {
@@ -198,8 +222,8 @@ static void test_nobody_aims(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fan_out), cmocka_unit_test(test_wake),
-                                       cmocka_unit_test(test_limits), cmocka_unit_test(test_addresses),
-                                       cmocka_unit_test(test_nobody_aims)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fan_out),   cmocka_unit_test(test_wake),
+                                       cmocka_unit_test(test_limits),    cmocka_unit_test(test_limit_of_a_gateway),
+                                       cmocka_unit_test(test_addresses), cmocka_unit_test(test_nobody_aims)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
