@@ -73,15 +73,16 @@ static const char *parse_url(struct rg_str text, struct url *ret)
 static bool check_base_path(struct rg_lower *l, struct rg_str *base, const char *path)
 {
     char normal[URL_BYTES_MAX];
+    const struct rg_str given = *base;
     if (base->len > 0 && base->ptr[base->len - 1] == '/')
         base->len--;
     if (base->len == 0)
         return true;
-    int32_t n = base->len <= sizeof(normal) && base->ptr[0] == '/' ? rg_h1_normalize_path(*base, normal) : -1;
-    if (n >= 0 && rg_str_eq((struct rg_str){normal, (size_t)n}, *base) && !has_any(*base, "?#{}*\"<>\\^`|") &&
-        !memmem(base->ptr, base->len, "//", 2))
+    int32_t n = given.len <= sizeof(normal) && given.ptr[0] == '/' ? rg_h1_normalize_path(given, normal) : -1;
+    if (n >= 0 && rg_str_eq((struct rg_str){normal, (size_t)n}, given) && !has_any(given, "?#{}*\"<>\\^`|") &&
+        !memmem(given.ptr, given.len, "//", 2))
         return true;
-    rg_lower_refuse_text(l, path, *base, "a path in normal form that begins with a slash, without parameters", NULL);
+    rg_lower_refuse_text(l, path, given, "a path in normal form that begins with a slash, without parameters", NULL);
     return false;
 }
 
