@@ -1,10 +1,13 @@
 """Short of descriptors, buffers, connections: the gateway keeps serving what it can, counts, and recovers by itself."""
 
 import json
+import select
+import socket
 import subprocess
 import sys
 import threading
 import time
+from statistics import mean
 
 import pytest
 
@@ -29,6 +32,18 @@ def connect_many(address, n):
             c.served = False
         clients.append(c)
     return clients
+
+
+def open_ones(clients):
+    """Which of them the gateway has not closed."""
+    def is_open(c):
+        if not select.select([c.sock], [], [], 0)[0]:
+            return True
+        try:
+            return c.sock.recv(1, socket.MSG_PEEK) != b""
+        except OSError:
+            return False
+    return [i for i, c in enumerate(clients) if is_open(c)]
 
 
 def close_all(clients):
@@ -59,10 +74,12 @@ def test_short_of_descriptors(programs, workers):
     served = [c.served for c in clients]
     assert all(served), f"clients {[i for i, s in enumerate(served) if not s][:10]} of 150 were not served"
     assert gateway.metrics().get("ringgate_connections_shed_total") > 0
-    # The youngest are still there, the oldest were closed.
+    # The youngest are still there, the oldest were closed: of each worker, and who has which is not ours to say.
     assert clients[-1].request(req(method="GET")).status == 200
-    clients[0].sock.settimeout(env.scaled(2))
-    assert not clients[0]._fill(), "the oldest idle connection should have been closed"
+    env.wait_until(lambda: len(open_ones(clients)) < 60, 5, "90 of 150 clients to make room")
+    left = open_ones(clients)
+    closed = set(range(len(clients))) - set(left)
+    assert mean(left) > mean(closed) and (workers == 2 or 0 in closed), f"the oldest should have been closed, left {left}"
     assert gateway.process.cpu_share(0.5) < 0.3, "busy although nothing happens"
     close_all(clients)
     settle(gateway)
