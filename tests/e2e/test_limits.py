@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from statistics import mean
 
 import pytest
 
@@ -74,12 +73,12 @@ def test_short_of_descriptors(programs, workers):
     served = [c.served for c in clients]
     assert all(served), f"clients {[i for i, s in enumerate(served) if not s][:10]} of 150 were not served"
     assert gateway.metrics().get("ringgate_connections_shed_total") > 0
-    # The youngest are still there, the oldest were closed: of each worker, and who has which is not ours to say.
+    # The youngest are still there, the oldest were closed: those of the worker that has to make room. That may be the same
+    # one each time, as it has fewer clients then, and gets the next.
     assert clients[-1].request(req(method="GET")).status == 200
     env.wait_until(lambda: len(open_ones(clients)) < 60, 5, "90 of 150 clients to make room")
-    left = open_ones(clients)
-    closed = set(range(len(clients))) - set(left)
-    assert mean(left) > mean(closed) and (workers == 2 or 0 in closed), f"the oldest should have been closed, left {left}"
+    left = set(open_ones(clients))
+    assert left >= set(range(140, 150)) and (workers == 2 or 0 not in left), f"the oldest should have been closed, left {left}"
     assert gateway.process.cpu_share(0.5) < 0.3, "busy although nothing happens"
     close_all(clients)
     settle(gateway)
