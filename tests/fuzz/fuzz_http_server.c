@@ -16,8 +16,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define TURNS      4  /* of the loop, after which nothing more happens by itself */
-#define ANSWERS    64 /* given later, at most: a request takes more bytes than the rest of this allows */
+#define TURNS      8 /* of the loop: in fewer, HEAD_BYTES each, the next request of a test is taken, or none is there */
+#define HEAD_BYTES 2048
 #define BODY_BYTES 1000
 
 static struct rg_loop loop;
@@ -25,6 +25,7 @@ static struct rg_http_server server;
 static int other_end; /* to be accepted; -1: none */
 static struct rg_http_call *later, *stream;
 static uint64_t hash; /* of all that the handler saw */
+static uint64_t seen; /* pieces of it */
 static unsigned websockets;
 
 static void note(struct rg_str bytes)
@@ -32,6 +33,7 @@ static void note(struct rg_str bytes)
     for (size_t i = 0; i < bytes.len; i++)
         hash = (hash ^ (unsigned char)bytes.ptr[i]) * 1099511628211u;
     hash = (hash ^ 0x100) * 1099511628211u;
+    seen++;
 }
 
 static void ws_text(void *owner, struct rg_ws *ws, struct rg_str message)
@@ -54,6 +56,17 @@ static void gone(struct rg_http_call *call, void *owner)
     RG_ASSERT(owner == &hash && rg_http_call_is_gone(call));
 }
 
+/* To HEAD the head is all: nobody reads on. */
+static void begin_stream(struct rg_http_call *call, struct rg_str first_piece)
+{
+    rg_http_call_keep(call, &hash, gone);
+    rg_http_stream_begin(call, &(struct rg_http_reply){.status = 200, .body = first_piece});
+    if (rg_http_call_is_gone(call))
+        rg_http_stream_end(call);
+    else
+        stream = call;
+}
+
 static void handle(struct rg_http_server *s, struct rg_http_call *call, const struct rg_http_request *req)
 {
     RG_ASSERT(s == &server && req->body.len <= BODY_BYTES && !later && !stream);
@@ -66,9 +79,7 @@ static void handle(struct rg_http_server *s, struct rg_http_call *call, const st
         later = call;
         rg_http_call_keep(call, &hash, gone);
     } else if (rg_str_eq(req->path, RG_STR("/stream"))) {
-        stream = call;
-        rg_http_call_keep(call, &hash, gone);
-        rg_http_stream_begin(call, &(struct rg_http_reply){.status = 200, .body = req->body});
+        begin_stream(call, req->body);
     } else if (req->websocket) {
         websockets++;
         RG_ASSERT(rg_http_upgrade(call, &(struct rg_ws_limits){.message_bytes = 500}, &ws_handler, &websockets));
@@ -125,6 +136,19 @@ static void drain(int fd, bool *began)
     }
 }
 
+/* A client that pipelines gets one answer a turn: many requests take many turns. */
+static void settle(int fd, bool *began)
+{
+    uint64_t before;
+    bool answered;
+    do {
+        before = seen;
+        turn();
+        answered = answer_later();
+        drain(fd, began);
+    } while (answered || seen != before);
+}
+
 static uint64_t serve(const uint8_t *data, size_t size, bool in_pieces)
 {
     int pair[2];
@@ -133,11 +157,11 @@ static uint64_t serve(const uint8_t *data, size_t size, bool in_pieces)
     RG_ASSERT(rg_loop_init(&loop) == 0);
     other_end = pair[1];
     hash = 14695981039346656037u;
-    rg_http_server_init(&server, &loop, &(struct rg_http_options){.head_bytes = 2048, .body_bytes = BODY_BYTES});
+    rg_http_server_init(&server, &loop, &(struct rg_http_options){.head_bytes = HEAD_BYTES, .body_bytes = BODY_BYTES});
     server.handle = handle;
     server.accept = take_other_end;
     RG_ASSERT(rg_http_server_start(&server, eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) == 0);
-    turn();
+    settle(pair[0], &began);
     for (size_t at = 0; at < size;) {
         size_t n = in_pieces ? 1 + at % 64 : size;
         n = n < size - at ? n : size - at;
@@ -145,14 +169,8 @@ static uint64_t serve(const uint8_t *data, size_t size, bool in_pieces)
         if (sent < 0 && errno != EAGAIN)
             break;
         at += sent > 0 ? (size_t)sent : 0;
-        turn();
-        answer_later();
-        drain(pair[0], &began);
+        settle(pair[0], &began);
     }
-    for (int i = 0; i < ANSWERS && (turn(), answer_later()); i++)
-        drain(pair[0], &began);
-    turn();
-    drain(pair[0], &began);
     close(pair[0]);
     turn();
     rg_http_server_fini(&server);
