@@ -29,17 +29,16 @@ struct rg_h2_stream {
     uint64_t checked_us;     /* the turn in which its time limits were last looked at */
     uint32_t owed;           /* bytes of DATA for which the client was given no window yet */
     int32_t id;
-    uint8_t notes;       /* bits: what its exchange is to be told */
-    uint8_t heads;       /* response heads that were handed over and have not left, the final one being the last */
-    uint8_t void_heads;  /* ... and such that were taken back, before them */
-    bool eof;            /* the client's message is complete */
-    bool gone;           /* reset, or its connection broke: nothing reaches the client any more */
-    bool closed;         /* nghttp2 knows it no longer */
-    bool responded;      /* a final response head was handed over */
-    bool end_sent;       /* ... and the end of the response is on its way */
-    bool deferred;       /* nghttp2 waits until it is told that there is output */
-    bool trailers_given; /* the response's */
-    bool tunnel;         /* a WebSocket (RFC 8441) */
+    uint8_t notes;      /* bits: what its exchange is to be told */
+    uint8_t heads;      /* response heads that were handed over and have not left, the final one being the last */
+    uint8_t void_heads; /* ... and such that were taken back, before them */
+    bool eof;           /* the client's message is complete */
+    bool gone;          /* reset, or its connection broke: nothing reaches the client any more */
+    bool closed;        /* nghttp2 knows it no longer */
+    bool responded;     /* a final response head was handed over */
+    bool end_sent;      /* ... and the end of the response is on its way */
+    bool deferred;      /* nghttp2 waits until it is told that there is output */
+    bool tunnel;        /* a WebSocket (RFC 8441) */
 };
 
 /* Whether the bytes may begin a connection of HTTP/2: -1 no, 0 so far, 1 yes. */

@@ -43,16 +43,6 @@ static bool add_field(struct rg_h2 *h2, struct rg_str name, struct rg_str value)
     return r != RG_H2_HEAD_MALFORMED;
 }
 
-static bool add_trailer(struct rg_h2 *h2, struct rg_str name, struct rg_str value)
-{
-    struct rg_h2_head *h = &h2->head;
-    uint32_t room = h->cap < RG_TRAILER_MAX ? h->cap : RG_TRAILER_MAX;
-    int32_t n = rg_h2_trailer_add(h->buf, room, h->len, name, value);
-    h->len = n >= 0 ? (uint32_t)n : h->len;
-    h->bytes += (uint32_t)(name.len + value.len + 4); /* dropped ones count too */
-    return n >= 0 && h->bytes <= RG_TRAILER_MAX;
-}
-
 static int malformed(struct rg_h2 *h2, int32_t stream_id)
 {
     h2->head_malformed = true;
@@ -69,7 +59,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (h2->head_no_memory || h2->head_malformed || !h2->head_buf)
         return 0;
     struct rg_str n = rg_h2_str(name, name_len), v = rg_h2_str(value, value_len);
-    bool good = h2->head_is_trailer ? add_trailer(h2, n, v) : add_field(h2, n, v);
+    bool good = h2->head_is_trailer ? rg_h2_trailer_add(&h2->head, n, v) : add_field(h2, n, v);
     return good ? 0 : malformed(h2, frame->hd.stream_id);
 }
 
@@ -299,7 +289,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     s->owed += (uint32_t)len;
     if (s->responded) /* both sides talk: something goes back before long */
         h2->unanswered = false;
-    bool taken = rg_h2_stream_take(s, (const char *)data, (uint32_t)len);
+    bool taken = rg_h2_take(&h2->w->bufs, &s->in, (const char *)data, (uint32_t)len);
     rg_h2_stream_touch(s, taken ? RG_H2_NOTE_DATA : RG_H2_NOTE_NO_MEMORY);
     return 0;
 }

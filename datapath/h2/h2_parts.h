@@ -11,9 +11,6 @@
 #include "datapath/h2/h2_bytes.h"
 #include "datapath/http/h2_head.h"
 
-#define RG_H2_STREAM_WINDOW     65535          /* bytes a client may send ahead on a stream */
-#define RG_H2_CONNECTION_WINDOW (1024u * 1024) /* ... and on all: a slow stream leaves room for others */
-
 #define RG_H2_UNREAD_MAX 16
 #define RG_H2_UNREAD_MS  1000
 
@@ -63,8 +60,6 @@ nghttp2_session_callbacks *rg_h2_callbacks_create(void);
 struct rg_h2_stream *rg_h2_stream_create(struct rg_h2 *h2, int32_t id);
 void rg_h2_stream_touch(struct rg_h2_stream *s, enum rg_h2_note note);
 void rg_h2_reset_unread(struct rg_h2 *h2); /* those that have had their time */
-/* A piece of DATA. false: no memory for it. */
-bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n);
 /* The library is about to send a HEADERS frame: 0, or NGHTTP2_ERR_CANCEL for one that was taken back. */
 int rg_h2_stream_head_leaves(struct rg_h2_stream *s);
 int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,

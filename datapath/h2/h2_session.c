@@ -276,15 +276,7 @@ static bool flush(struct rg_worker *w, struct rg_h2 *h2)
 {
     struct rg_conn *c = h2->conn;
     struct rg_output *out = &c->sock.out;
-    const uint8_t *data;
-    ssize_t n = 0;
-    while (rg_h2_has_room(out) && (n = nghttp2_session_mem_send(h2->session, &data)) > 0) {
-        if (rg_output_copy(out, &w->bufs, (const char *)data, (uint32_t)n))
-            continue;
-        n = NGHTTP2_ERR_NOMEM;
-        break;
-    }
-    if (n < 0) { /* a part of a frame can't be left out */
+    if (!rg_h2_fill(&w->bufs, h2->session, out)) {
         rg_metric_refused(w->metrics, RG_REASON_OUT_OF_BUFFERS);
         rg_conn_h2_over(w, c, RG_AFTER_RESET);
         return false;

@@ -42,11 +42,6 @@ struct rg_conn *rg_h2_stream_conn(const struct rg_h2_stream *s)
 
 /* ---- what comes in ---- */
 
-bool rg_h2_stream_take(struct rg_h2_stream *s, const char *data, uint32_t n)
-{
-    return rg_h2_take(&s->h2->w->bufs, &s->in, data, n);
-}
-
 void rg_h2_stream_receive(struct rg_worker *w, struct rg_h2_stream *s)
 {
     (void)w;
@@ -83,26 +78,6 @@ static bool is_complete(const struct rg_h2_stream *s)
     return x && (x->step == RG_STEP_FLUSH || (x->step == RG_STEP_TUNNEL && x->response.done));
 }
 
-static struct rg_str response_trailers(const struct rg_h2_stream *s)
-{
-    const struct rg_pump *p = &s->client.exchange->response;
-    if (p->kind != RG_BODY_CHUNKED) /* of a replica of HTTP/2 */
-        return p->trailer ? (struct rg_str){p->trailer->data, p->trailer->len} : RG_STR_NONE;
-    if (p->chunked.trailer_len <= 2)
-        return RG_STR_NONE;
-    return (struct rg_str){p->chunked.trailer_space, p->chunked.trailer_len};
-}
-
-static bool submit_trailers(struct rg_h2_stream *s)
-{
-    static _Thread_local struct rg_h2_fields fields;
-    struct rg_str lines = response_trailers(s);
-    if (lines.len == 0)
-        return false;
-    rg_h2_write_trailers(&fields, lines);
-    return fields.n > 0 && nghttp2_submit_trailer(s->h2->session, s->id, fields.nv, fields.n) == 0;
-}
-
 /* The library asks for the next DATA: how much, and is it the last? The bytes themselves stay where they are. */
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
                          nghttp2_data_source *source, void *arg)
@@ -118,14 +93,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
         s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    size_t n = rg_h2_next_piece(&s->out, length);
-    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
-    if (complete && n == s->out.bytes) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (submit_trailers(s))
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    }
-    return (ssize_t)n;
+    const struct rg_pump *last = complete ? &s->client.exchange->response : NULL;
+    return rg_h2_next_data(session, id, &s->out, length, last, flags);
 }
 
 int rg_h2_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,

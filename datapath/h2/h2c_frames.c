@@ -48,12 +48,7 @@ static enum rg_reason add_field(struct rg_h2c *h2c, struct rg_str name, struct r
 
 static enum rg_reason add_trailer(struct rg_h2c *h2c, struct rg_str name, struct rg_str value)
 {
-    struct rg_h2_head *h = &h2c->head;
-    uint32_t room = h->cap < RG_TRAILER_MAX ? h->cap : RG_TRAILER_MAX;
-    int32_t n = rg_h2_trailer_add(h->buf, room, h->len, name, value);
-    h->len = n >= 0 ? (uint32_t)n : h->len;
-    h->bytes += (uint32_t)(name.len + value.len + 4); /* dropped ones count too */
-    return n >= 0 && h->bytes <= RG_TRAILER_MAX ? RG_REASON_NONE : RG_REASON_REPLICA_MALFORMED;
+    return rg_h2_trailer_add(&h2c->head, name, value) ? RG_REASON_NONE : RG_REASON_REPLICA_MALFORMED;
 }
 
 /* Whatever was wrong first; the rest is decoded for the sake of the connection's HPACK state. */

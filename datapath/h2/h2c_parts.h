@@ -10,9 +10,6 @@
 #include "datapath/h2/h2_bytes.h"
 #include "datapath/h2/h2c.h"
 
-#define RG_H2C_STREAM_WINDOW     65535          /* bytes the replica may send ahead on a stream */
-#define RG_H2C_CONNECTION_WINDOW (1024u * 1024) /* ... and on all: a slow stream leaves room for others */
-
 enum rg_h2c_note { RG_H2C_NOTE_DATA = 1, RG_H2C_NOTE_SENT = 2, RG_H2C_NOTE_GONE = 4 };
 
 /* h2c_frames.c. NULL: no memory. */

@@ -14,11 +14,11 @@ static bool say_hello(struct rg_h2c *h2c)
     const struct rg_settings *s = h2c->w->settings;
     nghttp2_settings_entry entries[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, RG_H2C_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, RG_H2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->head_bytes},
     };
     return nghttp2_submit_settings(h2c->session, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries) == 0 &&
-           nghttp2_session_set_local_window_size(h2c->session, NGHTTP2_FLAG_NONE, 0, RG_H2C_CONNECTION_WINDOW) == 0;
+           nghttp2_session_set_local_window_size(h2c->session, NGHTTP2_FLAG_NONE, 0, RG_H2_CONNECTION_WINDOW) == 0;
 }
 
 static bool make_session(struct rg_worker *w, struct rg_h2c *h2c)
@@ -118,20 +118,13 @@ void rg_h2c_destroy(struct rg_worker *w, struct rg_h2c *h2c)
 static void flush(struct rg_worker *w, struct rg_h2c *h2c)
 {
     struct rg_output *out = &h2c->conn->sock.out;
-    const uint8_t *data;
-    ssize_t n = 0;
-    while (rg_h2_has_room(out) && (n = nghttp2_session_mem_send(h2c->session, &data)) > 0) {
-        if (rg_output_copy(out, &w->bufs, (const char *)data, (uint32_t)n))
-            continue;
-        n = NGHTTP2_ERR_NOMEM;
-        break;
-    }
+    bool filled = rg_h2_fill(&w->bufs, h2c->session, out);
     if (out->bytes > 0)
         rg_socket_send_later(w, &h2c->conn->sock);
     deliver(w, h2c);
     if (h2c->over)
         return;
-    if (n < 0) /* a part of a frame can't be left out */
+    if (!filled)
         rg_upstream_session_lost(w, h2c, ENOMEM);
     else if (h2c->faulty)
         rg_upstream_session_lost(w, h2c, 0);

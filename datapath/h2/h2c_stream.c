@@ -68,25 +68,6 @@ void rg_h2c_stream_send_later(struct rg_worker *w, struct rg_h2c_stream *s)
     rg_h2c_mark(s->h2c);
 }
 
-static struct rg_str request_trailers(const struct rg_h2c_stream *s)
-{
-    const struct rg_pump *p = &s->server.exchange->request;
-    if (p->kind == RG_BODY_CHUNKED)
-        return p->chunked.trailer_len > 2 ? (struct rg_str){p->chunked.trailer_space, p->chunked.trailer_len}
-                                          : RG_STR_NONE;
-    return p->trailer ? (struct rg_str){p->trailer->data, p->trailer->len} : RG_STR_NONE;
-}
-
-static bool submit_trailers(struct rg_h2c_stream *s)
-{
-    static _Thread_local struct rg_h2_fields fields;
-    struct rg_str lines = request_trailers(s);
-    if (lines.len == 0)
-        return false;
-    rg_h2_write_trailers(&fields, lines);
-    return fields.n > 0 && nghttp2_submit_trailer(s->h2c->session, s->id, fields.nv, fields.n) == 0;
-}
-
 /* The library asks for the next DATA: how much, and is it the last? The bytes themselves stay where they are. */
 static ssize_t read_piece(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
                           nghttp2_data_source *source, void *arg)
@@ -97,19 +78,12 @@ static ssize_t read_piece(nghttp2_session *session, int32_t id, uint8_t *buf, si
     struct rg_h2c_stream *s = nghttp2_session_get_stream_user_data(session, id);
     if (!s || !s->server.exchange)
         return NGHTTP2_ERR_DEFERRED;
-    bool complete = s->server.exchange->request.done;
-    if (s->out.bytes == 0 && !complete) {
+    const struct rg_pump *request = &s->server.exchange->request;
+    if (s->out.bytes == 0 && !request->done) {
         s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
-    size_t n = rg_h2_next_piece(&s->out, length);
-    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
-    if (complete && n == s->out.bytes) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (submit_trailers(s))
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    }
-    return (ssize_t)n;
+    return rg_h2_next_data(session, id, &s->out, length, request->done ? request : NULL, flags);
 }
 
 int rg_h2c_stream_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,

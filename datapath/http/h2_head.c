@@ -371,17 +371,14 @@ enum rg_h2_head_result rg_h2_head_end_response(struct rg_h2_head *h, bool no_bod
 
 /* ---- trailers ---- */
 
-int32_t rg_h2_trailer_add(char *buf, uint32_t cap, uint32_t len, struct rg_str name, struct rg_str value)
+bool rg_h2_trailer_add(struct rg_h2_head *h, struct rg_str name, struct rg_str value)
 {
     struct rg_field f = {.name = name.ptr, .name_len = (uint16_t)name.len};
     if (!is_name(name) || !is_value(value))
-        return -1;
+        return false;
+    h->bytes += (uint32_t)(name.len + value.len + 4);
+    if (h->bytes > RG_TRAILER_MAX)
+        return false;
     f.id = (uint8_t)rg_field_lookup(name.ptr, name.len);
-    if (rg_field_is_forbidden_in_trailer(&f))
-        return (int32_t)len;
-    if (name.len + value.len + 4 > cap - len)
-        return -1;
-    struct rg_h2_head line = {.buf = buf, .cap = cap, .len = len};
-    put_line(&line, name, value);
-    return (int32_t)line.len;
+    return rg_field_is_forbidden_in_trailer(&f) || put_line(h, name, value) == RG_H2_HEAD_OK;
 }

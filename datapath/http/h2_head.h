@@ -57,9 +57,9 @@ enum rg_h2_head_result rg_h2_head_add_response(struct rg_h2_head *h, struct rg_s
 enum rg_h2_head_result rg_h2_head_end_response(struct rg_h2_head *h, bool no_body);
 
 /*
- * A field of a trailer section as a line behind buf[0..len). Returns the new length; len when the field must not stand
- * in a trailer (RFC 9110 6.5.1), -1 when it is malformed or there is no room.
+ * A field of a trailer section as a line behind what `h` holds. One that must not stand in a trailer (RFC 9110 6.5.1)
+ * is left out, but counts. false: it is malformed, or the section longer than RG_TRAILER_MAX or the room.
  */
-int32_t rg_h2_trailer_add(char *buf, uint32_t cap, uint32_t len, struct rg_str name, struct rg_str value);
+bool rg_h2_trailer_add(struct rg_h2_head *h, struct rg_str name, struct rg_str value);
 
 #endif
