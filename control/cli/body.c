@@ -10,7 +10,6 @@
 #include "control/cli/cli.h"
 
 #define PROJECT_DEFAULT  "default"
-#define VERSION_DEFAULT  "1.0"
 #define ANNOTATION       "ringgate/gateway"
 #define LABEL            "gateway"
 #define PROJECT_PREFIXED "gateway.api-platform.wso2.com/project-id"

@@ -57,8 +57,7 @@ static struct rg_str first_name(const char *path)
 }
 
 /* Visits every name that a section knows, once, as rows of one section stand together. */
-static const struct rg_conf_option *next_name(const struct rg_conf_table *table, const char *section, size_t *i,
-                                              struct rg_str *name)
+static bool next_name(const struct rg_conf_table *table, const char *section, size_t *i, struct rg_str *name)
 {
     struct rg_str last = *name;
     for (; *i < table->count; (*i)++) {
@@ -66,9 +65,10 @@ static const struct rg_conf_option *next_name(const struct rg_conf_table *table,
         if (!rest || rg_str_eq(first_name(rest), last))
             continue;
         *name = first_name(rest);
-        return &table->options[(*i)++];
+        (*i)++;
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 /* The names that a section knows, for a message: "lead a, b, c". */
@@ -76,12 +76,8 @@ static void list_names(const struct rg_conf_table *table, const char *section, c
 {
     size_t used = (size_t)snprintf(buf, len, "%s", lead), start = used, i = 0;
     struct rg_str name = RG_STR_NONE;
-    const struct rg_conf_option *o;
-    while ((o = next_name(table, section, &i, &name)) && used < len) {
-        if (o->type == RG_CONF_REFUSED)
-            continue;
+    while (used < len && next_name(table, section, &i, &name))
         used += (size_t)snprintf(buf + used, len - used, "%s%.*s", used > start ? ", " : "", (int)name.len, name.ptr);
-    }
 }
 
 /* --- presets --- */
@@ -185,7 +181,7 @@ static const char *elsewhere(const struct rg_conf_table *table, struct rg_str ke
     for (size_t i = 0; i < table->count; i++) {
         const struct rg_conf_option *o = &table->options[i];
         const char *dot = strrchr(o->path, '.');
-        if (dot && !strchr(o->path, '[') && o->type != RG_CONF_REFUSED && rg_str_eq(key, rg_str_of(dot + 1)))
+        if (dot && !strchr(o->path, '[') && rg_str_eq(key, rg_str_of(dot + 1)))
             return o->path;
     }
     return NULL;
@@ -197,12 +193,11 @@ static void refuse_key(struct walk *w, const struct place *section, const struct
     unsigned best = 0, distance;
     size_t i = 0;
     struct rg_str name = RG_STR_NONE;
-    const struct rg_conf_option *o;
     list_names(w->table, section->row, "one of ", wanted, sizeof(wanted));
     if (!strchr(wanted, ','))
         list_names(w->table, section->row, "", wanted, sizeof(wanted));
-    while ((o = next_name(w->table, section->row, &i, &name)))
-        if (o->type != RG_CONF_REFUSED && rg_conf_is_near(n->key, name, &distance) && (!*hint || distance < best)) {
+    while (next_name(w->table, section->row, &i, &name))
+        if (rg_conf_is_near(n->key, name, &distance) && (!*hint || distance < best)) {
             snprintf(hint, sizeof(hint), "did you mean %.*s?", (int)name.len, name.ptr);
             best = distance;
         }
@@ -311,10 +306,7 @@ static void decode_child(struct walk *w, const struct place *section, const stru
     rg_conf_path_key(p.row, sizeof(p.row), n->key);
     rg_conf_path_key(p.shown, sizeof(p.shown), n->key);
     const struct rg_conf_option *o = rg_conf_option_of(w->table, p.row);
-    if (o && o->type == RG_CONF_REFUSED)
-        rg_conf_errors_add(w->errors, n->key_mark, p.shown, "an option that is not supported by this version",
-                           "it left out", o->help);
-    else if (o && o->type == RG_CONF_LIST)
+    if (o && o->type == RG_CONF_LIST)
         decode_list(w, &p, o, n);
     else if (o)
         decode_value(w, &p, o, n);

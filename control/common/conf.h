@@ -27,7 +27,6 @@ enum rg_conf_type {
     RG_CONF_PREFIX,   /* struct rg_prefix */
     RG_CONF_CUSTOM,   /* see struct rg_conf_custom */
     RG_CONF_LIST,     /* the count of a list; rows with "path[]" describe the items */
-    RG_CONF_REFUSED,  /* a known name that this version does not support; the help says what to do instead */
 };
 
 struct rg_conf_word {

@@ -74,8 +74,6 @@ void rg_conf_format(const struct rg_conf_option *option, const void *target, cha
     case RG_CONF_LIST:
         snprintf(buf, len, "%zu", rg_conf_list_count(option, target));
         break;
-    case RG_CONF_REFUSED:
-        break;
     }
 }
 
@@ -83,7 +81,7 @@ bool rg_conf_equal(const struct rg_conf_option *option, const void *a, const voi
 {
     if (is_off(option, a) != is_off(option, b))
         return false;
-    if (option->type == RG_CONF_REFUSED || is_off(option, a))
+    if (is_off(option, a))
         return true;
     if (option->type == RG_CONF_ADDRESS)
         return rg_address_equal(at(option, a), at(option, b));
@@ -96,8 +94,6 @@ bool rg_conf_equal(const struct rg_conf_option *option, const void *a, const voi
 
 void rg_conf_copy(const struct rg_conf_option *option, void *to, const void *from)
 {
-    if (option->type == RG_CONF_REFUSED)
-        return;
     if (option->type == RG_CONF_CUSTOM)
         option->custom->copy((char *)to + option->offset, at(option, from));
     else
@@ -187,9 +183,6 @@ void rg_conf_wanted(const struct rg_conf_option *option, char *buf, size_t len)
     case RG_CONF_LIST:
         snprintf(buf, len, "a list of %llu to %llu items", (unsigned long long)option->min,
                  (unsigned long long)option->max);
-        break;
-    case RG_CONF_REFUSED:
-        snprintf(buf, len, "nothing: not supported by this version");
         break;
     }
 }

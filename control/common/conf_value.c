@@ -273,7 +273,6 @@ bool rg_conf_parse(const struct rg_conf_option *option, struct rg_str text, void
         ok = parse_custom(option, text, target, hint);
         break;
     case RG_CONF_LIST:
-    case RG_CONF_REFUSED:
         break;
     }
     if (ok)

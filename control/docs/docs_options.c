@@ -109,16 +109,10 @@ static void write_refused(FILE *out)
           out);
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
-        if (o->type == RG_CONF_REFUSED)
-            fprintf(out, "| `%s` | %s |\n", o->path, o->help);
         for (const struct rg_conf_word *w = o->words; w && w->name; w++)
             if (w->refused)
                 fprintf(out, "| `%s: %s` | %s |\n", o->path, w->name, w->refused);
     }
-    for (size_t i = 0; i < rg_flags_table.count; i++)
-        if (!rg_flags_table.flags[i].help)
-            fprintf(out, "| `--%s` | %s |\n", rg_flags_table.flags[i].name,
-                    "this version is configured by its file and flags alone");
 }
 
 void rg_docs_table(const struct rg_conf_table *table, const char *listeners, FILE *out)
@@ -127,8 +121,6 @@ void rg_docs_table(const struct rg_conf_table *table, const char *listeners, FIL
     for (size_t i = 0; i < table->count; i++) {
         const struct rg_conf_option *o = &table->options[i];
         size_t len = section_len(o->path);
-        if (o->type == RG_CONF_REFUSED)
-            continue;
         if (!last || len != section_len(last) || strncmp(last, o->path, len) != 0) {
             if (len > 0)
                 fprintf(out, "\n### %.*s\n", (int)len, o->path);

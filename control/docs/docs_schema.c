@@ -102,7 +102,6 @@ static void write_type(const struct rg_conf_option *o, FILE *out)
         fputs(o->custom->schema, out);
         break;
     case RG_CONF_LIST:
-    case RG_CONF_REFUSED:
         break;
     }
 }
@@ -201,7 +200,7 @@ static void write_section(const char *section, bool may_be_empty, unsigned depth
     fputs("\"properties\": {", out);
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
-        const char *rest = o->type == RG_CONF_REFUSED ? NULL : below(o, section);
+        const char *rest = below(o, section);
         struct rg_str name = {rest, rest ? strcspn(rest, ".[") : 0};
         if (!rest || rg_str_eq(name, last))
             continue;

@@ -42,8 +42,6 @@ static bool list_differs(const struct rg_conf_option *list, const char *a, const
 
 static bool row_differs(const struct rg_conf_option *o, const char *a, const char *b)
 {
-    if (o->type == RG_CONF_REFUSED)
-        return false;
     return o->type == RG_CONF_LIST ? list_differs(o, a, b) : !rg_conf_equal(o, a, b);
 }
 

@@ -117,7 +117,7 @@ static void write_rows(struct writer *w, const char *prefix, const char *target)
     w->needs_comma = false;
     for (size_t i = 0; i < rg_options_table.count; i++) {
         const struct rg_conf_option *o = &rg_options_table.options[i];
-        if (o->type == RG_CONF_REFUSED || strncmp(o->path, prefix, skip) != 0 || strchr(o->path + skip, '['))
+        if (strncmp(o->path, prefix, skip) != 0 || strchr(o->path + skip, '['))
             continue;
         const char *name = change_section(w, last, o->path + skip);
         write_name(w, name, strlen(name));

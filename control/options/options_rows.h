@@ -31,6 +31,5 @@ extern const struct rg_conf_custom rg_custom_ciphers;
      .array = offsetof(struct rg_settings, array_m), \
      .stride = RG_OPTION_STRIDE(array_m),            \
      __VA_ARGS__},
-#define RG_REFUSED(p, h) {.path = p, .type = RG_CONF_REFUSED, .help = h},
 
 #endif
