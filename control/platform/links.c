@@ -221,43 +221,53 @@ static struct link *create(struct rg_platform *p, const struct rg_session *sessi
     return l;
 }
 
-/* As gateways of this protocol know it: told in a message, then left. */
+/* What a gateway is told that may not stay, as gateways of this protocol know it: a message, then a Close frame. */
+static const struct farewell {
+    const char *message, *close;
+    const char *option; /* sets the limit that was reached; NULL: none was */
+    size_t limit;       /* ... its place in rg_platform_settings, a uint32_t */
+} farewells[RG_TURNED_AWAY_REASONS] = {
+    [RG_TURNED_AWAY_FULL] = {"maximum connection limit reached", "connection limit reached", "websocket.connections",
+                             offsetof(struct rg_platform_settings, connections)},
+    [RG_TURNED_AWAY_GATEWAY_FULL] = {"maximum connection limit of this gateway reached",
+                                     "connection limit of the gateway reached", "websocket.connections_per_gateway",
+                                     offsetof(struct rg_platform_settings, connections_per_gateway)},
+    [RG_TURNED_AWAY_ENDING] = {"the platform is ending", "server shutdown", NULL, 0},
+};
+
 static void turn_away(struct rg_platform *p, struct rg_ws *ws, enum rg_turned_away why)
 {
-    static const char *const reasons[RG_TURNED_AWAY_REASONS] = {[RG_TURNED_AWAY_FULL] = "connection limit reached",
-                                                                [RG_TURNED_AWAY_GATEWAY_FULL] =
-                                                                    "connection limit of the gateway reached",
-                                                                [RG_TURNED_AWAY_ENDING] = "server shutdown"};
-    char message[256];
+    const struct farewell *f = &farewells[why];
+    char remedy[128] = "", message[256];
+    uint32_t limit;
     p->turned_away[why]++;
-    if (why == RG_TURNED_AWAY_ENDING)
-        snprintf(message, sizeof(message), "{\"type\":\"error\",\"message\":\"the platform is ending\"}");
-    else if (why == RG_TURNED_AWAY_GATEWAY_FULL)
-        snprintf(message, sizeof(message),
-                 "{\"type\":\"error\",\"message\":\"maximum connection limit of this gateway reached (%u); "
-                 "websocket.connections_per_gateway of the platform's options raises it\"}",
-                 p->settings.connections_per_gateway);
-    else
-        snprintf(message, sizeof(message),
-                 "{\"type\":\"error\",\"message\":\"maximum connection limit reached (%u); websocket.connections of "
-                 "the platform's options raises it\"}",
-                 p->settings.connections);
+    if (f->option) {
+        memcpy(&limit, (const char *)&p->settings + f->limit, sizeof(limit));
+        snprintf(remedy, sizeof(remedy), " (%u); %s of the platform's options raises it", limit, f->option);
+    }
+    snprintf(message, sizeof(message), "{\"type\":\"error\",\"message\":\"%s%s\"}", f->message, remedy);
     rg_ws_send_text(ws, rg_str_of(message));
-    rg_ws_close(ws, TRY_LATER, rg_str_of(reasons[why]));
+    rg_ws_close(ws, TRY_LATER, rg_str_of(f->close));
 }
 
 /* false: turned away. */
 static bool join(struct rg_platform *p, struct link *l)
 {
-    enum rg_turned_away why = RG_TURNED_AWAY_ENDING;
-    enum rg_hub_verdict verdict = RG_HUB_FULL;
-    if (!p->draining) {
-        verdict = rg_hub_add(p->hub, &l->member);
-        why = verdict == RG_HUB_GATEWAY_FULL ? RG_TURNED_AWAY_GATEWAY_FULL : RG_TURNED_AWAY_FULL;
+    if (p->draining) {
+        turn_away(p, l->ws, RG_TURNED_AWAY_ENDING);
+        return false;
     }
-    if (verdict != RG_HUB_ADDED)
-        turn_away(p, l->ws, why);
-    return verdict == RG_HUB_ADDED;
+    switch (rg_hub_add(p->hub, &l->member)) {
+    case RG_HUB_ADDED:
+        return true;
+    case RG_HUB_FULL:
+        turn_away(p, l->ws, RG_TURNED_AWAY_FULL);
+        break;
+    case RG_HUB_GATEWAY_FULL:
+        turn_away(p, l->ws, RG_TURNED_AWAY_GATEWAY_FULL);
+        break;
+    }
+    return false;
 }
 
 static void upgrade(struct rg_platform *p, struct rg_http_call *call, const struct rg_session *session)
