@@ -1,5 +1,5 @@
 /*
- * The command line: one row per flag, each value checked with the range it may have. Thread: main.
+ * The command line: one row per flag (FLAGS), each value checked with the range it may have. Thread: main.
  */
 #include "bench/load/options.h"
 
@@ -65,72 +65,6 @@ static const char HELP[] =
     "connection to sending; its requests are those more than 1 ms late. \"backlog\" are the requests due and not\n"
     "answered when the counted time begins and ends: when it grows, the rate is more than the server can do.\n"
     "Exit status: 0 measured without an error, 1 errors happened, 2 wrong usage, 3 no connection could be opened.\n";
-
-enum flag {
-    F_CONNECT = 256,
-    F_PATH,
-    F_CONNECTIONS,
-    F_ACTIVE,
-    F_THREADS,
-    F_RATE,
-    F_DURATION,
-    F_WARMUP,
-    F_TIMEOUT,
-    F_PER_CONNECTION,
-    F_THINK,
-    F_METHOD,
-    F_BODY_BYTES,
-    F_CHUNKED_UPLOAD,
-    F_WEBSOCKET,
-    F_READ_RATE,
-    F_SKEW,
-    F_SEED,
-    F_HOST,
-    F_HEADER,
-    F_CONGESTION,
-    F_TLS,
-    F_TLS_VERSION,
-    F_TLS_CIPHER,
-    F_TLS_RESUME,
-    F_SNI,
-    F_HGRM,
-    F_JSON,
-    F_QUIET,
-};
-
-static const struct option FLAGS[] = {
-    {"connect", required_argument, NULL, F_CONNECT},
-    {"path", required_argument, NULL, F_PATH},
-    {"connections", required_argument, NULL, F_CONNECTIONS},
-    {"active", required_argument, NULL, F_ACTIVE},
-    {"threads", required_argument, NULL, F_THREADS},
-    {"rate", required_argument, NULL, F_RATE},
-    {"duration", required_argument, NULL, F_DURATION},
-    {"warmup", required_argument, NULL, F_WARMUP},
-    {"timeout", required_argument, NULL, F_TIMEOUT},
-    {"per-connection", no_argument, NULL, F_PER_CONNECTION},
-    {"think", required_argument, NULL, F_THINK},
-    {"method", required_argument, NULL, F_METHOD},
-    {"body-bytes", required_argument, NULL, F_BODY_BYTES},
-    {"chunked-upload", no_argument, NULL, F_CHUNKED_UPLOAD},
-    {"websocket", required_argument, NULL, F_WEBSOCKET},
-    {"read-rate", required_argument, NULL, F_READ_RATE},
-    {"skew", required_argument, NULL, F_SKEW},
-    {"seed", required_argument, NULL, F_SEED},
-    {"host", required_argument, NULL, F_HOST},
-    {"header", required_argument, NULL, F_HEADER},
-    {"congestion", required_argument, NULL, F_CONGESTION},
-    {"tls", no_argument, NULL, F_TLS},
-    {"tls-version", required_argument, NULL, F_TLS_VERSION},
-    {"tls-cipher", required_argument, NULL, F_TLS_CIPHER},
-    {"tls-resume", no_argument, NULL, F_TLS_RESUME},
-    {"sni", required_argument, NULL, F_SNI},
-    {"hgrm", required_argument, NULL, F_HGRM},
-    {"json", required_argument, NULL, F_JSON},
-    {"quiet", no_argument, NULL, F_QUIET},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
 
 static int clash(const char *text)
 {
@@ -241,6 +175,18 @@ static int take_text(const char *flag, const char *text, const char *first, cons
     return RG_GO_ON;
 }
 
+static int take_body(struct rg_load_options *o, const char *text)
+{
+    o->has_body = true;
+    return rg_bench_take_count("--body-bytes", text, 0, RG_LOAD_BODY_MAX, &o->body_bytes);
+}
+
+static int take_websocket(struct rg_load_options *o, const char *text)
+{
+    o->websocket = true;
+    return rg_bench_take_count("--websocket", text, 0, RG_LOAD_MESSAGE_MAX, &o->message_bytes);
+}
+
 static int take_tls_version(const char *text, int *ret)
 {
     if (strcmp(text, "1.2") != 0 && strcmp(text, "1.3") != 0)
@@ -249,76 +195,68 @@ static int take_tls_version(const char *text, int *ret)
     return RG_GO_ON;
 }
 
+static int set(bool *ret)
+{
+    *ret = true;
+    return RG_GO_ON;
+}
+
+static int take_name(const char *text, const char **ret)
+{
+    *ret = text;
+    return RG_GO_ON;
+}
+
+/* ---- flags ---- */
+
+/* Each flag: what its value `v` does to the options `o`. RG_GO_ON, or the exit status. */
+#define FLAGS(WITH, WITHOUT)                                                                                 \
+    WITH(CONNECT, "connect", take_connect(o, v))                                                             \
+    WITH(PATH, "path", take_text("--path", v, "/", &o->path))                                                \
+    WITH(CONNECTIONS, "connections",                                                                         \
+         rg_bench_take_unsigned("--connections", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->connections))            \
+    WITH(ACTIVE, "active", rg_bench_take_unsigned("--active", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->active))    \
+    WITH(THREADS, "threads", rg_bench_take_unsigned("--threads", v, 1, RG_LOAD_THREADS_MAX, &o->threads))    \
+    WITH(RATE, "rate", take_rate(v, &o->rate))                                                               \
+    WITH(DURATION, "duration", take_seconds("--duration", v, false, &o->duration_ns))                        \
+    WITH(WARMUP, "warmup", take_seconds("--warmup", v, true, &o->warmup_ns))                                 \
+    WITH(TIMEOUT, "timeout", take_seconds("--timeout", v, false, &o->timeout_ns))                            \
+    WITHOUT(PER_CONNECTION, "per-connection", set(&o->per_connection))                                       \
+    WITH(THINK, "think", take_think(v, &o->think_ns))                                                        \
+    WITH(METHOD, "method", take_method(o, v))                                                                \
+    WITH(BODY_BYTES, "body-bytes", take_body(o, v))                                                          \
+    WITHOUT(CHUNKED_UPLOAD, "chunked-upload", set(&o->chunked_upload))                                       \
+    WITH(WEBSOCKET, "websocket", take_websocket(o, v))                                                       \
+    WITH(READ_RATE, "read-rate", rg_bench_take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate)) \
+    WITH(SKEW, "skew", take_skew(o, v))                                                                      \
+    WITH(SEED, "seed", rg_bench_take_count("--seed", v, 0, UINT64_MAX, &o->seed))                            \
+    WITH(HOST, "host", take_text("--host", v, NULL, &o->host))                                               \
+    WITH(HEADER, "header", take_header(o, v))                                                                \
+    WITHOUT(TLS, "tls", set(&o->tls))                                                                        \
+    WITH(TLS_VERSION, "tls-version", take_tls_version(v, &o->tls_version))                                   \
+    WITH(TLS_CIPHER, "tls-cipher", take_text("--tls-cipher", v, NULL, &o->tls_cipher))                       \
+    WITHOUT(TLS_RESUME, "tls-resume", set(&o->tls_resume))                                                   \
+    WITH(SNI, "sni", take_text("--sni", v, NULL, &o->sni))                                                   \
+    WITH(CONGESTION, "congestion", take_text("--congestion", v, NULL, &o->congestion))                       \
+    WITH(HGRM, "hgrm", take_name(v, &o->hgrm))                                                               \
+    WITH(JSON, "json", take_name(v, &o->json))                                                               \
+    WITHOUT(QUIET, "quiet", set(&o->quiet))
+
+/* Above what a letter may be. */
+#define NUMBER(id, name, take) F_##id,
+enum flag { F_BEFORE = 255, FLAGS(NUMBER, NUMBER) };
+
+#define WITH(id, name, take)    {name, required_argument, NULL, F_##id},
+#define WITHOUT(id, name, take) {name, no_argument, NULL, F_##id},
+static const struct option flags[] = {FLAGS(WITH, WITHOUT){"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
 static int take(struct rg_load_options *o, int flag, const char *v)
 {
+#define TAKE(id, name, take) \
+    case F_##id:             \
+        return take;
     switch (flag) {
-    case F_CONNECT:
-        return take_connect(o, v);
-    case F_PATH:
-        return take_text("--path", v, "/", &o->path);
-    case F_CONNECTIONS:
-        return rg_bench_take_unsigned("--connections", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->connections);
-    case F_ACTIVE:
-        return rg_bench_take_unsigned("--active", v, 1, RG_LOAD_CONNECTIONS_MAX, &o->active);
-    case F_THREADS:
-        return rg_bench_take_unsigned("--threads", v, 1, RG_LOAD_THREADS_MAX, &o->threads);
-    case F_RATE:
-        return take_rate(v, &o->rate);
-    case F_DURATION:
-        return take_seconds("--duration", v, false, &o->duration_ns);
-    case F_WARMUP:
-        return take_seconds("--warmup", v, true, &o->warmup_ns);
-    case F_TIMEOUT:
-        return take_seconds("--timeout", v, false, &o->timeout_ns);
-    case F_PER_CONNECTION:
-        o->per_connection = true;
-        return RG_GO_ON;
-    case F_THINK:
-        return take_think(v, &o->think_ns);
-    case F_METHOD:
-        return take_method(o, v);
-    case F_BODY_BYTES:
-        o->has_body = true;
-        return rg_bench_take_count("--body-bytes", v, 0, RG_LOAD_BODY_MAX, &o->body_bytes);
-    case F_CHUNKED_UPLOAD:
-        o->chunked_upload = true;
-        return RG_GO_ON;
-    case F_WEBSOCKET:
-        o->websocket = true;
-        return rg_bench_take_count("--websocket", v, 0, RG_LOAD_MESSAGE_MAX, &o->message_bytes);
-    case F_READ_RATE:
-        return rg_bench_take_count("--read-rate", v, 1, UINT64_C(1) << 40, &o->read_rate);
-    case F_SKEW:
-        return take_skew(o, v);
-    case F_SEED:
-        return rg_bench_take_count("--seed", v, 0, UINT64_MAX, &o->seed);
-    case F_HOST:
-        return take_text("--host", v, NULL, &o->host);
-    case F_HEADER:
-        return take_header(o, v);
-    case F_CONGESTION:
-        return take_text("--congestion", v, NULL, &o->congestion);
-    case F_TLS:
-        o->tls = true;
-        return RG_GO_ON;
-    case F_TLS_VERSION:
-        return take_tls_version(v, &o->tls_version);
-    case F_TLS_CIPHER:
-        return take_text("--tls-cipher", v, NULL, &o->tls_cipher);
-    case F_TLS_RESUME:
-        o->tls_resume = true;
-        return RG_GO_ON;
-    case F_SNI:
-        return take_text("--sni", v, NULL, &o->sni);
-    case F_HGRM:
-        o->hgrm = v;
-        return RG_GO_ON;
-    case F_JSON:
-        o->json = v;
-        return RG_GO_ON;
-    case F_QUIET:
-        o->quiet = true;
-        return RG_GO_ON;
+        FLAGS(TAKE, TAKE)
     case 'h':
         fputs(HELP, stdout);
         return 0;
@@ -423,7 +361,7 @@ int rg_load_options_parse(struct rg_load_options *o, int argc, char **argv)
         .timeout_ns = UINT64_C(5000000000),
     };
     int flag;
-    while ((flag = getopt_long(argc, argv, "h", FLAGS, NULL)) != -1) {
+    while ((flag = getopt_long(argc, argv, "h", flags, NULL)) != -1) {
         int rc = take(o, flag, optarg);
         if (rc != RG_GO_ON)
             return rc;
