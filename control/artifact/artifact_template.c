@@ -331,7 +331,7 @@ out:
 
 static json_t *render_value(struct render *r, const json_t *in);
 
-/* Puts `now` in the place of what was there, in a copy that is made for the first one that differs. */
+/* A copy of `in`, made for the first value in it that differs; `in` itself where there is no memory. */
 static json_t *writable(struct render *r, const json_t *in, json_t *out)
 {
     if (out != in)
@@ -345,6 +345,19 @@ static json_t *writable(struct render *r, const json_t *in, json_t *out)
     return copy;
 }
 
+/* What is to be put into `*out` in the place of `value`, whose path begins behind `parent`; NULL: it stays. */
+static json_t *render_member(struct render *r, const json_t *in, json_t **out, json_t *value, size_t parent)
+{
+    json_t *now = render_value(r, value);
+    r->path[parent] = '\0';
+    if (now != value)
+        *out = writable(r, in, *out);
+    if (now != value && *out != in)
+        return now;
+    json_decref(now);
+    return NULL;
+}
+
 static json_t *render_object(struct render *r, const json_t *in)
 {
     json_t *out = json_incref((json_t *)(uintptr_t)in), *value;
@@ -353,16 +366,8 @@ static json_t *render_object(struct render *r, const json_t *in)
     json_object_foreach((json_t *)(uintptr_t)in, key, value)
     {
         rg_conf_path_key(r->path, sizeof(r->path), rg_str_of(key));
-        json_t *now = render_value(r, value);
-        r->path[used] = '\0';
-        if (now == value) {
-            json_decref(now);
-            continue;
-        }
-        out = writable(r, in, out);
-        if (out == in)
-            json_decref(now);
-        else if (json_object_set_new(out, key, now) < 0)
+        json_t *now = render_member(r, in, &out, value, used);
+        if (now && json_object_set_new(out, key, now) < 0)
             r->no_memory = true;
     }
     return out;
@@ -375,16 +380,8 @@ static json_t *render_array(struct render *r, const json_t *in)
     json_array_foreach(in, i, value)
     {
         rg_conf_path_index(r->path, sizeof(r->path), i);
-        json_t *now = render_value(r, value);
-        r->path[used] = '\0';
-        if (now == value) {
-            json_decref(now);
-            continue;
-        }
-        out = writable(r, in, out);
-        if (out == in)
-            json_decref(now);
-        else if (json_array_set_new(out, i, now) < 0)
+        json_t *now = render_member(r, in, &out, value, used);
+        if (now && json_array_set_new(out, i, now) < 0)
             r->no_memory = true;
     }
     return out;
