@@ -232,6 +232,51 @@ static RG_COLD struct rg_str new_websocket_key(struct rg_worker *w, struct rg_ex
     return (struct rg_str){x->websocket_key, RG_WS_KEY_LEN};
 }
 
+/* ---- All of it ---- */
+
+/* What the next hop is told of the request, and what tells it from others; views into the request and `scratch`. */
+static void describe(struct rg_worker *w, struct rg_exchange *x, const struct rg_h1_request *req, char *scratch,
+                     struct rg_forward *f, enum rg_reason *reason)
+{
+    const struct rg_client *c = x->client;
+    *f = (struct rg_forward){.peer = c->peer,
+                             .scheme = c->secure ? RG_STR("https") : RG_STR("http"),
+                             .listener_port = c->listener_port,
+                             .replica_host = w->replica_host};
+    if (RG_UNLIKELY(rg_client_sock(c)->tls != NULL))
+        f->subject = rg_tls_client_subject(rg_client_sock(c)->tls);
+    f->path = normal_path(req, scratch, reason);
+    rg_forward_ids(f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
+    memcpy(x->request_id, f->request_id, f->request_id_len);
+    x->request_id_len = f->request_id_len;
+    memcpy(x->traceparent, f->traceparent, RG_TRACEPARENT_LEN);
+    if (RG_UNLIKELY(req->websocket))
+        f->websocket_key = new_websocket_key(w, x);
+}
+
+static void take_framing(struct rg_worker *w, struct rg_exchange *x, const struct rg_framing *framing)
+{
+    x->client_persistent = framing->persistent;
+    x->keep = framing->persistent && !w->draining;
+    x->expect_continue = framing->expect_continue;
+    x->websocket = framing->websocket;
+    rg_pump_init(&x->request, framing, RG_CHUNKED_FORWARD);
+    x->request.add_chunks = framing->kind == RG_BODY_EOF;
+    x->request.max_bytes = w->settings->body_bytes;
+}
+
+/* The head, and a body that is done with, leave the client's input: views of the request end here. */
+static void use_input(struct rg_exchange *x, uint32_t head_len)
+{
+    rg_input_use(x->client->in, head_len);
+    if (x->body_in_head > 0) {
+        rg_input_use(x->client->in, x->body_in_head);
+        x->request.bytes = x->body_in_head;
+        x->request.done = true;
+    }
+    x->whole_in_head = x->request.done;
+}
+
 void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg_h1_request *req, uint32_t head_len)
 {
     static _Thread_local char path_scratch[RG_BUF_BULK];
@@ -240,32 +285,15 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         rg_client_exchange_ended(w, c, RG_AFTER_CLOSE);
         return;
     }
-    x->method = req->method_id;
-    x->minor = req->minor;
+    struct rg_forward f;
     struct rg_framing framing = {0};
     struct rg_framing_options opt = {.body_bytes = w->settings->body_bytes};
     enum rg_reason reason = rg_h1_frame_request(req, &opt, &framing);
-    struct rg_forward f = {.peer = c->peer,
-                           .scheme = c->secure ? RG_STR("https") : RG_STR("http"),
-                           .listener_port = c->listener_port,
-                           .replica_host = w->replica_host};
-    if (RG_UNLIKELY(rg_client_sock(c)->tls != NULL))
-        f.subject = rg_tls_client_subject(rg_client_sock(c)->tls);
-    f.path = normal_path(req, path_scratch, &reason);
-    rg_forward_ids(&f, req, &w->rand, (w->now_us + w->unix_us_offset) / 1000);
-    memcpy(x->request_id, f.request_id, f.request_id_len);
-    x->request_id_len = f.request_id_len;
-    memcpy(x->traceparent, f.traceparent, RG_TRACEPARENT_LEN);
+    x->method = req->method_id;
+    x->minor = req->minor;
+    describe(w, x, req, path_scratch, &f, &reason);
     rg_exchange_note_request(w, x, req, framing.host);
-    x->client_persistent = framing.persistent;
-    x->keep = framing.persistent && !w->draining;
-    x->expect_continue = framing.expect_continue;
-    x->websocket = framing.websocket;
-    if (RG_UNLIKELY(req->websocket))
-        f.websocket_key = new_websocket_key(w, x);
-    rg_pump_init(&x->request, &framing, RG_CHUNKED_FORWARD);
-    x->request.add_chunks = framing.kind == RG_BODY_EOF;
-    x->request.max_bytes = w->settings->body_bytes;
+    take_framing(w, x, &framing);
     if (reason != RG_REASON_NONE) {
         x->request.done = false; /* its end is not known */
         rg_exchange_fail(w, x, reason);
@@ -276,13 +304,7 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
         x->body_in_head = body_with_head(x, &framing, head_len); /* nobody wants it, and the connection goes on */
     if (start.way == WAY_ON && !write_request(w, x, req, &framing, &f, head_len))
         start = refuse(RG_REASON_OUT_OF_BUFFERS);
-    rg_input_use(c->in, head_len); /* the views of req end here */
-    if (x->body_in_head > 0) {
-        rg_input_use(c->in, x->body_in_head);
-        x->request.bytes = x->body_in_head;
-        x->request.done = true;
-    }
-    x->whole_in_head = x->request.done;
+    use_input(x, head_len);
     if (!x->request.done && !rg_client_is_h2(c))
         rg_conn_wants_more(rg_client_conn(c));
     rg_exchange_check_soon(w, x);
