@@ -103,11 +103,6 @@ void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x)
     }
 }
 
-void rg_exchange_try_connect(struct rg_worker *w, struct rg_exchange *x)
-{
-    rg_exchange_connect(w, x);
-}
-
 static void connected(struct rg_worker *w, struct rg_exchange *x)
 {
     const struct rg_upstream_conn *uc = rg_server_conn(x->up);
@@ -128,12 +123,6 @@ static void connected(struct rg_worker *w, struct rg_exchange *x)
     send_head(w, x);
 }
 
-/* Short of ports or memory ourselves: that says nothing about the replica. */
-static bool is_own_shortage(int err)
-{
-    return err == EADDRNOTAVAIL || err == ENOBUFS || err == ENOMEM || err == EMFILE || err == ENFILE;
-}
-
 /* Without an IPv6 address of our own there is none to connect from, either: what no port is left for has no other. */
 static bool may_be_the_address(struct rg_worker *w, struct rg_exchange *x, int err)
 {
@@ -145,7 +134,7 @@ static void connect_failed(struct rg_worker *w, struct rg_exchange *x)
     int err = rg_server_sock(x->up)->error;
     enum rg_reason tls = rg_server_why_no_tls(x->up);
     rg_metric_add(w->metrics, x->upstream->metrics->connect_failures, 1);
-    if (is_own_shortage(err) && !may_be_the_address(w, x, err)) {
+    if (rg_reach_is_own_shortage(err) && !may_be_the_address(w, x, err)) {
         rg_exchange_fail(w, x, RG_REASON_OVERLOADED);
         return;
     }

@@ -103,8 +103,8 @@ static inline void rg_upstream_leave(struct rg_exchange *x)
 /* Something happened on the client's or the replica's side; the machine runs. */
 void rg_exchange_client_event(struct rg_worker *w, struct rg_exchange *x, enum rg_socket_event event);
 void rg_exchange_up_event(struct rg_worker *w, struct rg_exchange *x, enum rg_socket_event event);
-/* In line for a connection: one may be free now. */
-void rg_exchange_try_connect(struct rg_worker *w, struct rg_exchange *x);
+/* Its request is to go to x->upstream: at first, elsewhere, again, or after a wait in line for a connection. */
+void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x);
 /* Looks at the time limits. */
 void rg_exchange_check_time(struct rg_worker *w, struct rg_exchange *x);
 /* The drain's deadline has come. A WebSocket tunnel is told, and ends soon; false: this one has to be broken off. After

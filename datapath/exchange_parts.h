@@ -1,18 +1,18 @@
-/* What the files of the exchange share: exchange.c (its life), exchange_time.c (limits), exchange_record.c (the
- * record). */
+/* What the files of the exchange share (exchange*.c), by the file that has it. Thread: the worker's. */
 #ifndef RG_EXCHANGE_PARTS_H
 #define RG_EXCHANGE_PARTS_H
 
 #include "datapath/exchange.h"
 
-#define RG_HALF_CLOSE_MS \
-    500 /* a client that ended its side after a complete request gets so long for the response to begin */
+/* A client that ended its side after a complete request gets so long for the response to begin. */
+#define RG_HALF_CLOSE_MS 500
 
-#define RG_WRITE_SLACK 1024u /* what rewriting adds to a head, usually */
+#define RG_WRITE_SLACK 1024u /* bytes that rewriting adds to a head, usually */
 
 /* exchange.c */
 void rg_exchange_run(struct rg_worker *w, struct rg_exchange *x);
-void rg_exchange_connect(struct rg_worker *w, struct rg_exchange *x);
+/* Its connect failed, or can't be made. true: it is under way to another place, or has ended. */
+bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x);
 
 /* exchange_relay.c. The functions that return bool return false when the exchange has ended. */
 bool rg_exchange_pump_request(struct rg_worker *w, struct rg_exchange *x);
@@ -55,8 +55,6 @@ void rg_exchange_fail(struct rg_worker *w, struct rg_exchange *x, enum rg_reason
 
 /* exchange_leave.c: in the tunnel of one that is being left. */
 void rg_exchange_say_goodbye(struct rg_worker *w, struct rg_exchange *x);
-/* Its connect failed, or can't be made. true: it is under way to another place, or has ended. */
-bool rg_exchange_goes_elsewhere(struct rg_worker *w, struct rg_exchange *x);
 bool rg_exchange_waits_for_replica(const struct rg_exchange *x);
 uint64_t rg_exchange_leave_due_ms(const struct rg_exchange *x);
 

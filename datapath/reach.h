@@ -7,6 +7,7 @@
 #ifndef RG_REACH_H
 #define RG_REACH_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,12 @@ static inline enum rg_reach_state rg_reach_state(const struct rg_reach *r, uint6
     if (until == 0)
         return RG_REACH_UP;
     return now_ms < until ? RG_REACH_DOWN : RG_REACH_DUE;
+}
+
+/* The errno of a connect for which we are short of ports, descriptors or memory ourselves: it says nothing of a place. */
+static inline bool rg_reach_is_own_shortage(int error)
+{
+    return error == EADDRNOTAVAIL || error == ENOBUFS || error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
 /* Of one that is due: true is told to a single caller, who tries it. It counts as failed in advance: others go on

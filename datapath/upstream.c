@@ -290,7 +290,7 @@ void rg_upstream_serve_waiting(struct rg_worker *w, struct rg_upstream *u)
         return;
     struct rg_exchange *x = RG_CONTAINER(u->waiting.next, struct rg_exchange, waiting);
     rg_list_remove(&x->waiting);
-    rg_exchange_try_connect(w, x);
+    rg_exchange_connect(w, x);
 }
 
 /* The one that tries is at the end of the line again when it finds none. */

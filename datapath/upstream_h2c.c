@@ -171,15 +171,9 @@ static void fail_waiting(struct rg_worker *w, struct rg_upstream *u, enum rg_rea
     }
 }
 
-/* Short of ports or memory ourselves: that says nothing about the replica. */
-static bool is_own_shortage(int error)
-{
-    return error == EADDRNOTAVAIL || error == ENOBUFS || error == ENOMEM || error == EMFILE || error == ENFILE;
-}
-
 static enum rg_reason why_not_made(const struct rg_h2c *h2c, int error)
 {
-    if (is_own_shortage(error))
+    if (rg_reach_is_own_shortage(error))
         return RG_REASON_OVERLOADED;
     if (error == ETIMEDOUT)
         return RG_REASON_REPLICA_CONNECT_TIMEOUT;

@@ -11,6 +11,7 @@
 #include "control/gateway/health_parts.h"
 #include "control/gateway/listen.h"
 #include "datapath/base/log.h"
+#include "datapath/reach.h"
 
 /* ---- Verdicts ---- */
 
@@ -219,11 +220,6 @@ static int open_socket(struct rg_prober *p)
     return rg_loop_watch(p->loop, &p->socket, EPOLLOUT);
 }
 
-static bool is_own_shortage(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
-}
-
 static void start_probe(struct rg_prober *p)
 {
     p->started_ms = rg_now_ms();
@@ -231,7 +227,7 @@ static void start_probe(struct rg_prober *p)
     p->resume = (struct rg_h1_resume){0, 0};
     p->content_type = RG_STR_NONE;
     int r = open_socket(p);
-    if (is_own_shortage(-r)) { /* says nothing of the replica */
+    if (rg_reach_is_own_shortage(-r)) {
         skip_probe(p, -r);
         return;
     }
