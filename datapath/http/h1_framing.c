@@ -326,8 +326,8 @@ static enum rg_reason take_upgrade(const struct rg_h1_request *req, const struct
 {
     if (RG_LIKELY(facts->upgrade.count == 0) || !facts->connection_upgrade || req->minor == 0)
         return RG_REASON_NONE;
-    if (ret->kind != RG_BODY_NONE)
-        return RG_REASON_BODY_WITH_UPGRADE;
+    if (ret->kind != RG_BODY_NONE) /* Java's HttpClient offers h2c with any first request, whatever body that has */
+        return names_websocket(facts) ? RG_REASON_BODY_WITH_UPGRADE : RG_REASON_NONE;
     ret->websocket = req->method_id == RG_METHOD_GET && names_websocket(facts) && is_version_13(facts) &&
                      facts->ws_key.count == 1 && is_websocket_key(facts->ws_key.value);
     return RG_REASON_NONE;

@@ -377,10 +377,19 @@ WEBSOCKET = ["Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version
 @pytest.mark.parametrize("lines,body", [
     (WEBSOCKET + ["Content-Length: 5"], b"hello"),
     (WEBSOCKET + ["Transfer-Encoding: chunked"], chunked(b"hello")),
-    (["Connection: upgrade", "Upgrade: h2c", "Content-Length: 5"], b"hello"),
-], ids=["length", "chunked", "h2c"])
+    (["Connection: upgrade", "Upgrade: websocket", "Content-Length: 5"], b"hello"),
+], ids=["length", "chunked", "no-key"])
 def test_body_with_an_upgrade(lane, lines, body):
     lane.refused(req(*lines, method="GET", body=body), 400, "body-with-upgrade", method="GET")
+
+
+@pytest.mark.parametrize("lines,body", [(["Content-Length: 5"], b"hello"), (["Transfer-Encoding: chunked"], chunked(b"hello"))],
+                         ids=["length", "chunked"])
+def test_body_with_another_upgrade_is_a_plain_request(lane, lines, body):
+    """Clients that would like HTTP/2 ask for it with whatever request comes first (Java's HttpClient)."""
+    _, seen = lane.accepted(req("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB", *lines,
+                                body=body))
+    assert seen[0].body == b"hello" and not {"upgrade", "http2-settings", "connection"} & set(seen[0].names()), seen[0]
 
 
 def test_bytes_before_a_101_stay_a_framed_request(lane):
