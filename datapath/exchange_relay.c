@@ -41,8 +41,10 @@ static bool pass_interim(struct rg_worker *w, struct rg_exchange *x, const struc
         rg_exchange_fail(w, x, RG_REASON_REPLICA_TOO_MANY_INTERIM);
         return false;
     }
-    if (res->status == 100)
+    if (res->status == 100) {
         x->expect_continue = false;
+        x->client_in_ms = w->now_ms; /* its body was not asked for before */
+    }
     if (x->minor > 0 && !write_response(w, x, res, framing, &opt, head_len)) {
         rg_exchange_fail(w, x, RG_REASON_OUT_OF_BUFFERS);
         return false;

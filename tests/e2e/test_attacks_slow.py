@@ -105,6 +105,28 @@ def test_body_that_stops(lane, head, part):
     lane.expect_broken_off_at_origin(lane.marker())
 
 
+def test_body_that_was_not_asked_for_is_not_late(lane):
+    """The origin takes longer for its 100 than a body may take: the client's time begins with the 100."""
+    asked = []
+
+    def script(connection, request):
+        if request.target.startswith("/marker"):
+            return reply()
+        time.sleep(env.scaled(BODY_MS / 1000 * 1.2))
+        asked.append(time.monotonic())
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.read_body(request)
+        return reply()
+    script.before_body = True
+    lane.reset(script)
+    with Client(lane.gateway.address) as c:
+        c.send(req("Expect: 100-continue", "Content-Length: 5"))
+        assert c.head().status == 100
+        lane.check_refusal_response(c.response(), {408})
+        assert time.monotonic() - asked[0] >= env.scaled(BODY_MS / 1000) * 0.9
+    lane.expect_counted({"body-timeout"})
+
+
 def test_body_that_drips_steadily_is_served(lane):
     """Slower than nothing is what times out: progress within body_idle is enough during the grace."""
     lane.reset()
