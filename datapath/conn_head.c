@@ -37,6 +37,15 @@ void rg_conn_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method metho
     rg_exchange_refuse(w, &c->client, method, reason);
 }
 
+/*
+ * Nothing but empty lines, as some clients send behind a body (RFC 9112 2.2): no request has begun, and none is late if
+ * none follows.
+ */
+static bool is_empty_lines(struct rg_str front)
+{
+    return front.len % 2 == 0 && front.len <= 4 && memcmp(front.ptr, "\r\n\r\n", front.len) == 0;
+}
+
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended and rg_conn_next_request. */
 void rg_conn_read_head(struct rg_worker *w, struct rg_conn *c)
 {
@@ -77,6 +86,10 @@ void rg_conn_read_head(struct rg_worker *w, struct rg_conn *c)
         rg_conn_refuse(w, c, (enum rg_method)req.method_id, RG_REASON_HEAD_TOO_LARGE);
     } else if (c->sock.eof) {
         rg_conn_close(w, c, false);
+    } else if (is_empty_lines(rg_input_front(&c->sock.in))) {
+        c->resume = (struct rg_h1_resume){0};
+        rg_input_clear(&c->sock.in);
+        rg_conn_next_request(w, c);
     } else {
         rg_conn_head_incomplete(w, c);
     }

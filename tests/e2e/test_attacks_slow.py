@@ -58,6 +58,21 @@ def test_slow_head(lane, data):
     lane.expect_nothing_at_origin(lane.marker())
 
 
+@pytest.mark.parametrize("pieces", [[b"\r\n"], [b"\r", b"\n", b"\r\n\r\n"]], ids=["one", "in-pieces"])
+def test_empty_lines_begin_no_request(lane, pieces):
+    """Some clients end a body with an empty line: the connection is idle then, and ends like one, without a 408."""
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        assert c.request(req("Content-Length: 5", body=b"hello" + pieces[0])).status == 200
+        for piece in pieces[1:]:
+            time.sleep(env.scaled(0.05))
+            c.send(piece)
+        start = time.monotonic()
+        c.expect_end(IDLE_MS / 1000 + 3)
+        assert time.monotonic() - start >= env.scaled(IDLE_MS / 1000) * 0.8
+    assert lane.counted() == {}
+
+
 def test_slow_head_of_a_second_request(lane):
     """The time for a head runs from its own first byte, not from the time-out of an idle connection."""
     lane.reset()
