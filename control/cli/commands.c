@@ -22,7 +22,9 @@ const struct rg_cli_command rg_cli_commands[] = {
      "1 when the platform can't be asked or the gateway is not ready.",
      "rgctl status\n"
      "rgctl status --admin 127.0.0.1:9901\n",
-     "{platform, status, gateways}; with --admin {admin, ready, reasons, workers}, also where it is not ready"},
+     "{platform, status, gateways}; with --admin {admin, ready, reasons, replica, detail, workers}, also where it is "
+     "not ready; "
+     "reasons and workers are lists"},
     {"apply", "[FILE...]", 0, RG_CLI_OPERANDS_MAX, RG_CLI_COMPLETE_FILE,
      RG_CLI_BIT(FILES) | ONE_GATEWAY | RG_CLI_BIT(DRY_RUN) | WAITING, false, rg_cli_apply,
      "create or update what files describe, deploy it, and wait until it is live",

@@ -62,23 +62,54 @@ static bool ask(struct rg_client *client, const char *path, struct rg_client_ans
     return false;
 }
 
-/* The lines of /ready are its reasons. */
-static void print_gateway(const struct rg_cli *cli, const char *where, const struct rg_client_answer *ready,
-                          const json_t *workers)
+static void print_replica(const json_t *ready)
 {
-    printf("Gateway %s: ", where);
-    rg_output_status(ready->status == 200 ? "ready" : "not ready", cli->style.color, stdout);
-    fputc('\n', stdout);
-    for (const char *line = ready->status == 200 ? NULL : ready->text; line && *line;) {
-        size_t n = strcspn(line, "\n");
-        fputs("  ", stdout);
-        rg_output_text(line, n, stdout);
-        fputc('\n', stdout);
-        line += n + (line[n] == '\n');
+    const char *detail = rg_cli_text(ready, "detail");
+    fputs("Replica: ", stdout);
+    rg_output_text(rg_cli_text(ready, "replica"), 64, stdout);
+    if (detail[0]) {
+        fputs(" (", stdout);
+        rg_output_text(detail, 512, stdout);
+        fputc(')', stdout);
     }
-    const json_t *list = json_is_array(workers) ? workers : json_object_get(workers, "workers");
-    if (json_array_size(list) > 0)
-        printf("Workers: %zu\n", json_array_size(list));
+    fputs("\n\n", stdout);
+}
+
+static void print_gateway(const struct rg_cli *cli, const char *where, const json_t *ready, const json_t *workers)
+{
+    static const struct rg_output_column columns[] = {
+        {"WORKER", "worker", RG_OUTPUT_PLAIN},
+        {"CLIENTS", "counters.connections_open", RG_OUTPUT_PLAIN},
+        {"REQUESTS", "counters.exchanges_open", RG_OUTPUT_PLAIN},
+        {"ACCEPTED", "counters.connections_accepted_total", RG_OUTPUT_PLAIN},
+        {"STEERED", "steering.active", RG_OUTPUT_YES_NO},
+        {"HUNG", "hung", RG_OUTPUT_YES_NO},
+    };
+    bool is_ready = json_is_true(json_object_get(ready, "ready"));
+    const json_t *reasons = json_object_get(ready, "reasons");
+    printf("Gateway %s: ", where);
+    rg_output_status(is_ready ? "ready" : "not ready", cli->style.color, stdout);
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        fputs(i == 0 ? " (" : ", ", stdout);
+        const char *reason = json_string_value(json_array_get(reasons, i));
+        rg_output_text(reason ? reason : "?", 64, stdout);
+    }
+    fputs(json_array_size(reasons) > 0 ? ")\n" : "\n", stdout);
+    print_replica(ready);
+    rg_output_table(&cli->style, columns, sizeof(columns) / sizeof(columns[0]), workers, "No workers.", stdout);
+}
+
+static json_t *gateway_value(const char *where, json_t *ready, json_t *workers)
+{
+    return json_pack("{s:s,s:O,s:O,s:O*,s:O*,s:O}", "admin", where, "ready", json_object_get(ready, "ready"), "reasons",
+                     json_object_get(ready, "reasons"), "replica", json_object_get(ready, "replica"), "detail",
+                     json_object_get(ready, "detail"), "workers", workers);
+}
+
+static bool is_ready_answer(const struct rg_client_answer *a)
+{
+    return (a->status == 200 || a->status == 503) && json_is_boolean(json_object_get(a->json, "ready")) &&
+           json_is_array(json_object_get(a->json, "reasons"));
 }
 
 static enum rg_cli_status of_admin(struct rg_cli *cli, struct rg_client *client, const char *where)
@@ -87,17 +118,18 @@ static enum rg_cli_status of_admin(struct rg_cli *cli, struct rg_client *client,
     enum rg_cli_status s = RG_CLI_FAILED;
     if (!ask(client, "/ready", &ready) || !ask(client, "/workers", &workers))
         goto out;
-    if (ready.status != 200 && ready.status != 503) {
-        rg_cli_complain("%s answered %ld to /ready, not as a gateway's admin endpoint does", where, ready.status);
+    json_t *list = json_object_get(workers.json, "workers");
+    if (!is_ready_answer(&ready) || !json_is_array(list)) {
+        rg_cli_complain("%s answered %ld to /ready and %ld to /workers, not as a gateway's admin endpoint does", where,
+                        ready.status, workers.status);
         goto out;
     }
-    if (cli->style.format != RG_OUTPUT_TABLE) {
-        json_t *all = json_pack("{s:s,s:b,s:s,s:O*}", "admin", where, "ready", ready.status == 200, "reasons",
-                                ready.text ? ready.text : "", "workers", workers.json);
+    if (cli->style.format == RG_OUTPUT_TABLE) {
+        print_gateway(cli, where, ready.json, list);
+    } else {
+        json_t *all = gateway_value(where, ready.json, list);
         rg_output_value(cli->style.format, all, stdout);
         json_decref(all);
-    } else {
-        print_gateway(cli, where, &ready, workers.json);
     }
     s = ready.status == 200 ? RG_CLI_DONE : RG_CLI_FAILED;
 out:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lib.env import RGCTL, free_port, scaled
+from lib.env import RGCTL, free_port, scaled, wait_until
 from lib.mock_platform import TOKEN, MockPlatform, Refusal
 from lib.mocked_rgctl import DONE, FAILED, HELLO, TIMED_OUT, USAGE, write
 from lib.tls import Certificate
@@ -180,10 +180,25 @@ def test_colours_on_a_terminal_only(platform, no_color, coloured):
 
 def test_admin_endpoint_of_a_gateway(rgctl, programs):
     replica = programs.origin()
-    g = programs.gateway(replica.address)
+    g = programs.gateway(replica.address, {"replica": {"health": {"path": "/api/v2/status"}}}, workers=2)
     r = rgctl("status", "--admin", g.admin_port, expect=DONE)
-    assert "ready" in r.out and "Workers: " in r.out
-    assert rgctl("status", "--admin", g.admin_port, "-o", "json").json()["ready"] is True
+    assert r.out.startswith(f"Gateway 127.0.0.1:{g.admin_port}: ready\nReplica: healthy\n")
+    table = [line.split() for line in r.out.splitlines()[3:]]
+    assert table[0][0] == "WORKER" and [row[0] for row in table[1:]] == ["0", "1"], r.out
+    told = rgctl("status", "--admin", g.admin_port, "-o", "json").json()
+    assert told["ready"] is True and told["reasons"] == [] and told["replica"] == "healthy"
+    assert [w["worker"] for w in told["workers"]] == [0, 1]
+
+
+def test_admin_endpoint_of_a_gateway_that_is_not_ready(rgctl, programs):
+    g = programs.gateway(f"127.0.0.1:{free_port()}", {"replica": {"health": {"path": "/", "interval": "100ms", "fall": 1}}})
+    r = wait_until(lambda: (r := rgctl("status", "--admin", g.admin_port, expect=FAILED)) and "replica-down" in r.out and r)
+    assert re.search(r": not ready \(replica-down\)\nReplica: down \(can't connect: .+\)\n", r.out), r.out
+    told = rgctl("status", "--admin", g.admin_port, "-o", "json", expect=FAILED).json()
+    assert told["ready"] is False and told["reasons"] == ["replica-down"] and told["detail"].startswith("can't connect")
+
+
+def test_admin_endpoint_that_is_not_there(rgctl):
     port = free_port()
     r = rgctl("status", "--admin", port, expect=FAILED)
     assert "can't be reached" in r.err and "admin.address" in r.err and "RINGGATE_PLATFORM" not in r.err
