@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/agent/remote.h"
+#include "control/agent/state_dir.h"
 #include "control/common/address.h"
 #include "control/gateway/access_trouble.h"
 #include "control/gateway/certificates.h"
@@ -69,6 +70,14 @@ static void warn_of_listeners(const struct rg_flags *flags, const struct rg_sett
     }
 }
 
+/* No error: whoever starts the gateway may make it first (systemd: StateDirectory=). */
+static void warn_of_state(const struct rg_flags *flags, const struct rg_control_settings *s)
+{
+    char why[RG_STATE_DIR_WHY_MAX];
+    if (s->url[0] && rg_state_dir_check(s->state_dir, why) < 0)
+        fprintf(stderr, "%s: warning: control.state_dir: %s\n", name_of(flags), why);
+}
+
 static void warn_of_control(void *flags, const char *text)
 {
     fprintf(stderr, "%s: warning: %s\n", name_of(flags), text);
@@ -104,6 +113,7 @@ int main(int argc, char **argv)
         warn_of_access_log(&flags, &settings);
         warn_of_listeners(&flags, &settings);
         rg_certificates_warn(&settings, name_of(&flags), stderr);
+        warn_of_state(&flags, &settings.control);
         rg_remote_warn(&settings.control, warn_of_control, &flags);
         printf("%s: ok\n", rg_options_has_file(&flags) ? flags.config_path : "flags, without a file");
         return EXIT_SUCCESS;

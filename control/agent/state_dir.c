@@ -26,13 +26,44 @@ static int refuse(char *why, int error, const char *what, const char *path, cons
     return error;
 }
 
+static int refuse_use(char *why, int error, const char *what, const char *path)
+{
+    return refuse(why, error, what, path,
+                  error == -ENOTDIR ? "name a directory with control.state_dir or --state-dir"
+                                    : "let the gateway's user own it");
+}
+
+static int refuse_making(char *why, int error, const char *path)
+{
+    return refuse(why, error, "make the directory", path,
+                  "make it, owned by the gateway's user, or name another with control.state_dir or --state-dir");
+}
+
 /* One level at most: a path that is mistyped must not become a tree. */
 static int make_directory(const char *path, char *why)
 {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return 0;
-    return refuse(why, -errno, "make the directory", path,
-                  "make it, owned by the gateway's user, or name another with control.state_dir or --state-dir");
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : refuse_making(why, -errno, path);
+}
+
+/* With the rights of the effective user, as opening and making it would have them. */
+static int may(const char *path, int mode)
+{
+    return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
+int rg_state_dir_check(const char *path, char why[RG_STATE_DIR_WHY_MAX])
+{
+    char parent[sizeof(((struct rg_state_dir *)0)->path)];
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        int r = S_ISDIR(st.st_mode) ? may(path, R_OK | W_OK | X_OK) : -ENOTDIR;
+        return r < 0 ? refuse_use(why, r, "write to", path) : 0;
+    }
+    if (errno != ENOENT)
+        return refuse_making(why, -errno, path);
+    rg_file_parent(path, parent, sizeof(parent));
+    int r = may(parent, W_OK | X_OK);
+    return r < 0 ? refuse_making(why, r, path) : 0;
 }
 
 /* One that was killed, or is about to end, may still hold it for a moment. */
@@ -77,7 +108,7 @@ int rg_state_dir_open(struct rg_state_dir *dir, const char *path, char why[RG_ST
         return r;
     dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir->fd < 0)
-        return refuse(why, -errno, "open the directory", path, "let the gateway's user own it");
+        return refuse_use(why, -errno, "open the directory", path);
     return lock_directory(dir, why);
 }
 

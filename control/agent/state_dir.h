@@ -56,6 +56,9 @@ struct rg_state_dir {
  * reason and remedy. */
 int rg_state_dir_open(struct rg_state_dir *dir, const char *path, char why[RG_STATE_DIR_WHY_MAX]);
 
+/* Whether rg_state_dir_open could, without doing it. Negative errno, with the same `why`. */
+int rg_state_dir_check(const char *path, char why[RG_STATE_DIR_WHY_MAX]);
+
 /* Calls `each` for every whole file that ends in `suffix`; sets damaged ones aside and logs them. What `each` returns
  * other than 0 is that: `why` says how the file is damaged. Negative errno: the directory can't be read. */
 int rg_state_dir_load(struct rg_state_dir *dir, const char *suffix,

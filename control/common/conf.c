@@ -211,7 +211,7 @@ static void refuse_key(struct walk *w, const struct place *section, const struct
 static bool tells_its_name(const struct rg_conf_option *o)
 {
     return o->type == RG_CONF_ENUM || o->type == RG_CONF_TARGET || o->type == RG_CONF_FILE ||
-           o->type == RG_CONF_ADDRESS || o->type == RG_CONF_CUSTOM;
+           o->type == RG_CONF_ADDRESS || (o->type == RG_CONF_CUSTOM && !o->custom->any_word);
 }
 
 /* Many write the value that they mean where its section belongs: "replica: 127.0.0.1:8080". */
@@ -236,11 +236,28 @@ static void hint_member(const struct walk *w, const struct place *p, const struc
     }
 }
 
+/* "address:127.0.0.1:80" is a text in YAML: the key and its value want a blank between them. */
+static void hint_blank(const struct walk *w, const struct place *p, const struct rg_conf_node *n, char *hint,
+                       size_t len)
+{
+    struct rg_str name;
+    size_t i = 0;
+    if (n->kind != RG_CONF_NODE_SCALAR || !n->plain)
+        return;
+    while (next_name(w->table, p->row, &i, &name)) {
+        if (n->text.len <= name.len || n->text.ptr[name.len] != ':' || memcmp(n->text.ptr, name.ptr, name.len) != 0)
+            continue;
+        snprintf(hint, len, "did you mean %.*s, a colon and a blank?", (int)name.len, name.ptr);
+        return;
+    }
+}
+
 static void refuse_no_section(struct walk *w, const struct place *p, const struct rg_conf_node *n)
 {
     char wanted[NAMES_MAX], hint[RG_CONF_TEXT_MAX];
     list_names(w->table, p->row, "a section with ", wanted, sizeof(wanted));
     hint_member(w, p, n, hint, sizeof(hint));
+    hint_blank(w, p, n, hint, sizeof(hint));
     refuse_node(w, p, n, wanted, hint);
 }
 

@@ -43,6 +43,7 @@ struct rg_conf_custom {
     void (*copy)(void *to, const void *from);
     const char *wanted; /* for messages and documentation */
     const char *schema; /* members of its JSON Schema */
+    bool any_word;      /* takes nearly every word, which therefore tells nothing of what its writer meant */
 };
 
 struct rg_conf_option {

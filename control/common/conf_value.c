@@ -139,6 +139,13 @@ static bool parse_number(const struct rg_conf_option *option, struct rg_str text
     return false;
 }
 
+/* What would be refused as well is no suggestion. */
+static void suggest_in_range(const struct rg_conf_option *option, uint64_t v, const char *meant, char *hint)
+{
+    if (is_in_range(option, v))
+        did_you_mean(hint, meant);
+}
+
 static bool parse_quantity(const struct rg_conf_option *option, struct rg_str text, void *target, char *wanted,
                            char *hint)
 {
@@ -157,10 +164,10 @@ static bool parse_quantity(const struct rg_conf_option *option, struct rg_str te
         rg_conf_hint_duration(text, meant, sizeof(meant));
     else
         rg_conf_hint_size(text, meant, sizeof(meant));
-    if (*meant)
-        did_you_mean(hint, meant);
-    else
+    if (*meant == '\0')
         hint_word(option, text, NULL, hint);
+    else if (is_duration ? rg_conf_parse_duration(rg_str_of(meant), &v) : rg_conf_parse_size(rg_str_of(meant), &v))
+        suggest_in_range(option, v, meant, hint);
     return false;
 }
 

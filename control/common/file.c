@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,4 +128,17 @@ int rg_file_load_all(const char *path, enum rg_file_kind kind, size_t most, char
     int r = rg_file_read_all(fd, most, ret, ret_len);
     close(fd);
     return r;
+}
+
+void rg_file_parent(const char *path, char *ret, size_t size)
+{
+    snprintf(ret, size, "%s", path);
+    size_t n = strlen(ret);
+    while (n > 1 && ret[n - 1] == '/')
+        n--;
+    while (n > 1 && ret[n - 1] != '/')
+        n--;
+    while (n > 1 && ret[n - 1] == '/')
+        n--;
+    ret[n] = '\0';
 }

@@ -81,10 +81,21 @@ static bool append(const struct rg_flag *f, const char *value, struct rg_flag_va
     return true;
 }
 
+/* What else may be empty its reader knows. */
+static bool is_no_file(const struct rg_flag *f, const char *value, FILE *err)
+{
+    if (!f->value || strcmp(f->value, "FILE") != 0 || *value)
+        return false;
+    fprintf(err, "--%s: got \"\", wanted the name of a file\n", f->name);
+    return true;
+}
+
 static bool take(struct parse *p, const struct rg_flag *f, const char *value)
 {
     const char **given = &p->given[f - p->table->flags];
     char *member = (char *)p->target + f->offset;
+    if (is_no_file(f, value, p->err))
+        return false;
     switch (f->kind) {
     case RG_FLAG_SWITCH:
         *(bool *)member = true;

@@ -8,17 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/file.h"
+
 bool rg_access_is_stdout(const char *path)
 {
     return strcmp(path, "-") == 0;
-}
-
-/* "/var/log/x.log" gives "/var/log". The path is absolute. */
-static void directory_of(const char *path, char out[RG_ACCESS_REMEDY_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    int len = slash && slash != path ? (int)(slash - path) : 1;
-    snprintf(out, RG_ACCESS_REMEDY_MAX, "%.*s", len, path);
 }
 
 static bool is_directory(const char *path)
@@ -45,14 +39,14 @@ int rg_access_check(const char *path)
         return 0;
     if (errno != ENOENT)
         return -errno;
-    directory_of(path, directory);
+    rg_file_parent(path, directory, sizeof(directory));
     return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;
 }
 
 static void missing(const char *path, char *out)
 {
     char directory[RG_ACCESS_REMEDY_MAX];
-    directory_of(path, directory);
+    rg_file_parent(path, directory, sizeof(directory));
     if (is_there(directory))
         snprintf(out, RG_ACCESS_REMEDY_MAX, "%.255s is a link to nowhere: remove it", path);
     else
@@ -63,7 +57,7 @@ static void missing(const char *path, char *out)
 static void no_right(const char *path, char *out)
 {
     char directory[RG_ACCESS_REMEDY_MAX];
-    directory_of(path, directory);
+    rg_file_parent(path, directory, sizeof(directory));
     const char *what = is_there(path) ? path : directory;
     snprintf(out, RG_ACCESS_REMEDY_MAX,
              "let the user with the id %u write to %.255s, or choose another access_log.path", (unsigned)geteuid(),

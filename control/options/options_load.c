@@ -3,10 +3,9 @@
 #include "control/options/options_load.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "control/common/cpus.h"
 #include "control/common/file.h"
 #include "datapath/base/assert.h"
 
@@ -67,8 +66,20 @@ void rg_options_load_flag(struct rg_options_load *l, const char *flag, const cha
 {
     const struct rg_conf_option *o = rg_conf_option_of(l->from->table, path);
     RG_ASSERT(o);
-    if (text)
-        rg_conf_decode_flag(o, flag, text, l->target, &l->errors);
+    if (!text)
+        return;
+    l->by_flag[l->n_by_flag].flag = flag;
+    l->by_flag[l->n_by_flag++].path = path;
+    rg_conf_decode_flag(o, flag, text, l->target, &l->errors);
+}
+
+/* NULL: the option's value is the file's, or the default. */
+static const char *flag_of(const struct rg_options_load *l, const char *path)
+{
+    for (unsigned i = 0; i < l->n_by_flag; i++)
+        if (strcmp(l->by_flag[i].path, path) == 0)
+            return l->by_flag[i].flag;
+    return NULL;
 }
 
 /* In the place of the file's listeners, and of all that the file says of them. */
@@ -215,7 +226,10 @@ struct rg_options_findings {
 void rg_options_refuse(struct rg_options_findings *findings, const char *path, const char *got, const char *wanted,
                        const char *remedy)
 {
-    rg_conf_errors_add(&findings->load->errors, rg_options_mark_of(findings->load, path), path, got, wanted, remedy);
+    struct rg_options_load *l = findings->load;
+    const char *flag = flag_of(l, path);
+    rg_conf_errors_add(&l->errors, flag ? no_mark : rg_options_mark_of(l, path), flag ? flag : path, got, wanted,
+                       remedy);
 }
 
 static void inspect(struct rg_options_load *l)
@@ -244,11 +258,10 @@ static void check_within_head(struct rg_options_load *l, const char *path, uint3
 
 static void count_workers(struct rg_settings *s)
 {
-    cpu_set_t set;
     if (s->workers > 0)
         return;
-    long n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
-    s->workers = (uint16_t)(n < 1 ? 1 : n > RG_WORKERS_MAX ? RG_WORKERS_MAX : n);
+    unsigned n = rg_cpus_usable();
+    s->workers = (uint16_t)(n > RG_WORKERS_MAX ? RG_WORKERS_MAX : n);
 }
 
 void rg_options_check_listeners(struct rg_options_load *l)

@@ -33,6 +33,10 @@ struct rg_options_load {
     struct rg_settings *settings;                                  /* of the target */
     struct rg_listener_settings plain_listeners[RG_LISTENERS_MAX]; /* as they are by default */
     struct rg_conf_tree *tree;                                     /* NULL: no file */
+    struct {
+        const char *flag, *path;
+    } by_flag[RG_FLAGS_MAX]; /* what came from the command line */
+    unsigned n_by_flag;
     struct rg_conf_errors errors;
 };
 

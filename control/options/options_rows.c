@@ -92,4 +92,5 @@ const struct rg_conf_custom rg_custom_ciphers = {
     .copy = ciphers_copy,
     .wanted = "default, or ciphers like ECDHE+AESGCM:ECDHE+CHACHA20",
     .schema = "\"type\": \"string\", \"maxLength\": 511, \"pattern\": \"^[!#-&(-[-~\\\\]]+$\"",
+    .any_word = true,
 };

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/file.h"
 #include "control/platform/migrations.h"
 #include "control/platform/secret_file.h"
 
@@ -18,25 +19,11 @@ static bool may(const char *path, int mode)
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
 }
 
-/* The directory that a path is in: "/" at the top. */
-static void parent_of(const char *path, char parent[PATH_MAX])
-{
-    snprintf(parent, PATH_MAX, "%s", path);
-    size_t n = strlen(parent);
-    while (n > 1 && parent[n - 1] == '/')
-        n--;
-    while (n > 1 && parent[n - 1] != '/')
-        n--;
-    while (n > 1 && parent[n - 1] == '/')
-        n--;
-    parent[n] = '\0';
-}
-
 /* It is made at the start, but not what it is in. */
 static void look_where_it_will_be(const char *dir, struct rg_store_look *ret)
 {
     char parent[PATH_MAX];
-    parent_of(dir, parent);
+    rg_file_parent(dir, parent, sizeof(parent));
     if (!may(parent, F_OK))
         snprintf(ret->wrong, sizeof(ret->wrong), "%.200s: can't be made, for %.200s is missing; make that directory",
                  dir, parent);

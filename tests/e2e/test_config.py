@@ -137,6 +137,45 @@ def test_what_is_no_configuration(file, text):
     assert r.returncode == 2 and r.stderr.strip(), r
 
 
+@pytest.mark.parametrize("text,says", [
+    ("replica:\n  address: [::1]:80\n", 'needs quotes, like "[::]:80"'),
+    ("trusted_proxies: [10.0.0.0/8, ::1]\n", 'needs quotes, like "[::]:80"'),
+    ("replica:\n  address:127.0.0.1:1\n", "did you mean address, a colon and a blank?"),
+])
+def test_slips_of_yaml(file, text, says):
+    r = run("-t", "-c", file(text))
+    assert r.returncode == 2 and says in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize("text", ["timeouts: {client_head: 0}", "limits: {buffer_bytes: 64KB}", "limits: {head_bytes: 64k}",
+                                  "listeners: [{address: 8443, tls: true}]"])
+def test_what_would_be_refused_as_well_is_not_suggested(file, text):
+    r = run("-t", "-c", file(f"replica: {{address: '127.0.0.1:1'}}\n{text}\n"))
+    assert r.returncode == 2 and "did you mean" not in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize("directory,says", [("nowhere/state", "can't make"), ("file", "name a directory"), (".", None), ("new", None)])
+def test_the_state_directory_is_looked_at(file, tmp_path, directory, says):
+    """As a start would find it, which is nothing to fail for: it may be made before, or by others."""
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o600)
+    (tmp_path / "file").write_text("")
+    flags = ["--control", "http://127.0.0.1:1", "--token-file", tmp_path / "token"]
+    r = run("-t", "-c", file("replica: {address: '127.0.0.1:1'}\n"), *flags, "--state-dir", tmp_path / directory)
+    assert r.returncode == 0 and not (tmp_path / "new").exists(), r
+    assert ("warning: control.state_dir: " in r.stderr and says in r.stderr) if says else not r.stderr, r.stderr
+    if says:
+        r = run("--replica", "127.0.0.1:1", *flags, "--state-dir", tmp_path / directory)
+        assert r.returncode == 2 and "control.state_dir: " in r.stderr and says in r.stderr, r.stderr
+
+
+def test_an_error_names_the_flag_that_it_came_by(tmp_path):
+    r = run("-t", "--replica", "127.0.0.1:1", "--control", "http://127.0.0.1:1", "--token-file", tmp_path / "none")
+    assert r.returncode == 2 and r.stderr.startswith(f"--token-file: got {tmp_path}/none, which can't be read"), r.stderr
+    r = run("-t", "-c", "")
+    assert r.returncode == 2 and r.stderr == '--config: got "", wanted the name of a file\n', r.stderr
+
+
 @pytest.mark.parametrize("token,says", [(None, "No such file"), ("", "is empty"), ("two words", "white space"), ("x" * 5000, "longer")],
                          ids=["missing", "empty", "spaces", "long"])
 def test_a_token_that_is_none(file, tmp_path, token, says):
