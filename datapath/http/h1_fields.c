@@ -8,6 +8,8 @@ static RG_COLD enum rg_reason bad_name(const char *line, const char *p, const st
     size_t len = (size_t)(p - line);
     if (len > limits->field_bytes || len > UINT16_MAX)
         return RG_REASON_FIELD_TOO_LARGE;
+    if (*p == '_') /* where it is allowed no name ends there */
+        return RG_REASON_UNDERSCORE;
     return *p == '\n' ? RG_REASON_BAD_LINE_END : RG_REASON_BAD_FIELD_NAME;
 }
 

@@ -82,14 +82,7 @@ def test_bad_content_length_with_any_method(lane, method):
 @pytest.mark.parametrize("name", ["Transfer_Encoding", "Content_Length", "transfer_encoding", "X_Custom", "_", "Content_length",
                                   "HOST_"])
 def test_names_with_underscore_never_reach_the_origin(lane, name):
-    lane.reset()
-    with Client(lane.gateway.address) as c:
-        r = c.request(req(f"{name}: 5", method="GET"))
-        assert r.status in (200, 400)
-        if r.status == 400:
-            lane.check_refusal_response(r, {400})
-            c.expect_end()
-    assert all(name.lower() not in q.names() for q in lane.origin.requests)
+    lane.refused(req(f"{name}: 5", method="GET"), 400, {"underscore-in-field-name"}, method="GET")
 
 
 @pytest.mark.parametrize("name", ["Content.Length", "Transfer.Encoding", "Content-Length-", "-Content-Length", "Content--Length"])
