@@ -1,7 +1,6 @@
 /* What happens to the queue of a listener that is shut down, and to new connections after it. */
 #include "tests/bpf/steer_site.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,6 +160,17 @@ static void new_connections_pass_over_an_empty_place(void **state)
     assert_int_equal(n[RG_STEER_LOAD] + n[RG_STEER_ERROR] + n[RG_STEER_NONE_FIT], 0);
 }
 
+/* Its listening socket is there again: it gets what comes, as the other one is full. */
+static void expect_worker_0_to_be_back(void)
+{
+    assert_int_equal(rg_steer_add(site.steer, 0, 0, site.listener[0]), 0);
+    site_row(&site, 0)->retired = 0;
+    site_row(&site, 1)->open = 1000;
+    for (unsigned i = 0; i < 40; i++)
+        assert_int_equal(site_serve_one(&site), 0);
+    SITE_EXPECT(&site, [RG_STEER_LOAD] = 40);
+}
+
 static void a_new_socket_takes_the_place(void **state)
 {
     (void)state;
@@ -168,12 +178,7 @@ static void a_new_socket_takes_the_place(void **state)
     abandon_worker_0();
     close(site.listener[0]);
     site.listener[0] = site_listen(AF_INET, &site.port);
-    assert_int_equal(rg_steer_add(site.steer, 0, 0, site.listener[0]), 0);
-    site_row(&site, 0)->retired = 0;
-    site_row(&site, 1)->open = 1000;
-    for (unsigned i = 0; i < 40; i++)
-        assert_int_equal(site_serve_one(&site), 0);
-    SITE_EXPECT(&site, [RG_STEER_LOAD] = 40);
+    expect_worker_0_to_be_back();
 }
 
 /* As a worker does that hung, was passed over and moves again: the same socket listens once more. */
@@ -187,12 +192,7 @@ static void a_socket_that_listens_again_takes_its_place(void **state)
     SITE_EXPECT(&site, [RG_STEER_MIGRATED] = QUEUE);
 
     assert_int_equal(listen(site.listener[0], SITE_CLIENTS_MAX), 0);
-    assert_int_equal(rg_steer_add(site.steer, 0, 0, site.listener[0]), 0);
-    site_row(&site, 0)->retired = 0;
-    site_row(&site, 1)->open = 1000;
-    for (unsigned i = 0; i < 40; i++)
-        assert_int_equal(site_serve_one(&site), 0);
-    SITE_EXPECT(&site, [RG_STEER_LOAD] = 40);
+    expect_worker_0_to_be_back();
 }
 
 /* The last socket goes and a new one comes: a new group for the kernel, which must get the program, too. */

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -122,13 +121,9 @@ static void every_split_of_all_kinds(void **state)
         assert_true(sim_play(&script, &choices).requests_at_replica >= 2);
 }
 
-static void every_order_of(struct sim_script script, unsigned usual_depth)
+static void every_order_of(struct sim_script script, unsigned depth)
 {
-    const char *depth = getenv("RG_SIM_DEPTH");
-    unsigned d = depth ? (unsigned)atoi(depth) : usual_depth;
-    unsigned runs = sim_play_all(script, d, sim_play);
-    script.stop_at_choices = true;
-    runs += sim_play_all(script, d, sim_play);
+    unsigned runs = sim_play_every_order(script, depth, sim_play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
 }

@@ -77,6 +77,11 @@ struct sim_result sim_play(const struct sim_script *script, struct sim_choices *
 unsigned sim_play_all(struct sim_script script, unsigned depth,
                       struct sim_result (*play)(const struct sim_script *, struct sim_choices *));
 
+/* ... and the same again with a worker that is told to stop when choices begin. RG_SIM_DEPTH in the environment is
+ * another depth for all tests. */
+unsigned sim_play_every_order(struct sim_script script, unsigned usual_depth,
+                              struct sim_result (*play)(const struct sim_script *, struct sim_choices *));
+
 void sim_begin(const struct sim_script *script, struct sim_choices *choices);
 void sim_set_worker(struct rg_worker *w);
 /* After the worker has ended: checks that nothing is left open or in flight, forgets the run. */

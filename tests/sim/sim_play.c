@@ -1,4 +1,6 @@
 /* A run of the simulated world: the worker's settings, its life, and what must hold at its end. */
+#include <stdlib.h>
+
 #include "datapath/base/assert.h"
 #include "tests/sim/sim.h"
 
@@ -98,4 +100,14 @@ unsigned sim_play_all(struct sim_script script, unsigned depth,
             break;
     }
     return runs;
+}
+
+unsigned sim_play_every_order(struct sim_script script, unsigned usual_depth,
+                              struct sim_result (*play)(const struct sim_script *, struct sim_choices *))
+{
+    const char *wanted = getenv("RG_SIM_DEPTH");
+    unsigned depth = wanted ? (unsigned)atoi(wanted) : usual_depth;
+    unsigned runs = sim_play_all(script, depth, play);
+    script.stop_at_choices = true;
+    return runs + sim_play_all(script, depth, play);
 }

@@ -47,13 +47,9 @@ static void usual_way(void **state)
     assert_int_equal(r.responses_at_clients, 1);
 }
 
-static void every_order_of(struct sim_script script, unsigned usual_depth)
+static void every_order_of(struct sim_script script, unsigned depth)
 {
-    const char *depth = getenv("RG_SIM_DEPTH");
-    unsigned d = depth ? (unsigned)atoi(depth) : usual_depth;
-    unsigned runs = sim_play_all(script, d, play);
-    script.stop_at_choices = true;
-    runs += sim_play_all(script, d, play);
+    unsigned runs = sim_play_every_order(script, depth, play);
     print_message("%u runs\n", runs);
     assert_true(runs > 100);
 }

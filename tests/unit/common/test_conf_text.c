@@ -41,14 +41,32 @@ static void whole_numbers(void **state)
     }
 }
 
+struct quantity {
+    const char *text;
+    uint64_t value;
+    const char *hint, *canonical; /* canonical: how it is written where it is shown; NULL: it is refused */
+};
+
+static void check_quantity(const struct quantity *q, bool (*parse)(struct rg_str, uint64_t *),
+                           void (*hint)(struct rg_str, char *, size_t), void (*format)(uint64_t, char *, size_t))
+{
+    uint64_t v = REFUSED;
+    char text[64];
+    print_message("%s\n", q->text);
+    assert_int_equal(parse(rg_str_of(q->text), &v), q->value != REFUSED);
+    assert_int_equal(v, q->value);
+    hint(rg_str_of(q->text), text, sizeof(text));
+    assert_string_equal(text, q->hint);
+    if (q->canonical) {
+        format(v, text, sizeof(text));
+        assert_string_equal(text, q->canonical);
+    }
+}
+
 static void durations(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        uint64_t ms;
-        const char *hint, *canonical;
-    } rows[] = {
+    static const struct quantity rows[] = {
         {"10s", 10000, "10s", "10s"},
         {"500ms", 500, "500ms", "500ms"},
         {"2m", 120000, "2m", "2m"},
@@ -73,29 +91,14 @@ static void durations(void **state)
         {"01s", REFUSED, "", NULL},
         {"5124095576030432h", REFUSED, "", NULL},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        uint64_t v = REFUSED;
-        char text[64];
-        print_message("%s\n", rows[i].text);
-        assert_int_equal(rg_conf_parse_duration(rg_str_of(rows[i].text), &v), rows[i].ms != REFUSED);
-        assert_int_equal(v, rows[i].ms);
-        rg_conf_hint_duration(rg_str_of(rows[i].text), text, sizeof(text));
-        assert_string_equal(text, rows[i].hint);
-        if (rows[i].canonical) {
-            rg_conf_format_duration(v, text, sizeof(text));
-            assert_string_equal(text, rows[i].canonical);
-        }
-    }
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_quantity(&rows[i], rg_conf_parse_duration, rg_conf_hint_duration, rg_conf_format_duration);
 }
 
 static void sizes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text;
-        uint64_t bytes;
-        const char *hint, *canonical;
-    } rows[] = {
+    static const struct quantity rows[] = {
         {"32KiB", 32768, "32KiB", "32KiB"},
         {"64MiB", 64u << 20, "64MiB", "64MiB"},
         {"1GiB", 1u << 30, "1GiB", "1GiB"},
@@ -118,19 +121,8 @@ static void sizes(void **state)
         {"KiB", REFUSED, "", NULL},
         {"16777216TiB", REFUSED, "", NULL},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        uint64_t v = REFUSED;
-        char text[64];
-        print_message("%s\n", rows[i].text);
-        assert_int_equal(rg_conf_parse_size(rg_str_of(rows[i].text), &v), rows[i].bytes != REFUSED);
-        assert_int_equal(v, rows[i].bytes);
-        rg_conf_hint_size(rg_str_of(rows[i].text), text, sizeof(text));
-        assert_string_equal(text, rows[i].hint);
-        if (rows[i].canonical) {
-            rg_conf_format_size(v, text, sizeof(text));
-            assert_string_equal(text, rows[i].canonical);
-        }
-    }
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_quantity(&rows[i], rg_conf_parse_size, rg_conf_hint_size, rg_conf_format_size);
 }
 
 static void distances(void **state)
