@@ -4,6 +4,7 @@
  * ended from outside).
  *
  * After each of these functions the connection may have begun to close; it is freed later, by conn.c alone.
+ * Thread: the worker's.
  */
 #ifndef RG_CONN_PARTS_H
 #define RG_CONN_PARTS_H

@@ -1,5 +1,5 @@
 /* What the files of endpoints share: endpoint.c (the table, addresses, health), endpoint_make.c (a specification's
- * meaning). */
+ * meaning). Thread: the control thread. */
 #ifndef RG_ENDPOINT_PARTS_H
 #define RG_ENDPOINT_PARTS_H
 

@@ -1,3 +1,4 @@
+/* See start.h. */
 #include "bench/common/start.h"
 
 #include <arpa/inet.h>

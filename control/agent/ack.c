@@ -1,3 +1,4 @@
+/* See ack.h. */
 #include "control/agent/ack.h"
 
 #include "control/common/utf8.h"

@@ -1,3 +1,4 @@
+/* See agent.h: the connection, the begin, the ticks and the end; the files that it names do the rest. */
 #include "control/agent/agent.h"
 
 #include <stdlib.h>

@@ -4,6 +4,8 @@
  * An entry is what is known of one artifact; it stays as long as the control plane knows the artifact. `live` is what
  * the last published snapshot has of it. An order is one wish of the control plane; it belongs to its entry's list in
  * the agent until it is done, and becomes `live` when it is published.
+ *
+ * Thread: the control thread.
  */
 #ifndef RG_AGENT_AGENT_PARTS_H
 #define RG_AGENT_AGENT_PARTS_H

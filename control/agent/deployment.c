@@ -1,3 +1,4 @@
+/* See deployment.h: a row for each state and each news that means something there; all else changes nothing. */
 #include "control/agent/deployment.h"
 
 /* What is not listed can't happen: RG_ACT_REFUSE. */

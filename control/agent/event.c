@@ -1,3 +1,4 @@
+/* See event.h: identifiers and members are checked first, then what each type of message needs of them. */
 #include "control/agent/event.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See fetch.h, from the end of a fetch backwards: the callback, what went wrong, a try, what others may ask for. */
 #include "control/agent/fetch.h"
 
 #include <errno.h>

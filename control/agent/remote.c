@@ -1,3 +1,4 @@
+/* See remote.h. */
 #include "control/agent/remote.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See retry.h. */
 #include "control/agent/retry.h"
 
 #include <sys/random.h>

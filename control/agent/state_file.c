@@ -1,3 +1,4 @@
+/* See state_file.h: the outer part of a file, then the JSON line of each kind of content. */
 #include "control/agent/state_file.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What the two halves of the state directory share: state_dir.c and state_writer.c. */
+/* What the two halves of the state directory share: state_dir.c and state_writer.c. See state_dir.h for the threads. */
 #ifndef RG_AGENT_STATE_PARTS_H
 #define RG_AGENT_STATE_PARTS_H
 

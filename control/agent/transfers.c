@@ -1,3 +1,4 @@
+/* See transfers.h. */
 #include "control/agent/transfers.h"
 
 #include <errno.h>

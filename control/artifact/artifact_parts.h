@@ -1,4 +1,5 @@
-/* An artifact from inside, for those who read and compile it. Private to artifact*.c and compile*.c; see artifact.h. */
+/* An artifact from inside, for those who read and compile it. Private to artifact*.c and compile*.c; see artifact.h.
+ * Thread: any one at a time. */
 #ifndef RG_ARTIFACT_ARTIFACT_PARTS_H
 #define RG_ARTIFACT_ARTIFACT_PARTS_H
 

@@ -1,6 +1,7 @@
 /*
  * The errors of one configuration: collected while decoding goes on, then printed at once in the order of the file.
  * Bounded: a hostile file can't make more of them than RG_CONF_ERRORS_MAX; the rest is counted.
+ * Owner: whoever decodes. Thread: any one at a time.
  */
 #ifndef RG_COMMON_CONF_ERRORS_H
 #define RG_COMMON_CONF_ERRORS_H

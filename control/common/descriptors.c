@@ -1,3 +1,4 @@
+/* See descriptors.h. */
 #include "control/common/descriptors.h"
 
 #include <errno.h>

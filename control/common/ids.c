@@ -1,3 +1,4 @@
+/* See ids.h. */
 #include "control/common/ids.h"
 
 #include <openssl/sha.h>

@@ -1,3 +1,4 @@
+/* See instant.h. */
 #include "control/common/instant.h"
 
 #include <stdio.h>

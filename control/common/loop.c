@@ -1,3 +1,4 @@
+/* See loop.h. Alarms lie in a pairing heap, descriptors with epoll. */
 #include "control/common/loop.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See params_schema.h. */
 #include "control/common/params_schema.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What ws.c (output and the end) and ws_input.c share. See ws.h. */
+/* What ws.c (output and the end) and ws_input.c share. See ws.h for owner and thread. */
 #ifndef RG_COMMON_WS_PARTS_H
 #define RG_COMMON_WS_PARTS_H
 

@@ -1,3 +1,4 @@
+/* See access_writer.h: the file, what is written to it, and the rings that it comes from. */
 #include "control/gateway/access_writer.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See admin.h. */
 #include "control/gateway/admin.h"
 
 #include <arpa/inet.h>

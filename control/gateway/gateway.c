@@ -1,3 +1,4 @@
+/* See gateway.h: from options to serving, step by step as main calls them, and the end in reverse. */
 #include "control/gateway/gateway.h"
 
 #include <errno.h>

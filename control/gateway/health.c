@@ -1,3 +1,6 @@
+/*
+ * See health.h: when to probe, over which connection, and what follows from a verdict. health_answer.c reads answers.
+ */
 #include "control/gateway/health.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* What health.c (when to probe, the connection, the request) and health_answer.c share. See health.h. */
+/* What health.c (when to probe, the connection, the request) and health_answer.c share. See health.h for
+ * owner and thread. */
 #ifndef RG_GATEWAY_HEALTH_PARTS_H
 #define RG_GATEWAY_HEALTH_PARTS_H
 

@@ -1,3 +1,4 @@
+/* See listen.h: addresses, one socket, then a listener with a socket for each worker. */
 #include "control/gateway/listen.h"
 
 #include <arpa/inet.h>

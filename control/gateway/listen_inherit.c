@@ -1,3 +1,4 @@
+/* See listen_inherit.h. */
 #include "control/gateway/listen_inherit.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See metrics_text.h: families in the order in which they stand in the text. */
 #include "control/gateway/metrics_text.h"
 
 #include <dirent.h>

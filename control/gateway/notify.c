@@ -1,3 +1,4 @@
+/* See notify.h. */
 #include "control/gateway/notify.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See control_url.h. */
 #include "control/options/control_url.h"
 
 #include "datapath/base/ascii.h"

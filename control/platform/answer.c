@@ -1,3 +1,4 @@
+/* See answer.h. */
 #include "control/platform/answer.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* See api.h: which route, who asks, what is asked, and then the call in its transaction. */
 #include "control/platform/api.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See bundle.h. */
 #include "control/platform/bundle.h"
 
 #include <archive.h>

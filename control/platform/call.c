@@ -1,3 +1,4 @@
+/* See call.h: answers, lists, and what handlers read. */
 #include "control/platform/call.h"
 
 #include <errno.h>

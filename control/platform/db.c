@@ -1,3 +1,4 @@
+/* See db.h: opening, statements, transactions. */
 #include "control/platform/db.h"
 
 #include <errno.h>

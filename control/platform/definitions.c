@@ -1,3 +1,4 @@
+/* See definitions.h. */
 #include "control/platform/definitions.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See documents.h: each kind from definition to document, and what is hidden of it. */
 #include "control/platform/documents.h"
 
 #include <stdio.h>

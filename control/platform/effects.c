@@ -1,3 +1,4 @@
+/* See effects.h. */
 #include "control/platform/effects.h"
 
 #include <stdio.h>

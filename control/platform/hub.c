@@ -1,3 +1,4 @@
+/* See hub.h: members, limits, and effects carried out. */
 #include "control/platform/hub.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See internal_bodies.h. */
 #include "control/platform/internal_bodies.h"
 
 static const struct rg_param id_item[] = {{.name = "", .type = RG_PARAM_STRING, .not_empty = true}, {.name = NULL}};

@@ -1,3 +1,4 @@
+/* See kinds.h. */
 #include "control/platform/kinds.h"
 
 #include "datapath/base/assert.h"

@@ -1,3 +1,4 @@
+/* See lookups.h. */
 #include "control/platform/lookups.h"
 
 #include <stdio.h>

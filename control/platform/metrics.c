@@ -1,3 +1,4 @@
+/* See metrics.h. */
 #include "control/platform/metrics.h"
 
 #define FAMILY(name) ((name) + sizeof("ringgate_") - 1)

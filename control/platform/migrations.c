@@ -1,3 +1,4 @@
+/* See migrations.h. */
 #include "control/platform/migrations.h"
 
 #include <errno.h>

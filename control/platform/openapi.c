@@ -1,3 +1,4 @@
+/* See openapi.h. */
 #include "control/platform/openapi.h"
 
 #include <jansson.h>

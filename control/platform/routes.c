@@ -1,3 +1,4 @@
+/* See routes.h: handlers are declared in handlers.h, rows of bodies in schemas.h and internal_bodies.h. */
 #include "control/platform/routes.h"
 
 #include "control/platform/answer.h"

@@ -1,3 +1,4 @@
+/* See schemas.h. */
 #include "control/platform/schemas.h"
 
 #define AT(in, member) .offset = offsetof(struct in, member)

@@ -1,3 +1,4 @@
+/* See seal.h. */
 #include "control/platform/seal.h"
 
 #include <errno.h>

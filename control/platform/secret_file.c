@@ -1,3 +1,4 @@
+/* See secret_file.h. */
 #include "control/platform/secret_file.h"
 
 #include <errno.h>

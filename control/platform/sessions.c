@@ -1,3 +1,4 @@
+/* See sessions.h: coming and going, then acknowledgements. */
 #include "control/platform/sessions.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See state.h: the table first, then what reads it. */
 #include "control/platform/state.h"
 
 #include "datapath/base/assert.h"

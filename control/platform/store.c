@@ -1,3 +1,4 @@
+/* See store.h: the directory, the database, what is there from the start, open and close. */
 #include "control/platform/store.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See templates.h. */
 #include "control/platform/templates.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See transitions.h: how it stands, what is written, and then each trigger: start, end, an instance that leaves. */
 #include "control/platform/transitions.h"
 
 #include <errno.h>

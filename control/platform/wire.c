@@ -1,3 +1,4 @@
+/* See wire.h. */
 #include "control/platform/wire.h"
 
 #include <stdio.h>

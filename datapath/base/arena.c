@@ -1,3 +1,4 @@
+/* See arena.h. */
 #include "datapath/base/arena.h"
 
 #include <stdalign.h>

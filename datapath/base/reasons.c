@@ -1,3 +1,4 @@
+/* See reasons.h. */
 #include "datapath/base/reasons.h"
 #include "datapath/base/assert.h"
 

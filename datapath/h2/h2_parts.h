@@ -1,5 +1,5 @@
 /* What the files of datapath/h2 share: h2_session.c (life), h2_frames.c (what comes in), h2_stream.c (a stream as
- * client), h2_limits.c (what a client may cost). */
+ * client), h2_limits.c (what a client may cost). Thread: the worker's. */
 #ifndef RG_H2_PARTS_H
 #define RG_H2_PARTS_H
 

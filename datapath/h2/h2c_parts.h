@@ -1,5 +1,5 @@
 /* What the files of a connection to the replica share: h2c_session.c (life), h2c_frames.c (what comes in), h2c_stream.c
- * (a stream as server). */
+ * (a stream as server). Thread: the worker's. */
 #ifndef RG_H2C_PARTS_H
 #define RG_H2C_PARTS_H
 

@@ -1,6 +1,7 @@
 /*
  * A condition from inside: the tree that condition_parse.c makes of the text, and the program that condition.c makes of
  * the tree. Private to datapath/policy.
+ * Thread: the control thread makes both; any may run a program.
  */
 #ifndef RG_POLICY_CONDITION_PARTS_H
 #define RG_POLICY_CONDITION_PARTS_H

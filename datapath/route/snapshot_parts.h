@@ -4,6 +4,8 @@
  * A tree of nodes per host. A node stands for the segments that lead to it; its children by segments that are spelled
  * out are found in one hash table for all nodes, and so are the roots of hosts. A node has two lists of entries:
  * routes that end there, and routes that go on to any rest. In a list, the more specific comes first.
+ *
+ * Thread: the control thread builds and destroys it; any worker reads it.
  */
 #ifndef RG_ROUTE_SNAPSHOT_PARTS_H
 #define RG_ROUTE_SNAPSHOT_PARTS_H

@@ -1,6 +1,6 @@
 /*
  * A unit and its routes from inside: what unit*.c, snapshot.c and lookup.c share. Nothing outside datapath/route
- * includes this.
+ * includes this. Thread: see unit.h.
  */
 #ifndef RG_ROUTE_UNIT_PARTS_H
 #define RG_ROUTE_UNIT_PARTS_H

@@ -1,6 +1,6 @@
 /* What the files of TLS share, with OpenSSL's types: session.c (a connection), bio.c (its bytes), context.c (how it is
  * made), store.c (the contexts of all listeners), client.c (how it is spoken to a server), takeover.c and open.c (an
- * open session without OpenSSL's). */
+ * open session without OpenSSL's). Thread: see each file's header. */
 #ifndef RG_TLS_PARTS_H
 #define RG_TLS_PARTS_H
 
