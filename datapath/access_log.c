@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 
-#include "datapath/base/assert.h"
-
 #define STRINGS    15
 #define STRING_MAX 4096
 #define ALIGNMENT  8

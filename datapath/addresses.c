@@ -2,7 +2,6 @@
 #include "datapath/addresses.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "datapath/base/assert.h"
 

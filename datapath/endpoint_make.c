@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "datapath/base/ascii.h"
-#include "datapath/base/assert.h"
 #include "datapath/endpoint_parts.h"
 #include "datapath/tls/client.h"
 

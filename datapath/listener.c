@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "datapath/base/log.h"
 #include "datapath/conn.h"
 #include "datapath/core.h"
 

@@ -12,7 +12,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "datapath/base/log.h"
 #include "datapath/conn.h"
 #include "datapath/conn_tls.h"
 #include "datapath/core.h"

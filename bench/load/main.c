@@ -4,7 +4,6 @@
  * histogram, tally, report.
  * It shares no code with the gateway, so that neither hides a mistake of the other. Thread: main.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
  */
 #include "bench/origin/origin.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const HEALTH_NAMES[RG_HEALTH_COUNT] = {

@@ -4,7 +4,6 @@
  */
 #include "bench/origin/origin.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {

@@ -1,5 +1,4 @@
 /* What the admin endpoint shows of the connection to the control plane: GET /control. */
-#include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
 #include "control/common/json.h"

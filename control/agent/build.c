@@ -1,8 +1,6 @@
 /* From the text of a definition to a unit: decoded, its secrets had, compiled against what else is deployed. */
-#include <stdlib.h>
 
 #include "control/agent/agent_parts.h"
-#include "datapath/base/log.h"
 
 /* ---- Compiling ---- */
 

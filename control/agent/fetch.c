@@ -1,7 +1,6 @@
 /* See fetch.h, from the end of a fetch backwards: the callback, what went wrong, a try, what others may ask for. */
 #include "control/agent/fetch.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 

@@ -1,10 +1,8 @@
 /* When to dial, when to wait, when to give a connection up. The bytes are in link_carry.c. */
 #include "control/agent/link.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
-#include <stdlib.h>
 
 #include "control/agent/retry.h"
 #include "datapath/base/log.h"

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "datapath/base/log.h"
-
 struct socket_watch {
     struct rg_watch watch;
     struct rg_transfers *set;

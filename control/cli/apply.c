@@ -3,8 +3,6 @@
  * of one rank are asked for together and awaited together; what fails is said with its place in the file and does not
  * keep the others from being done.
  */
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "control/cli/commands.h"

@@ -4,7 +4,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 struct trouble {
     int error;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "control/cli/commands.h"
-#include "control/cli/gateways.h"
 #include "control/cli/reference.h"
 #include "control/cli/wait.h"
 #include "control/common/instant.h"

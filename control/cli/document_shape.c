@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "control/cli/cli.h"
 #include "control/common/conf.h"
 
 #define KINDS_WANTED "Gateway, RestApi, LlmProviderTemplate, LlmProvider or LlmProxy"

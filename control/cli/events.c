@@ -1,6 +1,5 @@
 /* `rgctl events`: the platform's stream of what happens. Thread: one. */
 #include <errno.h>
-#include <string.h>
 
 #include "control/cli/commands.h"
 #include "control/cli/kinds.h"

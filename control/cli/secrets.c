@@ -2,7 +2,6 @@
  * `rgctl api-key`: what clients of an artifact use. `rgctl secret`: what artifacts name by {{ secret "NAME" }}, read
  * from a file and never from the command line, where others see it. Thread: one.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,4 @@
 /* `rgctl status`: the platform and its gateways, or one gateway by its admin endpoint. Thread: one. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/cli/commands.h"

@@ -1,5 +1,4 @@
 /* `rgctl token`: what gateways connect with. `rgctl access-token`: what operators and programs use. Thread: one. */
-#include <string.h>
 
 #include "control/cli/commands.h"
 #include "control/cli/results.h"

@@ -10,7 +10,6 @@
 
 #include "control/common/conf.h"
 #include "control/common/params_text.h"
-#include "control/common/yaml_json.h"
 
 struct walk {
     const json_t *written;

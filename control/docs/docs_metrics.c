@@ -3,7 +3,6 @@
  */
 #include "control/docs/docs.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "bpf/sockmap.h"

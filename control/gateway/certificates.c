@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "control/common/conf.h"
 #include "control/common/file.h"
 #include "datapath/base/log.h"
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include "control/gateway/gateway.h"
 #include "datapath/base/assert.h"

@@ -6,7 +6,6 @@
  * The programs are loaded when they are first asked for and stay until the end: connections that entered the map are
  * closed by the workers when the option or the replica changes. Thread: the control thread.
  */
-#include <errno.h>
 #include <ifaddrs.h>
 
 #include "control/gateway/gateway.h"

@@ -14,7 +14,6 @@
 #include "control/common/descriptors.h"
 #include "control/common/file.h"
 #include "datapath/base/ascii.h"
-#include "datapath/base/assert.h"
 #include "datapath/settings.h"
 
 /* 50 us to 60 s: from a fast answer on loopback to the default response time-out. */

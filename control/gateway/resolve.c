@@ -4,7 +4,6 @@
 #include <ares.h>
 #include <errno.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 

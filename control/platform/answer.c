@@ -1,7 +1,6 @@
 /* See answer.h. */
 #include "control/platform/answer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "control/common/json.h"

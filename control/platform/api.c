@@ -3,14 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "control/common/json.h"
 #include "control/common/params.h"
 #include "control/common/utf8.h"
-#include "control/platform/answer.h"
 #include "control/platform/routes.h"
-#include "control/platform/schemas.h"
 #include "datapath/base/log.h"
 
 #define SMALL_BODY_MAX ((size_t)128 * 1024) /* a secret of 64 KiB with escapes */

@@ -1,10 +1,6 @@
 /* See documents.h: each kind from definition to document, and what is hidden of it. */
 #include "control/platform/documents.h"
 
-#include <stdio.h>
-
-#include "control/common/ids.h"
-
 #define API_VERSION "gateway.api-platform.wso2.com/v1"
 #define ANNOTATION  "gateway.api-platform.wso2.com/"
 #define ANY_HOST    "_gateway_default_"

@@ -1,9 +1,6 @@
 /* See migrations.h. */
 #include "control/platform/migrations.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 /* Times are text of RFC 3339 as they go over the wire. Definitions and contents are sealed (seal.h). */
 static const char *const steps[] = {
     /* 1 */

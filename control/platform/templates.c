@@ -1,7 +1,6 @@
 /* See templates.h. */
 #include "control/platform/templates.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 

@@ -7,7 +7,6 @@
 
 #include "control/platform/api_keys.h"
 #include "control/platform/wire.h"
-#include "datapath/base/log.h"
 
 /* ---- How it stands ---- */
 

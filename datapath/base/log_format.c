@@ -1,7 +1,6 @@
 /* See log_format.h. */
 #include "datapath/base/log_format.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>

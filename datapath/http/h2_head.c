@@ -1,7 +1,6 @@
 /* See h2_head.h. Text is written behind what is there, so a field costs one copy; only cookies may move others. */
 #include "datapath/http/h2_head.h"
 
-#include "datapath/base/assert.h"
 #include "datapath/http/h1_authority.h"
 #include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_framing.h"

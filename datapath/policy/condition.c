@@ -8,7 +8,6 @@
 #include "datapath/policy/condition.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "datapath/policy/condition_parts.h"
 

@@ -2,8 +2,6 @@
  * From the text of a condition to a tree of which every type is known: what follows values, and operators. Recursive
  * descent; depth, nodes and lists are bounded. The first error is the one that is reported. Thread: the control thread.
  */
-#include <errno.h>
-#include <stdio.h>
 
 #include "datapath/base/ascii.h"
 #include "datapath/policy/condition_parser.h"

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "datapath/base/assert.h"
-
 #define BUCKET    8u         /* counters that a key may have: two lines of the cache */
 #define SCALE_MAX (1u << 14) /* seventeen years of microseconds times this are 63 bits */
 #define WORD_MAX  (UINT64_C(1) << 62)

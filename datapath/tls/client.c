@@ -4,14 +4,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "datapath/base/assert.h"
 #include "datapath/tls/parts.h"
 
 #define SYSTEM_FILE \

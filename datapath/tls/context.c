@@ -3,7 +3,6 @@
  * a protocol and seal tickets. The callbacks run in the middle of a handshake, perhaps under newer settings than those
  * it began with: they go by the session's environment, never by the context they are called for.
  */
-#include <errno.h>
 #include <stdio.h>
 
 #include <openssl/core_names.h>

@@ -7,7 +7,6 @@
  * messages. TLS 1.2: the master secret and both randoms, and how many records followed each side's ChangeCipherSpec:
  * its Finished, which a client may send in pieces.
  */
-#include <stdlib.h>
 
 #include <openssl/ssl.h>
 

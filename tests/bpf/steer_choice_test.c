@@ -1,7 +1,6 @@
 /* Which worker a new connection goes to, by the state that the workers publish. */
 #include "tests/bpf/steer_site.h"
 
-#include <stdio.h>
 #include <sys/socket.h>
 
 #define CONNECTIONS  40

@@ -2,7 +2,6 @@
  * What comes to the agent from outside, and from the disk: whatever the bytes, a message is refused with a reason or
  * has what its type must have, and a file of the state directory is refused, or comes out as it went in.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "control/agent/event.h"

@@ -8,7 +8,6 @@
  * effects; and what the database holds afterwards fits together.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "control/common/json.h"
 #include "control/platform/api.h"

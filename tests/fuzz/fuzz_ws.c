@@ -5,7 +5,6 @@
  * server's answer to a client's handshake instead.
  */
 #include <stdint.h>
-#include <stdlib.h>
 
 #include "control/common/utf8.h"
 #include "control/common/ws.h"

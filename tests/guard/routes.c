@@ -4,7 +4,6 @@
  * one unit is replaced: more than ten times what they take on a slow machine is an error. The same ten routes among
  * 10,000 are the index alone; all of them at random are the caches of the CPU as well. Thread: main.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

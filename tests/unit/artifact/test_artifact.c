@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "control/artifact/compile_parts.h"
 #include "control/common/address.h"

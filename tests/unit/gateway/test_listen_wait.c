@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/common/address.h"
 #include "listen_fixture.h"
 
 static int start[2]; /* a pipe: children begin to count when they can read from it */

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 

@@ -2,7 +2,6 @@
 #include "tests/unit/options/config_fixture.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 static char reported[4096];
 

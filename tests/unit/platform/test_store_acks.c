@@ -1,7 +1,6 @@
 /* The life of deployments: who acknowledges them, when, how often, and what is no acknowledgement. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "store_fixture.h"
 

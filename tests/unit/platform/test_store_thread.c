@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "control/platform/store_parts.h"
 #include "datapath/base/list.h"

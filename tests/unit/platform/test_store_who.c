@@ -1,5 +1,4 @@
 /* The two APIs as strangers meet them: who may, and what is whose. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

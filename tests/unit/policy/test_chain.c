@@ -5,8 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-
 #include "datapath/policy/digest.h"
 #include "policy_fixture.h"
 

@@ -2,7 +2,6 @@
  * keys and breaks the rules. */
 #include "tls_fixture.h"
 
-#include "datapath/tls/parts.h"
 #include "datapath/tls/records.h"
 
 #include <openssl/obj_mac.h>
