@@ -51,7 +51,7 @@ enum rg_reason rg_h1_frame_response(const struct rg_h1_response *res, enum rg_me
 
 /* ---- The chunked coding (RFC 9112 7.1), resumable ---- */
 
-#define RG_CHUNK_OVERHEAD_MAX 4096 /* bytes of extensions and leading zeros in one body */
+#define RG_CHUNK_OVERHEAD_MAX 4096 /* bytes of extensions in one body */
 #define RG_TRAILER_MAX        8192 /* bytes of a trailer section, with the last chunk before it */
 
 enum rg_chunked_mode {
