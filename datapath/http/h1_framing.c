@@ -130,6 +130,26 @@ static bool take_connection(const struct rg_field *fields, unsigned n, struct fa
     return good;
 }
 
+/* RFC 9110 10.1.4. Trailers are passed on, so the word of a client that takes them counts for us, too. */
+static RG_COLD bool takes_trailers(const struct rg_h1_request *req)
+{
+    for (unsigned i = 0; i < req->n_fields; i++) {
+        if (req->fields[i].id != RG_FIELD_TE)
+            continue;
+        struct rg_str rest = rg_field_value(&req->fields[i]), member;
+        while (next_element(&rest, &member))
+            if (rg_str_eq_nocase(member, RG_STR("trailers")))
+                return true;
+    }
+    return false;
+}
+
+/* Connection has to name TE: else it may be left over from a hop that did not know it. */
+static bool says_te(const struct facts *facts, const struct rg_framing *ret, uint8_t minor)
+{
+    return ret->listed_ids & UINT64_C(1) << RG_FIELD_TE && minor >= 1 && !facts->connection_upgrade;
+}
+
 static bool persists(const struct facts *facts, uint8_t minor)
 {
     return !facts->close && (minor >= 1 || facts->keep_alive);
@@ -387,6 +407,8 @@ enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct
         return why;
     if (facts.has_connection && !take_connection(req->fields, req->n_fields, &facts, ret))
         return RG_REASON_BAD_CONNECTION_OPTION;
+    if (RG_UNLIKELY(says_te(&facts, ret, req->minor)))
+        ret->te_trailers = takes_trailers(req);
     if (RG_UNLIKELY(req->method_id == RG_METHOD_TRACE && ret->kind != RG_BODY_NONE))
         return RG_REASON_BODY_WITH_TRACE;
     ret->persistent = persists(&facts, req->minor);

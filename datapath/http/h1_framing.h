@@ -26,7 +26,7 @@ struct rg_framing {
     bool websocket;        /* a well-formed request (or 101 response) to upgrade to "websocket"; of HTTP/2: RFC 8441 */
     bool has_length_field; /* a Content-Length stands in the head, value in length; kind is NONE if that is 0 (or HEAD,
                               304) */
-    bool te_trailers;      /* requests of HTTP/2: the client takes trailers, and says so to the replica */
+    bool te_trailers;      /* requests: the client takes trailers, and the replica is told */
     bool ends_here;        /* requests: OPTIONS or TRACE with "Max-Forwards: 0", not to be forwarded (RFC 9110 7.6.2) */
     uint8_t n_listed;
     struct rg_str listed[RG_LISTED_MAX]; /* unknown field names that Connection lists: hop-by-hop, to be removed */

@@ -109,6 +109,7 @@ def test_chunked_both_ways(lane):
         for size in (0, 1, 5, 4096, 70_000):
             r = c.request(req("Transfer-Encoding: chunked", body=chunked(b"c" * size)))
             assert r.framing == "chunked" and len(r.body) == size and r.trailers == [("X-Sum", str(size))]
+            assert r.get("trailer") == "X-Sum"
             assert len(lane.origin.last().body) == size
 
 

@@ -42,7 +42,13 @@ def test_hop_by_hop_fields_are_removed(lane):
     q, _ = send(lane, "Connection: x-one, X-Two ,keep-alive", "X-One: 1", "X-Two: 2", "X-Three: 3", "Keep-Alive: timeout=5",
                 "Proxy-Connection: keep-alive", "TE: trailers, deflate", "Trailer: X-T", "Upgrade: foo")
     assert not {"connection", "x-one", "x-two", "keep-alive", "proxy-connection", "te", "upgrade"} & set(q.names()), q
-    assert q.get("x-three") == "3"
+    assert q.get("x-three") == "3" and q.get("trailer") == "X-T"
+
+
+def test_the_origin_is_told_who_takes_trailers(lane):
+    """Some send trailers to nobody else."""
+    q, _ = send(lane, "TE: trailers, deflate", "Connection: TE")
+    assert q.all("te") == ["trailers"] and q.all("connection") == ["TE"]
 
 
 def test_fields_keep_order_spelling_and_repetition(lane):

@@ -65,6 +65,33 @@ static void all_is_reset(void **state)
     assert_int_equal(run.framing.host.len, 0);
 }
 
+/* Coded bodies stay between the client and us; that it takes trailers does not. */
+static void te_passes_as_trailers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool told;
+    } cases[] = {
+        {"TE: trailers\r\nConnection: TE\r\n", true},
+        {"te: gzip;q=0.5 ,Trailers\r\nConnection: close, te\r\n", true},
+        {"TE: deflate\r\nTE: trailers\r\nConnection: TE\r\n", true},
+        {"TE: trailers\r\n", false},
+        {"TE: deflate\r\nConnection: TE\r\n", false},
+        {"TE: trailers2\r\nConnection: TE\r\n", false},
+        {"Connection: TE\r\n", false},
+        {"TE: trailers\r\nConnection: TE, upgrade\r\nUpgrade: x\r\n", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[256];
+        for (int minor = 0; minor <= 1; minor++) {
+            snprintf(text, sizeof(text), "GET / HTTP/1.%d\r\nHost: x\r\n%s\r\n", minor, cases[i].fields);
+            assert_reason(frame(text), RG_REASON_NONE);
+            assert_int_equal(run.framing.te_trailers, minor && cases[i].told);
+        }
+    }
+}
+
 /* Of two things that are wrong, the one that says most about the attack is counted. */
 static void order_of_the_checks(void **state)
 {
@@ -158,6 +185,7 @@ int main(void)
         cmocka_unit_test(connection_may_name_hop_by_hop_fields_only),
         cmocka_unit_test(framing_fields_are_end_to_end),
         cmocka_unit_test(all_is_reset),
+        cmocka_unit_test(te_passes_as_trailers),
         cmocka_unit_test(order_of_the_checks),
         cmocka_unit_test(the_body_limit),
         cmocka_unit_test(the_last_hop),

@@ -203,8 +203,8 @@ static bool name_is_one_of(const struct rg_field *f, const char *const *names)
     return false;
 }
 
-static const char *const hop_names[] = {"connection", "keep-alive", "proxy-connection", "te",
-                                        "trailer",    "upgrade",    "http2-settings",   NULL};
+static const char *const hop_names[] = {"connection",     "keep-alive", "proxy-connection", "te", "upgrade",
+                                        "http2-settings", NULL};
 static const char *const request_rewritten[] = {
     "host",         "content-length", "transfer-encoding", "via", "forwarded", "x-forwarded-for",
     "x-request-id", "traceparent",    "max-forwards",      NULL};

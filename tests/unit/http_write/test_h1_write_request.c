@@ -103,7 +103,8 @@ static void hop_by_hop_fields_go(void **state)
           "A: 1\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nB: 2\r\nTrailer: x\r\nUpgrade: h2c\r\n"
           "HTTP2-Settings: AAMAAABkAAQAAP__\r\nx-PRIVATE: 1\r\nReferer: r\r\nVia: 1.1 other\r\n"
           "Sec-WebSocket-Key: bad\r\nSec-WebSocket-Version: 13\r\nProxy-Authorization: Basic eA==\r\nC: 3\r\n\r\n",
-          "GET / HTTP/1.1\r\nHost: example.com\r\nA: 1\r\nB: 2\r\nProxy-Authorization: Basic eA==\r\nC: 3\r\n" AFTER);
+          "GET / HTTP/1.1\r\nHost: example.com\r\nA: 1\r\nB: 2\r\nTrailer: x\r\nProxy-Authorization: Basic eA==\r\n"
+          "C: 3\r\n" AFTER);
 }
 
 static void framing_as_decided(void **state)

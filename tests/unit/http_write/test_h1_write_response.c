@@ -53,7 +53,7 @@ static void hop_by_hop_fields_go(void **state)
     framing.listed_ids = 1ull << RG_FIELD_DATE;
     check("HTTP/1.1 200 OK\r\nConnection: x-hop, date, keep-alive\r\nA: 1\r\nKeep-Alive: timeout=5\r\nX-HOP: 1\r\n"
           "Date: " THEN "\r\nTrailer: x\r\nUpgrade: h2c\r\nx-ringgate-b: stays\r\nContent-Length: 5\r\n\r\n",
-          "HTTP/1.1 200 OK\r\nA: 1\r\nx-ringgate-b: stays\r\nContent-Length: 5\r\nDate: " NOW
+          "HTTP/1.1 200 OK\r\nA: 1\r\nTrailer: x\r\nx-ringgate-b: stays\r\nContent-Length: 5\r\nDate: " NOW
           "\r\nVia: 1.1 ringgate\r\n\r\n");
 }
 
