@@ -239,9 +239,24 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
     return r == RG_PUMP_OK || r == RG_PUMP_FULL;
 }
 
+/*
+ * The replica has said more than the response. It may not have been received: behind what filled its block, or what
+ * went through a pipe. The next request may get the connection in this turn, surely if it waits for it.
+ */
+static bool has_surplus(const struct rg_exchange *x)
+{
+    if (x->up->in->bytes > 0)
+        return true;
+    if (rg_server_is_h2(x->up))
+        return false;
+    const struct rg_socket *s = rg_server_sock(x->up);
+    bool unseen = s->fast || x->response.bytes > RG_BUF_BULK || !rg_list_empty(&x->upstream->waiting);
+    return RG_UNLIKELY(unseen) && rg_sys_has_bytes(s->fd);
+}
+
 void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool surplus = x->up->in->bytes > 0;
+    bool surplus = has_surplus(x);
     if (surplus)
         rg_metric_add(w->metrics, x->upstream->metrics->surplus, 1);
     if (!x->response.trailer)

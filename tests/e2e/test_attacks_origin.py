@@ -1,5 +1,7 @@
 """Malformed and treacherous origins: 502 before the first byte, a broken message after it, and never another client's bytes."""
 
+import threading
+
 import pytest
 
 from lib import env
@@ -220,6 +222,36 @@ def test_surplus_never_reaches_the_next_request(lane, data, body, method):
     env.wait_until(lambda: x.ended, 2, "the end of the upstream connection with surplus bytes")
     assert x.requests[-1].target == "/attack"
     assert lane.gateway.metrics().get("ringgate_replica_surplus_total") == surplus + 1
+
+
+def test_surplus_never_reaches_a_request_that_waits_in_line(programs):
+    """
+    It gets the connection at once, when what came behind the answer may not have been received yet: the block that is
+    received into is full, or the body went through a pipe.
+    """
+    answer = threading.Event()
+
+    def script(_connection, request):
+        if request.target != "/attack":
+            return reply(b"y" * 5000)
+        answer.wait(env.scaled(5))
+        head = OK + b"Content-Length: %d\r\n\r\n"
+        body = script.size - len(head % script.size)
+        return head % body + b"x" * body + SPLIT
+    origin = programs.raw_origin(script)
+    gateway = programs.gateway(origin.address, {"replica": {"connections": 1}})
+    for size in [*range(8192 - 128, 8192 + 8, 8), 200_000, 1_000_000]:
+        script.size = size
+        answer.clear()
+        with Client(gateway.address) as first, Client(gateway.address) as second:
+            first.send(req(method="GET"))
+            gateway.wait_metric(1, "ringgate_exchanges_open")
+            second.send(req(method="GET", target="/honest"))
+            gateway.wait_metric(2, "ringgate_exchanges_open")
+            answer.set()
+            assert len(first.response().body) > 5000
+            r = second.response()
+            assert r.status == 200 and r.body == b"y" * 5000, f"{size}: {r} {r.body[:100]}"
 
 
 def test_bytes_before_any_request_are_never_an_answer(lane):
