@@ -166,9 +166,7 @@ static json_t *read_artifact(struct rg_call *call, const char *handle)
     struct rg_rows rows;
     rg_db_query(call->db, &rows, ARTIFACT MINE "AND a.handle = ?3",
                 RG_WITH(rg_text(call->organization), rg_text(rg_type_info(call->type)->name), rg_text(handle)));
-    json_t *found = rg_rows_next(&rows) ? artifact(call, &rows) : NULL;
-    rg_rows_end(&rows);
-    return found;
+    return rg_rows_first(call, &rows, artifact);
 }
 
 void rg_list_artifacts(struct rg_call *call)

@@ -44,9 +44,7 @@ static json_t *read_gateway(struct rg_call *call, const char *handle)
 {
     struct rg_rows rows;
     rg_db_query(call->db, &rows, GATEWAY MINE "AND handle = ?2", RG_WITH(rg_text(call->organization), rg_text(handle)));
-    json_t *found = rg_rows_next(&rows) ? gateway(call, &rows) : NULL;
-    rg_rows_end(&rows);
-    return found;
+    return rg_rows_first(call, &rows, gateway);
 }
 
 /* ---- Create and change ---- */

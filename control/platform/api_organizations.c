@@ -57,9 +57,7 @@ void rg_post_organization(struct rg_call *call)
     rg_organization_furnish(call->store, uuid, call->now);
     rg_audit(call, "CREATE", "organization", uuid);
     rg_db_query(call->db, &rows, ORGANIZATION "WHERE uuid = ?1", RG_WITH(rg_text(uuid)));
-    json_t *made = rg_rows_next(&rows) ? organization(call, &rows) : NULL;
-    rg_rows_end(&rows);
-    rg_answer_located(call, made, "/organizations/%s", handle);
+    rg_answer_located(call, rg_rows_first(call, &rows, organization), "/organizations/%s", handle);
 }
 
 void rg_list_organizations(struct rg_call *call)
@@ -76,9 +74,7 @@ void rg_get_organization(struct rg_call *call)
     if (!rg_find_organization(call, call->args[0], uuid))
         return;
     rg_db_query(call->db, &rows, ORGANIZATION "WHERE uuid = ?1", RG_WITH(rg_text(uuid)));
-    json_t *found = rg_rows_next(&rows) ? organization(call, &rows) : NULL;
-    rg_rows_end(&rows);
-    rg_answer_json(call, 200, found);
+    rg_answer_json(call, 200, rg_rows_first(call, &rows, organization));
 }
 
 /* ---- Projects ---- */
@@ -123,9 +119,7 @@ void rg_post_project(struct rg_call *call)
     }
     rg_audit(call, "CREATE", "project", uuid);
     query_project(call, &rows, handle);
-    json_t *made = rg_rows_next(&rows) ? project(call, &rows) : NULL;
-    rg_rows_end(&rows);
-    rg_answer_located(call, made, "/projects/%s", handle);
+    rg_answer_located(call, rg_rows_first(call, &rows, project), "/projects/%s", handle);
 }
 
 void rg_list_projects(struct rg_call *call)

@@ -139,6 +139,13 @@ static bool page_number(struct rg_call *call, const char *name, int64_t initial,
     return true;
 }
 
+json_t *rg_rows_first(struct rg_call *call, struct rg_rows *rows, rg_row_reader *reader)
+{
+    json_t *found = rg_rows_next(rows) ? reader(call, rows) : NULL;
+    rg_rows_end(rows);
+    return found;
+}
+
 json_t *rg_rows_array(struct rg_call *call, struct rg_rows *rows, rg_row_reader *reader)
 {
     json_t *list = json_array();

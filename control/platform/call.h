@@ -103,6 +103,9 @@ typedef json_t *rg_row_reader(struct rg_call *call, const struct rg_rows *rows);
 void rg_answer_list(struct rg_call *call, const char *count_sql, const char *list_sql, const struct rg_value *values,
                     size_t n, rg_row_reader *reader);
 
+/* The first row, as it is read; NULL: there is none. `rows` are ended. */
+json_t *rg_rows_first(struct rg_call *call, struct rg_rows *rows, rg_row_reader *reader);
+
 /* All rows as a bare array: what gateways get. */
 json_t *rg_rows_array(struct rg_call *call, struct rg_rows *rows, rg_row_reader *reader);
 

@@ -56,8 +56,7 @@ json_t *rg_deployment_read(struct rg_call *call, const char *uuid)
 {
     struct rg_rows rows;
     rg_db_query(call->db, &rows, DEPLOYMENT "WHERE d.uuid = ?1", RG_WITH(rg_text(uuid)));
-    json_t *found = rg_rows_next(&rows) ? deployment(call, &rows) : NULL;
-    rg_rows_end(&rows);
+    json_t *found = rg_rows_first(call, &rows, deployment);
     if (found)
         json_object_set_new(found, "acks", acks_of(call, uuid));
     return found;

@@ -12,17 +12,13 @@ from lib import env
 from lib.attack import Lane
 from lib.client import get
 from lib.h2 import H2, HEADER_TABLE_SIZE, REFUSED_STREAM, WINDOW_UPDATE, request_fields
-from lib.raw_origin import Answer, reply
+from lib.raw_origin import Answer, echo, reply
 
 
 @pytest.fixture(scope="module")
 def lane(shared):
     origin = shared.raw_origin()
     return Lane(shared.gateway(origin.address), origin)
-
-
-def echo(_connection, request):
-    return reply(request.body, fields=[("X-Target", request.target), ("Content-Type", "Text/Plain")])
 
 
 # ---- messages ----

@@ -8,17 +8,13 @@ import pytest
 from lib import env
 from lib.attack import Lane
 from lib.h2 import GOAWAY, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, NO_ERROR, Ended, H2, request_fields
-from lib.raw_origin import Answer, Gone, reply
+from lib.raw_origin import Answer, Gone, echo, reply
 
 
 @pytest.fixture(scope="module")
 def lane(shared):
     origin = shared.raw_origin()
     return Lane(shared.gateway(origin.address), origin)
-
-
-def echo(_connection, request):
-    return reply(request.body, fields=[("X-Target", request.target), ("Content-Type", "Text/Plain")])
 
 
 def wait_exchanges(lane, n):

@@ -11,7 +11,7 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, elapsed, get
-from lib.raw_origin import Answer, reply, stall_in_the_middle
+from lib.raw_origin import Answer, Deaf, reply, stall_in_the_middle
 
 # A probe that is answered late because the machine is busy is none of the failures that these tests are about.
 PATIENT = "10s"
@@ -414,30 +414,13 @@ def test_connection_limit_towards_the_replica(programs):
 
 # ---- time-outs ----
 
-def full_backlog():
-    """A listener that accepts nothing: connects to it hang."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    fillers = []
-    for _ in range(3):
-        s = socket.socket()
-        s.setblocking(False)
-        s.connect_ex(listener.getsockname())
-        fillers.append(s)
-    time.sleep(0.1)
-    return listener, fillers
-
-
 def test_connect_timeout(programs):
-    listener, fillers = full_backlog()
-    gateway = programs.gateway(f"127.0.0.1:{listener.getsockname()[1]}", {"timeouts": {"connect": env.ms(400)}})
-    start = time.monotonic()
-    r = get(gateway.address, "/x")
-    assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.at_most(0.4), (r, elapsed(start))
-    assert gateway.metrics().refused() == {"replica-connect-timeout": 1}
-    for s in [listener, *fillers]:
-        s.close()
+    with Deaf() as replica:
+        gateway = programs.gateway(replica.address, {"timeouts": {"connect": env.ms(400)}})
+        start = time.monotonic()
+        r = get(gateway.address, "/x")
+        assert r.status == 504 and env.scaled(0.35) <= elapsed(start) <= env.at_most(0.4), (r, elapsed(start))
+        assert gateway.metrics().refused() == {"replica-connect-timeout": 1}
 
 
 def test_response_head_timeout(programs):

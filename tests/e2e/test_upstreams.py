@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -12,7 +11,7 @@ import pytest
 from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, elapsed, get
-from lib.raw_origin import Answer, Held, RawOrigin, reply
+from lib.raw_origin import Answer, Deaf, Held, RawOrigin, reply
 from lib.routed import Routed, target, unit
 
 
@@ -235,40 +234,23 @@ def test_a_target_is_passed_over_each_time_that_it_fails(programs, routed):
         programs.started.append(shaky)
 
 
-def deaf_address():
-    """A listener whose queue is full: connects neither succeed nor fail."""
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    s.listen(0)
-    fill = []
-    for _ in range(4):
-        f = socket.socket()
-        f.setblocking(False)
-        f.connect_ex(s.getsockname())
-        fill.append(f)
-    time.sleep(0.05)
-    return s, fill, f"127.0.0.1:{s.getsockname()[1]}"
-
-
 def test_a_connect_that_takes_too_long(programs, routed):
     gateway = routed({"timeouts": {"connect": env.ms(400)}})
-    listener, fill, address = deaf_address()
-    second, more, other = deaf_address()
-    gateway.deploy(unit("/alone", target(address)))
-    start = time.monotonic()
-    r = get(gateway.address, "/alone")
-    assert r.status == 504 and elapsed(start) >= 0.35, r
-    assert gateway.metrics().refused()["upstream-connect-timeout"] == 1
-    gateway.deploy(unit("/both", target(address), target(other)))
-    # Each in its turn, one of them perhaps twice; the first not at all while it is left alone for its failure, for 1 s.
-    assert get(gateway.address, "/both").status == 504
-    assert gateway.metrics().get("ringgate_upstream_connects_total", result="failed") in (2, 3, 4)
-    origin = programs.raw_origin(named(b"other"))
-    gateway.deploy(unit("/two", target(address), target(origin.address)))
-    for _ in range(3):
-        assert body_of(gateway, "/two") == b"other"
-    for s in [listener, second, *fill, *more]:
-        s.close()
+    with Deaf() as first, Deaf() as second:
+        gateway.deploy(unit("/alone", target(first.address)))
+        start = time.monotonic()
+        r = get(gateway.address, "/alone")
+        assert r.status == 504 and elapsed(start) >= 0.35, r
+        assert gateway.metrics().refused()["upstream-connect-timeout"] == 1
+        gateway.deploy(unit("/both", target(first.address), target(second.address)))
+        # Each in its turn, one of them perhaps twice; the first not at all while it is left alone for its failure, for
+        # 1 s.
+        assert get(gateway.address, "/both").status == 504
+        assert gateway.metrics().get("ringgate_upstream_connects_total", result="failed") in (2, 3, 4)
+        origin = programs.raw_origin(named(b"other"))
+        gateway.deploy(unit("/two", target(first.address), target(origin.address)))
+        for _ in range(3):
+            assert body_of(gateway, "/two") == b"other"
 
 
 @pytest.mark.parametrize("answer,status,reason", [

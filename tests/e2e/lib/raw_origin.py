@@ -12,6 +12,7 @@ import socket
 import struct
 import termios
 import threading
+import time
 
 from .env import scaled, wait_until
 
@@ -56,6 +57,11 @@ def reply(body=b"ok", status="200 OK", fields=(), connection=None):
     if connection:
         extra += b"Connection: " + connection.encode() + b"\r\n"
     return b"HTTP/1.1 " + status.encode() + b"\r\nContent-Length: %d\r\n" % len(body) + extra + b"\r\n" + body
+
+
+def echo(_connection, request):
+    """A script that answers with what it got."""
+    return reply(request.body, fields=[("X-Target", request.target), ("Content-Type", "Text/Plain")])
 
 
 def default_script(_connection, request):
@@ -336,3 +342,30 @@ class RawOrigin:
     def close(self):
         self.stop_listening()
         self.drop_connections()
+
+
+class Deaf:
+    """A listener that accepts nothing and whose queue is full: connects to it neither succeed nor fail."""
+
+    def __init__(self):
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        self._sockets = [listener]
+        self.address = f"127.0.0.1:{listener.getsockname()[1]}"
+        for _ in range(4):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(listener.getsockname())
+            self._sockets.append(s)
+        time.sleep(0.1)
+
+    def close(self):
+        for s in self._sockets:
+            s.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
