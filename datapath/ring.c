@@ -346,7 +346,6 @@ bool rg_ring_next(struct rg_ring *ring, struct rg_completion *ret)
                                       .op = (enum rg_op)(id >> 56),
                                       .res = cqe->res,
                                       .more = cqe->flags & IORING_CQE_F_MORE,
-                                      .nonempty = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY,
                                       .buf = buf};
         return true;
     }

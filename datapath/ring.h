@@ -46,7 +46,6 @@ struct rg_completion {
     enum rg_op op;
     int32_t res;        /* as the system call returns: bytes or descriptor, or negative errno */
     bool more;          /* a multishot operation goes on */
-    bool nonempty;      /* RECV: the socket has more to read */
     struct rg_buf *buf; /* RECV into a provided buffer: the bytes, one reference, the receiver's */
 };
 

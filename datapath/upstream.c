@@ -196,6 +196,25 @@ static int open_to_next(struct rg_worker *w, struct rg_upstream *u, struct rg_ex
     return fd;
 }
 
+/* That of a new connection, with *ip as above. Negative, and why: there is none now. */
+static int descriptor_for(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x, const union rg_ip **ip,
+                          enum rg_acquire *why)
+{
+    int fd = open_to_next(w, u, x, ip);
+    u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
+    if (u->no_descriptor) {
+        *why = RG_ACQUIRE_WAIT;
+        if (rg_list_empty(&u->in_need))
+            rg_list_append(&w->upstreams_in_need, &u->in_need);
+    } else if (fd == -ENXIO) {
+        bool resolving = rg_endpoint_state(u->endpoint) == RG_ENDPOINT_RESOLVING;
+        *why = resolving ? RG_ACQUIRE_WAIT : RG_ACQUIRE_UNRESOLVED;
+    } else if (fd < 0) {
+        *why = RG_ACQUIRE_FAILED;
+    }
+    return fd;
+}
+
 /* NULL: none may be opened now (WAIT), or can be. */
 struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstream *u, struct rg_exchange *x,
                                           enum rg_acquire *why)
@@ -206,21 +225,10 @@ struct rg_upstream_conn *rg_upstream_open(struct rg_worker *w, struct rg_upstrea
     if (most > 0 && u->open >= most)
         return NULL;
     const union rg_ip *ip;
-    int fd = open_to_next(w, u, x, &ip);
-    if (fd == -ENXIO) {
-        if (rg_endpoint_state(u->endpoint) != RG_ENDPOINT_RESOLVING)
-            *why = RG_ACQUIRE_UNRESOLVED;
-        return NULL;
-    }
-    u->no_descriptor = fd == -EMFILE || fd == -ENFILE;
-    if (u->no_descriptor) {
-        if (rg_list_empty(&u->in_need))
-            rg_list_append(&w->upstreams_in_need, &u->in_need);
-        return NULL;
-    }
-    *why = RG_ACQUIRE_FAILED;
+    int fd = descriptor_for(w, u, x, &ip, why);
     if (fd < 0)
         return NULL;
+    *why = RG_ACQUIRE_FAILED;
     struct rg_upstream_conn *uc = rg_pool_get(&w->upstream_conns);
     if (!uc)
         goto no_conn;

@@ -224,28 +224,16 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
+/* Zeroed, in cache lines of its own. */
+static void *alloc_lines(size_t size)
 {
-    struct rg_worker *w = aligned_alloc(64, (sizeof *w + 63) & ~(size_t)63);
-    if (!w)
-        return -ENOMEM;
-    memset(w, 0, sizeof *w);
-    w->metrics = aligned_alloc(64, (sizeof *w->metrics + 63) & ~(size_t)63);
-    w->mail_fd = eventfd(0, EFD_CLOEXEC);
-    bool shared = rg_h2_shared_init(&w->h2);
-    if (!w->metrics || w->mail_fd < 0 || !shared) {
-        int err = w->metrics && shared ? -errno : -ENOMEM;
-        rg_h2_shared_fini(&w->h2);
-        free(w->metrics);
-        free(w);
-        return err;
-    }
-    memset(w->metrics, 0, sizeof *w->metrics);
-    w->id = init->id;
-    w->replica = init->replica;
-    w->steer = init->steer;
-    w->access = init->access;
-    w->n_listeners = init->n_listen_fds;
+    size_t whole = (size + 63) & ~(size_t)63;
+    void *p = aligned_alloc(64, whole);
+    return p ? memset(p, 0, whole) : NULL;
+}
+
+static void init_empty(struct rg_worker *w, const struct rg_settings *settings)
+{
     rg_list_init(&w->dirty);
     rg_list_init(&w->starved);
     rg_list_init(&w->clients);
@@ -253,17 +241,41 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     rg_list_init(&w->heads);
     rg_list_init(&w->lingering);
     rg_timer_init(&w->tick);
-    rg_bufs_init(&w->bufs, init->settings->buffer_bytes);
+    rg_list_init(&w->upstreams);
+    rg_list_init(&w->upstreams_in_need);
+    rg_bufs_init(&w->bufs, settings->buffer_bytes);
     rg_pool_init(&w->conns, sizeof(struct rg_conn), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->exchanges, sizeof(struct rg_exchange), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->upstream_conns, sizeof(struct rg_upstream_conn), POOL_CHUNK, POOL_MAX);
     rg_pool_init(&w->endpoint_upstreams, sizeof(struct rg_upstream), POOL_CHUNK, POOL_MAX);
     rg_tls_env_init(&w->tls, &w->bufs, w->metrics, w->id);
-    rg_list_init(&w->upstreams);
-    rg_list_init(&w->upstreams_in_need);
-    rg_upstream_init_replica(w, init->settings);
     rg_rand_seed(&w->rand);
     w->date_second = -1;
+}
+
+int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
+{
+    int err = -ENOMEM;
+    struct rg_worker *w = alloc_lines(sizeof *w);
+    if (!w)
+        return err;
+    w->metrics = alloc_lines(sizeof *w->metrics);
+    if (!w->metrics)
+        goto no_metrics;
+    if (!rg_h2_shared_init(&w->h2))
+        goto no_h2;
+    w->mail_fd = eventfd(0, EFD_CLOEXEC);
+    if (w->mail_fd < 0) {
+        err = -errno;
+        goto no_h2;
+    }
+    w->id = init->id;
+    w->replica = init->replica;
+    w->steer = init->steer;
+    w->access = init->access;
+    w->n_listeners = init->n_listen_fds;
+    init_empty(w, init->settings);
+    rg_upstream_init_replica(w, init->settings);
     for (unsigned i = 0; i < w->n_listeners; i++)
         w->listeners[i] = (struct rg_listener){.fd = init->listen_fds[i], .borrowed = init->borrowed_fds >> i & 1};
     rg_worker_apply_settings(w, init->settings);
@@ -271,6 +283,13 @@ int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init)
     w->switched_fd = init->switched_fd;
     *ret = w;
     return 0;
+
+no_h2:
+    rg_h2_shared_fini(&w->h2); /* takes what was half made */
+    free(w->metrics);
+no_metrics:
+    free(w);
+    return err;
 }
 
 int rg_worker_start(struct rg_worker *w)

@@ -32,9 +32,10 @@ struct rg_worker_init {
 /* Client connections that so many descriptors suffice for when all are idle; with a request each, it is half of it. */
 uint32_t rg_worker_clients_of(uint64_t descriptors);
 
-/* Fails with a negative errno and a logged cause; *ret is untouched then and the descriptors stay the caller's. */
+/* Negative errno: *ret is untouched then and the descriptors stay the caller's. */
 int rg_worker_create(struct rg_worker **ret, const struct rg_worker_init *init);
-int rg_worker_start(struct rg_worker *w); /* spawns the thread */
+/* Spawns the thread, and waits until its ring is made. Negative errno; why the kernel refused a ring is in the log. */
+int rg_worker_start(struct rg_worker *w);
 
 /* New settings, read at the next turn of the loop. rg_worker_generation tells when. */
 void rg_worker_publish(struct rg_worker *w, const struct rg_settings *settings);

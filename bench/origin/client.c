@@ -41,7 +41,6 @@ static void client_init(struct rg_client *c, struct rg_thread *t, int fd)
     c->thread = t;
     c->id = atomic_fetch_add(&t->server->next_connection, 1);
     c->writable = true;
-    c->active_at = t->now_ms;
 }
 
 void rg_client_accept(struct rg_thread *t, int fd)
@@ -213,7 +212,6 @@ static void task_end(struct rg_client *c, bool complete)
     rg_tally_finish(c, complete);
     rg_task_fini(&c->task);
     c->state = RG_CLIENT_IDLE;
-    c->active_at = c->thread->now_ms;
 }
 
 static void client_end(struct rg_client *c, enum rg_then how, bool abrupt)

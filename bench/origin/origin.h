@@ -199,7 +199,7 @@ struct rg_client {
     enum rg_then end; /* in RG_CLIENT_CLOSING: how, once everything is sent */
     bool readable, writable, peer_gone, in_run, wants_out, abrupt;
     unsigned timer_slot; /* 1 + index in the heap; 0: no timer */
-    uint64_t timer_at, active_at;
+    uint64_t timer_at;
     uint64_t id, nth; /* connection number; requests seen on it */
     size_t in_off, in_n, out_off, out_n;
     struct rg_task task;

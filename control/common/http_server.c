@@ -31,21 +31,18 @@ static bool shed_idle(struct rg_http_server *s)
     return oldest != NULL;
 }
 
-/* By the kernel's word, which no client can forge. TCP has none to give: options of UNIX sockets don't count there. */
+/* By the kernel's word, which no client can forge. TCP has none to give: the option does not count there. */
 static bool may_enter(const struct rg_http_server *s, int fd)
 {
     struct ucred peer = {0};
     socklen_t len = sizeof(peer);
     int domain = AF_UNSPEC;
     socklen_t domain_len = sizeof(domain);
-    if (!s->options.same_user && !s->options.same_process)
+    if (!s->options.same_process)
         return true;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) < 0 || domain != AF_UNIX)
         return domain != AF_UNSPEC;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return false;
-    bool is_user = peer.uid == 0 || peer.uid == geteuid();
-    return s->options.same_process ? peer.pid == getpid() : is_user;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == getpid();
 }
 
 static int accept_one(struct rg_http_server *s)

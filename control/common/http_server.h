@@ -55,8 +55,7 @@ struct rg_http_options {
     uint32_t timeout_ms;  /* for a request to come, idle or not, and for an answer to be read; 0: RG_HTTP_TIMEOUT_MS */
     size_t stream_bytes;  /* that may wait for a reader of a stream; 0: RG_HTTP_STREAM_BYTES */
     bool patient;         /* a body has the time again with each piece: for peers that limit slow clients themselves */
-    bool same_user;       /* UNIX sockets: clients of root or of this process's user only (SO_PEERCRED) */
-    bool same_process;    /* UNIX sockets: clients of this very process only */
+    bool same_process;    /* UNIX sockets: clients of this very process only (SO_PEERCRED) */
     bool trusts_forwarding; /* X-Forwarded-For and -Proto are believed */
 };
 
