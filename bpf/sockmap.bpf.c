@@ -7,12 +7,12 @@
  * (sk_msg) runs for each message that one of their ends sends.
  *
  * It fails open: every path that can't decide leaves the message to TCP. The order of bytes is kept by one rule: once a
- * message has gone by TCP, all that follow it in that direction do, until the gateway's next request shows that it has
- * read them. The other order needs no care: a reader empties the queue of redirected messages before that of TCP, and a
- * redirected message is in the queue when its send returns.
+ * message has gone over TCP, all that follow it in that direction do, until the gateway's next request shows that it
+ * has read them. The other order needs no care: a reader empties the queue of redirected messages before that of TCP,
+ * and a redirected message is in the queue when its send returns.
  *
  * What the replica reads comes all by one way. Of a socket in the map, FIONREAD tells the redirected bytes only, and
- * servers rely on it: so a connection whose first request went by TCP never enters with its replica's end, and the
+ * servers rely on it: so a connection whose first request went over TCP never enters with its replica's end, and the
  * gateway sends no request on a marked connection that could not be redirected. Its own end may get both.
  *
  * Only whole words on the stack: to a process with CAP_BPF and without CAP_PERFMON, Linux 6.1 refuses a program that
@@ -43,11 +43,11 @@ struct {
 struct flow {
     __u64 ahead_gateway; /* what the gateway was charged since the replica last sent */
     __u64 ahead_replica; /* and the other way round */
-    __u64 by_tcp;        /* not 0: the rest of this response goes by TCP */
+    __u64 by_tcp;        /* not 0: the rest of this response goes over TCP */
     __u64 ending;        /* not 0: all responses do */
 };
 
-/* By id, which is the socket cookie of the gateway's end. Without its flow a connection goes by TCP, for good. */
+/* By id, which is the socket cookie of the gateway's end. Without its flow a connection goes over TCP, for good. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -180,7 +180,7 @@ static __always_inline void enter_replica(struct bpf_sock_ops *ops)
     if (bpf_map_lookup_elem(&flows, &mine.id))
         count(RG_SOCKMAP_CONNECTIONS);
     else
-        bpf_map_delete_elem(&sockets, &key); /* the first request was quicker, and has gone by TCP */
+        bpf_map_delete_elem(&sockets, &key); /* the first request was quicker, and has gone over TCP */
 }
 
 /*

@@ -7,11 +7,11 @@
 
 #include <linux/types.h>
 
-#define RG_SOCKMAP_CONNECTIONS_MAX 65536 /* those beyond it go by TCP */
+#define RG_SOCKMAP_CONNECTIONS_MAX 65536 /* those beyond it go over TCP */
 
 /*
  * What one side may have sent past TCP before the other side sends something. The kernel keeps no limit of its own on
- * this way; what is larger goes by TCP, which does, and so does all that follows it. docs/adr/0013-sockmap.md has the
+ * this way; what is larger goes over TCP, which does, and so does all that follows it. docs/adr/0013-sockmap.md has the
  * measurements.
  */
 #define RG_SOCKMAP_AHEAD_MAX     (128u << 10)
@@ -30,7 +30,8 @@ struct rg_sockmap_end {
 #define RG_SOCKMAP_COUNTS(X)                                                                                          \
     X(CONNECTIONS, "sockmap_connections_total", "", "Connections to the replica of which both ends entered the map.") \
     X(REDIRECTED, "sockmap_messages_total", "way=\"redirected\"",                                                     \
-      "Messages of connections with `replica.sockmap`: `redirected` past TCP; `tcp`: sent by TCP, because they were " \
+      "Messages of connections with `replica.sockmap`: `redirected` past TCP; `tcp`: sent over TCP, because they "    \
+      "were "                                                                                                         \
       "large, too much had been sent before them, or the other end is not in the map.")                               \
     X(BY_TCP, "sockmap_messages_total", "way=\"tcp\"", "")
 

@@ -18,7 +18,7 @@ struct rg_sockmap;
  * operator can act on. *ret is untouched then.
  */
 int rg_sockmap_create(struct rg_sockmap **ret, char *why, size_t why_len);
-/* Connections that are still in the map go by TCP from here on. NULL is fine. */
+/* Connections that are still in the map go over TCP from here on. NULL is fine. */
 void rg_sockmap_destroy(struct rg_sockmap *s);
 
 /*

@@ -84,7 +84,7 @@ struct rg_exchange {
     /* not cleared */
     char request_id[RG_REQUEST_ID_MAX];
     char traceparent[RG_TRACEPARENT_LEN];
-    char websocket_key[RG_WS_KEY_LEN + 1]; /* of a WebSocket by HTTP/2: our own, for the replica */
+    char websocket_key[RG_WS_KEY_LEN + 1]; /* of a WebSocket over HTTP/2: our own, for the replica */
     struct rg_policy_run policies;         /* while `policed` */
 };
 

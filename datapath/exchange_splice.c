@@ -7,8 +7,8 @@
  * peer), or either side breaks; what is left then goes the usual way. One fill a readiness event, and the pipe is
  * emptied before it is filled again, so a fill never waits: bytes are known to be there, and room for them is.
  *
- * Not from a mapped connection (`replica.sockmap`): splice takes what came by TCP and knows of nothing else, so that it
- * would pass by what was redirected before.
+ * Not from a mapped connection (`replica.sockmap`): splice takes what came over TCP and knows of nothing else, so that
+ * it would pass by what was redirected before.
  *
  * Lifetime: the pipe is the exchange's from begin to end. Polls in flight belong to the sockets, which join them.
  * See exchange_parts.h.

@@ -3,7 +3,7 @@
  * exchanges that wait for one. A connection of HTTP/1 carries one request at a time, one of HTTP/2 many
  * (upstream_h2c.h). The way to the replica is one of them.
  *
- * There may be two kinds (`replica.sockmap`). Small whole requests go over mapped connections, whose bytes pass TCP by;
+ * There may be two kinds (`replica.sockmap`). Small whole requests go over mapped connections, whose bytes bypass TCP;
  * bodies that stream, and tunnels, need what only TCP does (back-pressure, half-closed connections, splice), and go
  * over plain ones.
  *

@@ -30,7 +30,7 @@ void rg_upstream_free_all(struct rg_worker *w);
 void rg_upstream_end(struct rg_worker *w, struct rg_upstream_conn *uc);
 void rg_upstream_close_idle(struct rg_worker *w, struct rg_upstream *u);
 
-/* It is connected to, by TCP; TLS begins where it is spoken. false: the event is for nobody. */
+/* It is connected to, over TCP; TLS begins where it is spoken. false: the event is for nobody. */
 bool rg_upstream_begin_tls(struct rg_worker *w, struct rg_upstream_conn *uc);
 /* A handshake is done, or has failed. */
 void rg_upstream_tls_done(struct rg_worker *w, struct rg_upstream_conn *uc);

@@ -34,7 +34,7 @@ static struct trouble of_code(CURLcode code, const struct rg_client *client)
         return (struct trouble){-EINVAL, "can't be verified: the file of --ca-file can't be used",
                                 "name a readable file with certificates in PEM"};
     case CURLE_SSL_CONNECT_ERROR:
-        return (struct trouble){-EPROTO, "can't be spoken to by TLS", "does it speak https on this port?"};
+        return (struct trouble){-EPROTO, "can't be spoken to over TLS", "does it speak https on this port?"};
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return (struct trouble){-EINVAL, "is no address", "wanted http://HOST[:PORT] or https://HOST[:PORT]"};

@@ -25,7 +25,7 @@ static const char intro[] =
     "nothing of\n"
     "it, those before it see the answer, so that a 401 has the fields that `cors` adds. They also see what the gateway "
     "itself\n"
-    "answers when an upstream fails. The answer that opens a WebSocket (101, by HTTP/2 200) has no response phase. "
+    "answers when an upstream fails. The answer that opens a WebSocket (101, over HTTP/2 200) has no response phase. "
     "What a "
     "policy says wrongly, or what is not supported, fails the deployment with "
     "the path of\n"

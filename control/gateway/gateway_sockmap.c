@@ -1,6 +1,6 @@
 /*
- * Whether messages to the replica pass TCP by (`replica.sockmap`): asked for, of use for this replica, allowed, and
- * done well by this kernel. Whatever is missing, the gateway goes on by TCP and says why, once for each start or
+ * Whether messages to the replica bypass TCP (`replica.sockmap`): asked for, of use for this replica, allowed, and
+ * done well by this kernel. Whatever is missing, the gateway goes on over TCP and says why, once for each start or
  * reload.
  *
  * The programs are loaded when they are first asked for and stay until the end: connections that entered the map are
@@ -80,7 +80,7 @@ void rg_gateway_settle_sockmap(struct rg_gateway *g, struct rg_settings *setting
     else if (!g->sockmap)
         g->sockmap = load(g, why, sizeof(why));
     if (why[0]) {
-        rg_warn("replica.sockmap is not available, messages go by TCP replica=%s: %s", settings->replica.text, why);
+        rg_warn("replica.sockmap is not available, messages go over TCP replica=%s: %s", settings->replica.text, why);
         return;
     }
     settings->sockmap = true;

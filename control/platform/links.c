@@ -315,7 +315,7 @@ void rg_platform_connect(struct rg_platform *p, struct rg_http_call *call, const
 {
     if (!req->websocket) {
         rg_platform_refuse(call, 426, "UPGRADE_REQUIRED",
-                           "Got no Upgrade: websocket; gateways connect here by WebSocket (RFC 6455).");
+                           "Got no Upgrade: websocket; gateways connect here over WebSocket (RFC 6455).");
         return;
     }
     if (!rg_hub_admits(p->hub, req->client, rg_now_ms())) {

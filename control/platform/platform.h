@@ -1,6 +1,6 @@
 /*
  * The platform's program: the store and its thread, the server behind the front, and who is connected. The front is a
- * gateway whose replica is that server, by a UNIX socket of this process (docs/adr/0017).
+ * gateway whose replica is that server, over a UNIX socket of this process (docs/adr/0017).
  *
  *   request   front -> http server -> calls.c -> a job on the store's thread -> answer and effects
  *   gateway   the same, then upgraded: links.c keeps its WebSocket, its heartbeat and its acknowledgements

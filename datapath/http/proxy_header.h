@@ -27,7 +27,7 @@ enum rg_proxy_verdict {
 enum rg_proxy_family {
     RG_PROXY_NONE, /* the proxy speaks for itself or does not know: the connection's own address counts */
     RG_PROXY_INET, /* IPv4 (as ::ffff:a.b.c.d) or IPv6 */
-    RG_PROXY_UNIX  /* the client came by a UNIX socket: it has no address */
+    RG_PROXY_UNIX  /* the client came over a UNIX socket: it has no address */
 };
 
 struct rg_proxy_header {

@@ -1,5 +1,5 @@
 """
-replica.sockmap: small messages between gateway and replica pass TCP by. Which connections do, which don't, what is
+replica.sockmap: small messages between gateway and replica bypass TCP. Which connections do, which don't, what is
 untouched by it, and what happens when either side dies. What goes over them stays whole: modules that are run once more
 with the option (CMakeLists.txt).
 """

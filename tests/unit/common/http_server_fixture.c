@@ -41,7 +41,7 @@ static void say_back(struct rg_http_call *call, const struct rg_http_request *re
     snprintf(seen, sizeof(seen), "%.*s %.*s%.*s [%zu] from %.*s%s host %.*s", (int)req->head->method.len,
              req->head->method.ptr, (int)req->path.len, req->path.ptr, (int)req->query.len,
              req->query.len ? req->query.ptr : "", req->body.len, (int)req->client.len,
-             req->client.len ? req->client.ptr : "", req->https ? " by https" : "", (int)req->host.len,
+             req->client.len ? req->client.ptr : "", req->https ? " over https" : "", (int)req->host.len,
              req->host.len ? req->host.ptr : "");
     rg_http_reply(
         call,
