@@ -14,6 +14,7 @@
 #include "control/common/file.h"
 #include "datapath/base/log.h"
 
+#define OWN_IT         "let the gateway's user own it"
 #define LOCK_WAIT_MS   2000
 #define LOCK_STEP_MS   50
 #define FILE_MAX_BYTES (64u << 20) /* an artifact has at most 16 MiB; more is nothing of ours */
@@ -22,15 +23,9 @@
 
 static int refuse(char *why, int error, const char *what, const char *path, const char *remedy)
 {
-    snprintf(why, RG_STATE_DIR_WHY_MAX, "can't %s %s: %s; %s", what, path, strerror(-error), remedy);
+    snprintf(why, RG_STATE_DIR_WHY_MAX, "can't %s %s: %s; %s", what, path, strerror(-error),
+             rg_file_remedy(error, remedy));
     return error;
-}
-
-static int refuse_use(char *why, int error, const char *what, const char *path)
-{
-    return refuse(why, error, what, path,
-                  error == -ENOTDIR ? "name a directory with control.state_dir or --state-dir"
-                                    : "let the gateway's user own it");
 }
 
 static int refuse_making(char *why, int error, const char *path)
@@ -57,7 +52,7 @@ int rg_state_dir_check(const char *path, char why[RG_STATE_DIR_WHY_MAX])
     struct stat st;
     if (stat(path, &st) == 0) {
         int r = S_ISDIR(st.st_mode) ? may(path, R_OK | W_OK | X_OK) : -ENOTDIR;
-        return r < 0 ? refuse_use(why, r, "write to", path) : 0;
+        return r < 0 ? refuse(why, r, "write to", path, OWN_IT) : 0;
     }
     if (errno != ENOENT)
         return refuse_making(why, -errno, path);
@@ -84,7 +79,7 @@ static int lock_directory(struct rg_state_dir *dir, char *why)
 {
     dir->lock_fd = openat(dir->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (dir->lock_fd < 0)
-        return refuse(why, -errno, "write to", dir->path, "let the gateway's user own it");
+        return refuse(why, -errno, "write to", dir->path, OWN_IT);
     int r = wait_for_lock(dir);
     if (r == 0)
         return 0;
@@ -108,7 +103,7 @@ int rg_state_dir_open(struct rg_state_dir *dir, const char *path, char why[RG_ST
         return r;
     dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir->fd < 0)
-        return refuse_use(why, -errno, "open the directory", path);
+        return refuse(why, -errno, "open the directory", path, OWN_IT);
     return lock_directory(dir, why);
 }
 

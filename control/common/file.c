@@ -142,3 +142,18 @@ void rg_file_parent(const char *path, char *ret, size_t size)
         n--;
     ret[n] = '\0';
 }
+
+const char *rg_file_remedy(int error, const char *otherwise)
+{
+    switch (error < 0 ? -error : error) {
+    case EROFS:
+        return "make the file system writable, or choose another directory";
+    case ENOSPC:
+    case EDQUOT:
+        return "make room there";
+    case ENOTDIR:
+        return "choose a directory";
+    default:
+        return otherwise;
+    }
+}

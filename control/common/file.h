@@ -27,6 +27,9 @@ int rg_file_read_all(int fd, size_t most, char **ret, size_t *ret_len);
 ssize_t rg_file_load(const char *path, enum rg_file_kind kind, void *ret, size_t size);
 int rg_file_load_all(const char *path, enum rg_file_kind kind, size_t most, char **ret, size_t *ret_len);
 
+/* What is to be done where a file can't be written; `otherwise` where the error doesn't tell. */
+const char *rg_file_remedy(int error, const char *otherwise);
+
 /* The directory that a path is in: "/" at the top. Slashes at its end don't count. */
 void rg_file_parent(const char *path, char *ret, size_t size);
 

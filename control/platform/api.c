@@ -296,8 +296,7 @@ static void handle(struct rg_call *call)
 static void answer_trouble(struct rg_call *call, int error)
 {
     if (error == -ENOSPC)
-        rg_refuse(call, 507, "STORAGE_FULL",
-                  "The platform's disk is full; nothing was changed. Make room where its option data leads.");
+        rg_refuse(call, 507, RG_STORAGE_FULL, RG_STORAGE_FULL_TEXT);
     else
         rg_refuse(call, 500, "INTERNAL_ERROR",
                   "The platform could not do this; nothing was changed. Its log has the reason, with correlation=%s.",

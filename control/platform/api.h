@@ -47,6 +47,10 @@ struct rg_api_answer {
     int64_t expires_ms;                 /* of that token, as the store counts time; 0: never */
 };
 
+/* For 507: a full disk is found by a statement, or only by the commit. */
+#define RG_STORAGE_FULL      "STORAGE_FULL"
+#define RG_STORAGE_FULL_TEXT "The platform's disk is full; nothing was changed. Make room where its option data leads."
+
 /*
  * Always answers. What was refused or failed has changed nothing in the database, and has no effects. Opens a
  * transaction where none is open.

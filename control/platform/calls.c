@@ -90,7 +90,9 @@ static int run(struct rg_store *store, struct rg_store_job *job)
 static void done(struct rg_store_job *job)
 {
     struct call *c = RG_CONTAINER(job, struct call, job);
-    if (job->result < 0) {
+    if (job->result == -ENOSPC) { /* the store's thread has logged it */
+        rg_platform_refuse(c->http, 507, RG_STORAGE_FULL, RG_STORAGE_FULL_TEXT);
+    } else if (job->result < 0) {
         rg_error("an API call could not be kept method=%.*s path=%.*s error=\"%s\"", (int)c->request.method.len,
                  c->request.method.ptr, (int)c->request.path.len, c->request.path.ptr, strerror(-job->result));
         rg_platform_refuse(

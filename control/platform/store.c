@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/common/file.h"
 #include "control/common/loop.h"
 #include "control/platform/migrations.h"
 #include "control/platform/secret_file.h"
+#include "control/platform/store_look.h"
 #include "control/platform/store_parts.h"
 #include "datapath/base/log.h"
 
@@ -79,16 +81,15 @@ static int lock_directory(struct rg_store *store, char *error, size_t size)
         return rc;
     if (mkdir(store->config.dir, 0700) < 0 && errno != EEXIST) {
         rc = -errno;
-        snprintf(error, size,
-                 "%s: can't be made: %s; make it, and give it to the user of this program, or choose another directory",
-                 store->config.dir, strerror(-rc));
+        snprintf(error, size, "%s: can't be made: %s; %s", store->config.dir, strerror(-rc),
+                 rg_file_remedy(rc, "make it, and give it to the user of this program, or choose another directory"));
         return rc;
     }
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0) {
         rc = -errno;
-        snprintf(error, size, "%s: can't be opened: %s; the directory must belong to the user of this program", path,
-                 strerror(-rc));
+        snprintf(error, size, "%s: can't be opened: %s; %s", path, strerror(-rc),
+                 rg_file_remedy(rc, "the directory must belong to the user of this program"));
         return rc;
     }
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -160,7 +161,7 @@ static int open_database(struct rg_store *store, char *error, size_t size)
         rc = rg_db_script(db, temporary);
     umask(mask);
     if (rc)
-        snprintf(error, size, "%s: %s; %s", path, rg_db_message(db), explain(rc));
+        snprintf(error, size, "%s: %s; %s", path, db->error ? rg_db_message(db) : "it contradicts itself", explain(rc));
     return rc;
 }
 
@@ -314,6 +315,8 @@ int rg_store_open(struct rg_store **ret, const struct rg_store_config *config, c
     int rc = config->dir ? lock_directory(store, error, size) : 0;
     if (!rc && config->dir)
         rc = path_in(store, "store.key", key, error, size);
+    if (!rc && config->dir && rg_store_lacks_key(config->dir, error, size))
+        rc = -ENOKEY;
     if (!rc)
         rc = rg_seal_init(&store->seal, config->dir ? key : NULL, error, size);
     if (!rc)

@@ -14,6 +14,8 @@
 #include "control/platform/migrations.h"
 #include "control/platform/secret_file.h"
 
+#define OWN_IT "give it to the user of this program"
+
 static bool may(const char *path, int mode)
 {
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0;
@@ -28,9 +30,8 @@ static void look_where_it_will_be(const char *dir, struct rg_store_look *ret)
         snprintf(ret->wrong, sizeof(ret->wrong), "%.200s: can't be made, for %.200s is missing; make that directory",
                  dir, parent);
     else if (!may(parent, W_OK | X_OK))
-        snprintf(ret->wrong, sizeof(ret->wrong),
-                 "%.200s: can't be made in %.200s (%s); make it, and give it to the user of this program", dir, parent,
-                 strerror(errno));
+        snprintf(ret->wrong, sizeof(ret->wrong), "%.150s: can't be made in %.150s (%s); %s", dir, parent,
+                 strerror(errno), rg_file_remedy(errno, "make it, and give it to the user of this program"));
     else
         snprintf(ret->known, sizeof(ret->known), "%.200s: will be made by the first start", dir);
 }
@@ -70,8 +71,8 @@ static void look_at_file(const char *dir, const char *name, struct rg_store_look
         if (rc == -ENOENT || rc == -EFBIG) /* made at the start; longer than nothing */
             ret->wrong[0] = '\0';
     } else if (may(path, F_OK) && !may(path, R_OK | W_OK)) {
-        snprintf(ret->wrong, sizeof(ret->wrong),
-                 "%.300s: can't be read and written (%s); give it to the user of this program", path, strerror(errno));
+        snprintf(ret->wrong, sizeof(ret->wrong), "%.300s: can't be read and written (%s); %s", path, strerror(errno),
+                 rg_file_remedy(errno, OWN_IT));
     } else if (may(path, F_OK)) {
         look_at_database(path, ret);
     }
@@ -91,8 +92,23 @@ void rg_store_look(const char *dir, struct rg_store_look *ret)
     else if (!S_ISDIR(st.st_mode))
         snprintf(ret->wrong, sizeof(ret->wrong), "%.300s: is not a directory; choose another path", dir);
     else if (!may(dir, R_OK | W_OK | X_OK))
-        snprintf(ret->wrong, sizeof(ret->wrong), "%.300s: can't be written (%s); give it to the user of this program",
-                 dir, strerror(errno));
+        snprintf(ret->wrong, sizeof(ret->wrong), "%.300s: can't be written (%s); %s", dir, strerror(errno),
+                 rg_file_remedy(errno, OWN_IT));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         look_at_file(dir, files[i], ret);
+    if (!ret->wrong[0])
+        rg_store_lacks_key(dir, ret->wrong, sizeof(ret->wrong));
+}
+
+bool rg_store_lacks_key(const char *dir, char *error, size_t size)
+{
+    char key[PATH_MAX], database[PATH_MAX];
+    struct stat st;
+    bool fit = (size_t)snprintf(key, sizeof(key), "%s/store.key", dir) < sizeof(key) &&
+               (size_t)snprintf(database, sizeof(database), "%s/ringgate.db", dir) < sizeof(database);
+    if (!fit || may(key, F_OK) || errno != ENOENT || stat(database, &st) < 0 || st.st_size == 0)
+        return false;
+    snprintf(error, size, "%.150s: is missing, and nothing that is sealed in %.150s opens without it; put it back", key,
+             database);
+    return true;
 }

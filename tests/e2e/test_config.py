@@ -154,7 +154,7 @@ def test_what_would_be_refused_as_well_is_not_suggested(file, text):
     assert r.returncode == 2 and "did you mean" not in r.stderr, r.stderr
 
 
-@pytest.mark.parametrize("directory,says", [("nowhere/state", "can't make"), ("file", "name a directory"), (".", None), ("new", None)])
+@pytest.mark.parametrize("directory,says", [("nowhere/state", "can't make"), ("file", "choose a directory"), (".", None), ("new", None)])
 def test_the_state_directory_is_looked_at(file, tmp_path, directory, says):
     """As a start would find it, which is nothing to fail for: it may be made before, or by others."""
     (tmp_path / "token").write_text("t")

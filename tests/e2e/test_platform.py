@@ -429,9 +429,11 @@ def test_check_of_what_a_newer_version_has_written(tmp_path):
         db.execute("CREATE TABLE schema_migrations (step INTEGER PRIMARY KEY, at TEXT NOT NULL)")
         db.execute("INSERT INTO schema_migrations VALUES (1000, 'x')")
     db.close()
+    (data / "store.key").write_bytes(b"k" * 32)
+    (data / "store.key").chmod(0o600)
     r = look(data)
     assert r.returncode == 0 and "a newer version has written it (schema 1000, this one knows " in r.stderr, r.stderr
-    assert os.listdir(data) == ["ringgate.db"]
+    assert sorted(os.listdir(data)) == ["ringgate.db", "store.key"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="wants root and setpriv")

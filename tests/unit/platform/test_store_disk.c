@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/platform/db.h"
+#include "control/platform/store_look.h"
 #include "store_fixture.h"
 
 static char *path_in(const struct fixture *f, const char *name, char path[512])
@@ -256,6 +257,23 @@ static void test_wrong_files(void **state)
     assert_non_null(strstr(error, "is not the key of"));
 }
 
+/* Another key beside the database would look as if it were the one that belongs there. */
+static void test_lost_key(void **state)
+{
+    struct fixture *f = *state;
+    char error[512], path[512];
+    struct rg_store_look look;
+    struct stat st;
+    make_api(f, "hello");
+    fixture_close(f);
+    assert_int_equal(unlink(path_in(f, "store.key", path)), 0);
+    rg_store_look(f->config.dir, &look);
+    assert_non_null(strstr(look.wrong, "store.key: is missing"));
+    assert_int_equal(open_again(f, error), -ENOKEY);
+    assert_non_null(strstr(error, "store.key: is missing"));
+    assert_int_equal(stat(path, &st), -1);
+}
+
 static void test_corrupt(void **state)
 {
     struct fixture *f = *state;
@@ -415,12 +433,19 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_DISK(test_files),          ON_DISK(test_nothing_in_the_clear),
-        ON_DISK(test_reopen),         ON_DISK(test_newer_schema),
-        ON_DISK(test_older_schema),   ON_DISK(test_admin_token_is_replaced),
-        ON_DISK(test_wrong_files),    ON_DISK(test_corrupt),
-        ON_DISK(test_not_writable),   ON_DISK(test_full),
-        ON_DISK(test_limit_of_files), ON_DISK(test_timeout_with_another_clock),
+        ON_DISK(test_files),
+        ON_DISK(test_nothing_in_the_clear),
+        ON_DISK(test_reopen),
+        ON_DISK(test_newer_schema),
+        ON_DISK(test_older_schema),
+        ON_DISK(test_admin_token_is_replaced),
+        ON_DISK(test_wrong_files),
+        ON_DISK(test_lost_key),
+        ON_DISK(test_corrupt),
+        ON_DISK(test_not_writable),
+        ON_DISK(test_full),
+        ON_DISK(test_limit_of_files),
+        ON_DISK(test_timeout_with_another_clock),
         ON_DISK(test_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
