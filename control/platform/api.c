@@ -302,8 +302,8 @@ static void answer_trouble(struct rg_call *call, int error)
                   "The platform could not do this; nothing was changed. Its log has the reason, with correlation=%s.",
                   call->correlation);
     if (rg_store_may_complain(call->store))
-        rg_error("an API call failed: %s (%s) method=%.*s path=%.*s correlation=%s", strerror(-error),
-                 rg_db_message(call->db), (int)call->request->method.len, call->request->method.ptr,
+        rg_error("an API call failed error=\"%s\" database=\"%s\" method=%.*s path=%.*s correlation=%s",
+                 strerror(-error), rg_db_message(call->db), (int)call->request->method.len, call->request->method.ptr,
                  (int)call->request->path.len, call->request->path.ptr, call->correlation);
 }
 

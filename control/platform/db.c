@@ -67,8 +67,10 @@ static bool is_out_of_room(const struct rg_db *db, int rc)
 static int note(struct rg_db *db, int rc)
 {
     int error = is_out_of_room(db, rc) ? -ENOSPC : errno_of(rc);
-    if (error && error != -EEXIST && !db->error)
+    if (error && error != -EEXIST && !db->error) {
         db->error = error;
+        snprintf(db->message, sizeof(db->message), "%s", db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
+    }
     return error;
 }
 
@@ -124,7 +126,7 @@ void rg_db_close(struct rg_db *db)
 
 const char *rg_db_message(const struct rg_db *db)
 {
-    return db->handle ? sqlite3_errmsg(db->handle) : "not open";
+    return db->message;
 }
 
 int rg_db_script(struct rg_db *db, const char *sql)
@@ -321,8 +323,10 @@ bool rg_db_is_lost(const struct rg_db *db)
 int rg_db_begin(struct rg_db *db)
 {
     RG_ASSERT(db->deep < RG_DB_LEVELS);
-    if (db->deep == 0)
+    if (db->deep == 0) {
         db->error = 0;
+        db->message[0] = '\0';
+    }
     if (db->error)
         return db->error;
     bool shares = db->deep > 0 && db->untouched;

@@ -18,6 +18,7 @@
 struct rg_db {
     sqlite3 *handle;
     int error;                 /* of this transaction: negative errno */
+    char message[160];         /* of the last that was one, in SQLite's words, which it forgets with what comes after */
     unsigned deep;             /* levels that are open */
     bool shares[RG_DB_LEVELS]; /* the level is one with that around it */
     bool untouched;            /* nothing was done since the innermost began */
@@ -60,7 +61,7 @@ int rg_db_open(struct rg_db *db, const char *path); /* NULL: in memory */
 /* For a look: reads what the file alone has, without its log, and leaves no trace beside it. */
 int rg_db_open_still(struct rg_db *db, const char *path);
 void rg_db_close(struct rg_db *db);                /* half-open is fine */
-const char *rg_db_message(const struct rg_db *db); /* of the last error, in SQLite's words */
+const char *rg_db_message(const struct rg_db *db); /* of the last error, in SQLite's words; "": there was none */
 
 /* Several statements of constant text: schema, pragmas. */
 int rg_db_script(struct rg_db *db, const char *sql);

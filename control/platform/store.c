@@ -118,6 +118,12 @@ static const char *explain(int rc)
     }
 }
 
+static const char *cause_of(const struct rg_db *db, int rc)
+{
+    const char *text = rg_db_message(db);
+    return *text ? text : rc == -EBADMSG ? "it contradicts itself" : strerror(-rc);
+}
+
 static int check_integrity(struct rg_db *db)
 {
     struct rg_rows rows;
@@ -161,7 +167,7 @@ static int open_database(struct rg_store *store, char *error, size_t size)
         rc = rg_db_script(db, temporary);
     umask(mask);
     if (rc)
-        snprintf(error, size, "%s: %s; %s", path, db->error ? rg_db_message(db) : "it contradicts itself", explain(rc));
+        snprintf(error, size, "%s: %s; %s", path, cause_of(db, rc), explain(rc));
     return rc;
 }
 
@@ -292,7 +298,7 @@ static int furnish(struct rg_store *store, char *error, size_t size)
         snprintf(error, size, "%s/store.key: is not the key of %s/ringgate.db; put the key back that belongs to it",
                  dir, dir);
     else if (rc)
-        snprintf(error, size, "%s/ringgate.db: %s; %s", dir, rg_db_message(&store->db), explain(rc));
+        snprintf(error, size, "%s/ringgate.db: %s; %s", dir, cause_of(&store->db, rc), explain(rc));
     return rc;
 }
 

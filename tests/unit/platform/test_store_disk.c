@@ -288,8 +288,23 @@ static void test_corrupt(void **state)
     close(fd);
     assert_int_equal(open_again(f, error), -EBADMSG);
     assert_non_null(strstr(error, "restore a backup"));
+    assert_null(strstr(error, "not an error"));
     write_file(f, "ringgate.db", "this is no database at all, but it is long enough to be looked at", 65, 0600);
     assert_int_equal(open_again(f, error), -EBADMSG);
+}
+
+/* The words of what failed, not of the rollback after it. */
+static void test_migration_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    char error[512], path[512];
+    struct rg_db db;
+    fixture_close(f);
+    assert_int_equal(rg_db_open(&db, path_in(f, "ringgate.db", path)), 0);
+    assert_int_equal(rg_db_script(&db, "DELETE FROM schema_migrations WHERE step > 3"), 0);
+    rg_db_close(&db);
+    assert_int_equal(open_again(f, error), -EIO);
+    assert_non_null(strstr(error, "duplicate column"));
 }
 
 static void test_not_writable(void **state)
@@ -433,19 +448,13 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_DISK(test_files),
-        ON_DISK(test_nothing_in_the_clear),
-        ON_DISK(test_reopen),
-        ON_DISK(test_newer_schema),
-        ON_DISK(test_older_schema),
-        ON_DISK(test_admin_token_is_replaced),
-        ON_DISK(test_wrong_files),
-        ON_DISK(test_lost_key),
-        ON_DISK(test_corrupt),
-        ON_DISK(test_not_writable),
-        ON_DISK(test_full),
-        ON_DISK(test_limit_of_files),
-        ON_DISK(test_timeout_with_another_clock),
+        ON_DISK(test_files),          ON_DISK(test_nothing_in_the_clear),
+        ON_DISK(test_reopen),         ON_DISK(test_newer_schema),
+        ON_DISK(test_older_schema),   ON_DISK(test_admin_token_is_replaced),
+        ON_DISK(test_wrong_files),    ON_DISK(test_lost_key),
+        ON_DISK(test_corrupt),        ON_DISK(test_migration_that_fails),
+        ON_DISK(test_not_writable),   ON_DISK(test_full),
+        ON_DISK(test_limit_of_files), ON_DISK(test_timeout_with_another_clock),
         ON_DISK(test_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
