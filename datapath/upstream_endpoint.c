@@ -7,6 +7,8 @@
 #include "datapath/exchange.h"
 #include "datapath/socket_tls.h"
 
+#define REFUSAL_US 1000000u /* who refuses does so within a way there and back */
+
 static struct rg_upstream *upstream_of(struct rg_list *i)
 {
     return RG_CONTAINER(i, struct rg_upstream, of_worker);
@@ -138,15 +140,15 @@ void rg_upstream_connected(struct rg_worker *w, struct rg_exchange *x)
         rg_addresses_connected(a, &x->tried, &rg_server_conn(x->up)->peer, w->now_ms);
 }
 
-/* There is no use in waiting for the next one; anything else may have taken the whole of `timeouts.connect`, or a
- * handshake. */
-static bool is_refusal(int error)
+/* Anything else may have taken the whole of `timeouts.connect`, or a handshake. Who is off in a network of our own is
+ * unreachable only when nobody has answered for it for some seconds: that is no refusal, either. */
+static bool is_refusal(int error, uint64_t took_us)
 {
     static const int refusals[] = {ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL,
                                    ENOENT,       EACCES,      EPERM,        EINVAL};
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         if (error == refusals[i])
-            return true;
+            return took_us < REFUSAL_US;
     return false;
 }
 
@@ -158,7 +160,7 @@ void rg_upstream_connect_failed(struct rg_worker *w, struct rg_exchange *x, int 
         return;
     }
     struct rg_addresses *a = x->up ? addresses_of(u) : NULL; /* else it waited in line until time was up */
-    if (!is_refusal(error))
+    if (!x->up || !is_refusal(error, w->now_us - rg_server_conn(x->up)->connect_us))
         x->slow_tries++;
     if (a)
         rg_addresses_failed(a, &x->tried, &rg_server_conn(x->up)->peer, w->now_ms);

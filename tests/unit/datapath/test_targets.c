@@ -116,6 +116,23 @@ static void connect_fails(struct rg_endpoint *e)
     rg_upstream_connect_failed(&w, &x, ECONNREFUSED);
 }
 
+/* A machine in the own network that is off is unreachable after 3 s, in which nobody answers for it. */
+static void what_takes_its_time_is_no_refusal(void **state)
+{
+    (void)state;
+    struct rg_targets *t = make((uint32_t[]){1}, 1, NULL);
+    struct rg_upstream_conn uc;
+    struct rg_exchange x = connecting(t->items[0].endpoint, &uc);
+    uc.connect_us = w.now_us;
+    w.now_us += 200000;
+    rg_upstream_connect_failed(&w, &x, EHOSTUNREACH);
+    assert_int_equal(x.slow_tries, 0);
+    w.now_us += 2900000;
+    rg_upstream_connect_failed(&w, &x, EHOSTUNREACH);
+    assert_int_equal(x.slow_tries, 1);
+    rg_targets_destroy(t);
+}
+
 static void connects(struct rg_endpoint *e)
 {
     struct rg_upstream_conn uc;
@@ -201,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(draws_follow_the_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(load_evens_out_by_weight, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_takes_its_time_is_no_refusal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_fails_is_left_alone_and_tried_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(when_all_fail_they_are_tried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_single_one_is_always_it, set_up, tear_down),
