@@ -127,7 +127,7 @@ def test_refusals_name_limit_option_and_remedy(programs):
     websocket = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
                  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     connect = "/api/internal/v1/ws/gateways/connect"
-    assert "by WebSocket" in refused("GET", connect, 426)[0]
+    assert "over WebSocket" in refused("GET", connect, 426)[0]
     refused("GET", connect, 401, **websocket)
     message, _ = refused("GET", connect, 429, **websocket)
     assert "more than 1 times in a minute" in message and "websocket.connects_per_minute" in message
