@@ -155,6 +155,31 @@ static void test_base(void **state)
 
 /* ---- Many at once ---- */
 
+/* Two members, each below the id of its deployment. */
+static void assert_archive_of(const struct fixture *f, const char *hello, const char *bye)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *entry;
+    char text[8192];
+    size_t n = 0;
+    archive_read_support_filter_gzip(a);
+    archive_read_support_format_tar(a);
+    assert_int_equal(archive_read_open_memory(a, f->bytes, f->n_bytes), ARCHIVE_OK);
+    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
+        const char *wanted = n == 0 ? hello : bye;
+        assert_memory_equal(archive_entry_pathname(entry), wanted, strlen(wanted));
+        assert_non_null(strstr(archive_entry_pathname(entry), "/api-"));
+        la_ssize_t len = archive_read_data(a, text, sizeof(text));
+        assert_true(len > 0);
+        json_t *yaml = yaml_of(text, (size_t)len);
+        assert_string_equal(text_of(yaml, "metadata.name"), n == 0 ? "hello" : "bye");
+        json_decref(yaml);
+        n++;
+    }
+    archive_read_free(a);
+    assert_int_equal(n, 2);
+}
+
 static void test_batch(void **state)
 {
     struct fixture *f = *state;
@@ -169,29 +194,27 @@ static void test_batch(void **state)
     assert_int_equal(call(f, "POST", INTERNAL "/deployments/fetch-batch", body), 406);
     f->accept = "application/x-tar+gzip";
     assert_int_equal(call(f, "POST", INTERNAL "/deployments/fetch-batch", body), 200);
-    struct archive *a = archive_read_new();
-    struct archive_entry *entry;
-    char text[8192];
-    size_t n = 0;
-    archive_read_support_filter_gzip(a);
-    archive_read_support_format_tar(a);
-    assert_int_equal(archive_read_open_memory(a, f->bytes, f->n_bytes), ARCHIVE_OK);
-    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        const char *wanted = n == 0 ? one : two;
-        assert_memory_equal(archive_entry_pathname(entry), wanted, strlen(wanted));
-        assert_non_null(strstr(archive_entry_pathname(entry), "/api-"));
-        la_ssize_t len = archive_read_data(a, text, sizeof(text));
-        assert_true(len > 0);
-        json_t *yaml = yaml_of(text, (size_t)len);
-        assert_string_equal(text_of(yaml, "metadata.name"), n == 0 ? "hello" : "bye");
-        json_decref(yaml);
-        n++;
-    }
-    archive_read_free(a);
-    assert_int_equal(n, 2); /* neither another gateway's nor one that there isn't */
+    assert_archive_of(f, one, two); /* neither another gateway's nor one that there isn't */
     assert_int_equal(call(f, "POST", INTERNAL "/deployments/fetch-batch", "{\"deploymentIds\":\"x\"}"), 400);
     assert_int_equal(call(f, "POST", INTERNAL "/deployments/fetch-batch", "{\"deploymentIds\":[]}"), 200);
+    free(one);
+    free(two);
+    free(theirs);
+    free(token);
+    free(other);
+}
 
+/* What a gateway asks for at each connect. */
+static void test_what_there_is(void **state)
+{
+    struct fixture *f = *state;
+    char body[512];
+    char *token = make_gateway(f, "edge-1");
+    make_api(f, "hello");
+    make_api(f, "bye");
+    free(deploy(f, "hello", "edge-1"));
+    free(deploy(f, "bye", "edge-1"));
+    f->api_key = token;
     char *uuid = uuid_of(f, API "/rest-apis/hello");
     snprintf(body, sizeof(body), "{\"artifactIds\":[\"%s\",\"b\"]}", uuid);
     assert_int_equal(call(f, "POST", INTERNAL "/artifacts/exists", body), 200);
@@ -208,7 +231,19 @@ static void test_batch(void **state)
     assert_int_equal(callf(f, "GET", NULL, INTERNAL "/llm-providers/%s", uuid), 404);
     assert_int_equal(call(f, "GET", INTERNAL "/subscription-plans", NULL), 200);
     assert_string_equal(body_bytes(f), "[]");
+    free(etag);
+    free(uuid);
+    free(token);
+}
 
+static void test_artifact_deleted(void **state)
+{
+    struct fixture *f = *state;
+    char *token = make_gateway(f, "edge-1"), *other = make_gateway(f, "edge-2");
+    make_api(f, "hello");
+    free(deploy(f, "hello", "edge-1"));
+    char *uuid = uuid_of(f, API "/rest-apis/hello");
+    f->api_key = token;
     fixture_forget(f);
     assert_int_equal(call(f, "DELETE", API "/rest-apis/hello", NULL), 204);
     assert_int_equal(count_effects(f, RG_EFFECT_SEND), 2); /* every gateway hears of it */
@@ -217,11 +252,7 @@ static void test_batch(void **state)
     assert_string_equal(text_of(event, "payload.apiId"), uuid);
     json_decref(event);
     assert_int_equal(callf(f, "GET", NULL, INTERNAL "/apis/%s", uuid), 404);
-    free(etag);
     free(uuid);
-    free(one);
-    free(two);
-    free(theirs);
     free(token);
     free(other);
 }
@@ -234,16 +265,21 @@ static void test_batch(void **state)
     "{\"type\":\"api-key\",\"header\":\"Authorization\",\"value\":\"Bearer sk-123456\"}}},"            \
     "\"security\":{\"enabled\":true,\"apiKey\":{\"enabled\":true,\"key\":\"X-API-Key\",\"in\":\"header\"}}}"
 
-static void test_llm(void **state)
+static void test_templates(void **state)
 {
     struct fixture *f = *state;
-    char *token = make_gateway(f, "edge-1");
     assert_int_equal(call(f, "GET", API "/llm-provider-templates", NULL), 200);
     assert_int_equal(json_array_size(json_object_get(f->body, "list")), 7);
     assert_int_equal(call(f, "GET", API "/llm-provider-templates/gemini", NULL), 200);
     assert_string_equal(got(f, "managedBy"), "wso2");
     assert_string_equal(got(f, "requestModel.location"), "pathParam");
     assert_int_equal(call(f, "DELETE", API "/llm-provider-templates/gemini", NULL), 403);
+}
+
+static void test_provider(void **state)
+{
+    struct fixture *f = *state;
+    char *token = make_gateway(f, "edge-1");
     assert_int_equal(call(f, "POST", API "/llm-providers",
                           "{\"displayName\":\"x\",\"version\":\"v1.0\",\"template\":"
                           "\"nope\",\"upstream\":{\"url\":\"http://a\"}}"),
@@ -265,7 +301,19 @@ static void test_llm(void **state)
     assert_string_equal(text_of(yaml, "spec.globalPolicies.0.name"), "api-key-auth");
     assert_string_equal(text_of(yaml, "spec.globalPolicies.0.params.key"), "X-API-Key");
     json_decref(yaml);
+    free(uuid);
+    free(shown);
+    free(token);
+}
 
+/* A proxy and the provider that it needs. */
+static void test_proxy(void **state)
+{
+    struct fixture *f = *state;
+    char *token = make_gateway(f, "edge-1");
+    assert_int_equal(call(f, "POST", API "/llm-providers", PROVIDER), 201);
+    deploy_kind(f, "llm-providers", "openai-main", "{\"gatewayId\":\"edge-1\"}");
+    f->api_key = token;
     assert_int_equal(call(f, "POST", API "/llm-proxies",
                           "{\"displayName\":\"Chat\",\"version\":\"v1.0\",\"context\":"
                           "\"/chat\",\"provider\":{\"id\":\"nope\"}}"),
@@ -275,10 +323,9 @@ static void test_llm(void **state)
                           "\"/chat\",\"provider\":\"openai-main\"}"),
                      201);
     assert_string_equal(got(f, "id"), "chat");
-    free(uuid);
-    uuid = strdup(got(f, "uuid"));
+    char *uuid = strdup(got(f, "uuid"));
     deploy_kind(f, "llm-proxies", "chat", "{\"gatewayId\":\"edge-1\"}");
-    yaml = fetch(f, "llm-proxies", "llm-proxy", uuid);
+    json_t *yaml = fetch(f, "llm-proxies", "llm-proxy", uuid);
     assert_string_equal(text_of(yaml, "spec.provider.id"), "openai-main");
     json_decref(yaml);
     assert_int_equal(call(f, "DELETE", API "/llm-providers/openai-main", NULL), 409);
@@ -292,7 +339,6 @@ static void test_llm(void **state)
     assert_int_equal(undeploy_kind(f, "llm-proxies", "chat"), 200);
     assert_int_equal(undeploy_kind(f, "llm-providers", "openai-main"), 200);
     free(uuid);
-    free(shown);
     free(token);
 }
 
@@ -399,11 +445,25 @@ static void test_keys(void **state)
     assert_string_equal(got(f, "0.apiKeyHashes.sha256"), sha256);
     assert_string_equal(got(f, "0.artifactUuid"), uuid);
     assert_null(strstr(body_bytes(f), key));
+    free(key);
+    free(uuid);
+    free(token);
+}
 
+/* Gateways that have the artifact hear of each change. */
+static void test_keys_change(void **state)
+{
+    struct fixture *f = *state;
+    char *token = make_gateway(f, "edge-1");
+    make_api(f, "hello");
+    free(deploy(f, "hello", "edge-1"));
+    assert_int_equal(call(f, "POST", API "/rest-apis/hello/api-keys", "{\"name\":\"ci-key\"}"), 201);
+    char *key = strdup(got(f, "apiKey"));
+    f->api_key = token;
     fixture_forget(f);
     assert_int_equal(call(f, "PUT", API "/rest-apis/hello/api-keys/ci-key", "{\"name\":\"ci-key\"}"), 200);
     assert_string_not_equal(got(f, "apiKey"), key);
-    event = effect_json(f, RG_EFFECT_SEND, 0);
+    json_t *event = effect_json(f, RG_EFFECT_SEND, 0);
     assert_string_equal(text_of(event, "type"), "apikey.updated");
     assert_string_equal(text_of(event, "payload.keyName"), "ci-key");
     json_decref(event);
@@ -416,7 +476,6 @@ static void test_keys(void **state)
     assert_int_equal(call(f, "GET", INTERNAL "/apis/api-keys", NULL), 200);
     assert_int_equal(json_array_size(f->body), 0);
     free(key);
-    free(uuid);
     free(token);
 }
 
@@ -466,8 +525,19 @@ static void test_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_rest_api), WITH_STORE(test_base),         WITH_STORE(test_batch), WITH_STORE(test_llm),
-        WITH_STORE(test_check),    WITH_STORE(test_checked_once), WITH_STORE(test_keys),  WITH_STORE(test_secrets),
+        WITH_STORE(test_rest_api),
+        WITH_STORE(test_base),
+        WITH_STORE(test_batch),
+        WITH_STORE(test_what_there_is),
+        WITH_STORE(test_artifact_deleted),
+        WITH_STORE(test_templates),
+        WITH_STORE(test_provider),
+        WITH_STORE(test_proxy),
+        WITH_STORE(test_check),
+        WITH_STORE(test_checked_once),
+        WITH_STORE(test_keys),
+        WITH_STORE(test_keys_change),
+        WITH_STORE(test_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
