@@ -64,48 +64,39 @@ static void no_right(const char *path, char *out)
              what);
 }
 
+/* Of what does not depend on the path. */
+static const char *remedy_of(int error)
+{
+    static const struct {
+        int error;
+        const char *text;
+    } remedies[] = {
+        {ENOTDIR, "a part of the path is no directory: choose another access_log.path"},
+        {EISDIR, "access_log.path is a directory: name a file in it"},
+        {EROFS, "the file system is read-only (under systemd: LogsDirectory= or ReadWritePaths=): make it writable, or "
+                "choose another access_log.path"},
+        {ENOSPC, "free space there, or choose another access_log.path"},
+        {EDQUOT, "free space there, or choose another access_log.path"},
+        {EFBIG, "the file is as large as files may be: rotate it"},
+        {ENXIO, "nobody reads the pipe: start its reader"},
+        {EPIPE, "nobody reads the pipe: start its reader"},
+        {EMFILE, "raise the limit of open files (LimitNOFILE=)"},
+        {ENFILE, "raise the limit of open files (LimitNOFILE=)"},
+    };
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+        if (remedies[i].error == error)
+            return remedies[i].text;
+    return "see to the file system, or choose another access_log.path";
+}
+
 const char *rg_access_remedy(const char *path, int error, char out[RG_ACCESS_REMEDY_MAX])
 {
-    const char *text = "see to the file system, or choose another access_log.path";
     out[0] = '\0';
-    switch (error) {
-    case ENOENT:
+    if (error == ENOENT)
         missing(path, out);
-        break;
-    case EACCES:
-    case EPERM:
+    else if (error == EACCES || error == EPERM)
         no_right(path, out);
-        break;
-    case ENOTDIR:
-        text = "a part of the path is no directory: choose another access_log.path";
-        break;
-    case EISDIR:
-        text = "access_log.path is a directory: name a file in it";
-        break;
-    case EROFS:
-        text = "the file system is read-only (under systemd: LogsDirectory= or ReadWritePaths=): make it writable, or "
-               "choose "
-               "another access_log.path";
-        break;
-    case ENOSPC:
-    case EDQUOT:
-        text = "free space there, or choose another access_log.path";
-        break;
-    case EFBIG:
-        text = "the file is as large as files may be: rotate it";
-        break;
-    case ENXIO:
-    case EPIPE:
-        text = "nobody reads the pipe: start its reader";
-        break;
-    case EMFILE:
-    case ENFILE:
-        text = "raise the limit of open files (LimitNOFILE=)";
-        break;
-    default:
-        break;
-    }
     if (out[0] == '\0')
-        snprintf(out, RG_ACCESS_REMEDY_MAX, "%s", text);
+        snprintf(out, RG_ACCESS_REMEDY_MAX, "%s", remedy_of(error));
     return out;
 }

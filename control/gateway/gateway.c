@@ -29,6 +29,22 @@ static void block_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(), not the end of service */
 }
 
+static int init_parts(struct rg_gateway *g)
+{
+    int r = rg_loop_init(&g->loop);
+    if (r == 0)
+        r = rg_gateway_init_endpoints(g);
+    if (r == 0)
+        r = rg_gateway_init_routes(g);
+    if (r == 0)
+        r = rg_prober_init(&g->prober, &g->loop, &g->replica);
+    if (r == 0)
+        r = rg_access_writer_init(&g->access, &g->metrics.values[RG_CM_ACCESS_WRITE_FAILURES]);
+    if (r == 0 && rg_notify_init(&g->notify) < 0)
+        rg_warn("NOTIFY_SOCKET or WATCHDOG_USEC is malformed, the service manager is not told anything");
+    return r;
+}
+
 int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const struct rg_settings *settings,
                     const struct rg_gateway_program *program)
 {
@@ -61,24 +77,7 @@ int rg_gateway_init(struct rg_gateway *g, const struct rg_flags *flags, const st
     g->current->settings.descriptors = rg_descriptors_of_datapath();
     g->n_workers = settings->workers;
     g->metrics.values[RG_CM_CONFIG_RELOAD_OK] = 1;
-    int r = rg_loop_init(&g->loop);
-    if (r < 0)
-        return r;
-    r = rg_gateway_init_endpoints(g);
-    if (r < 0)
-        return r;
-    r = rg_gateway_init_routes(g);
-    if (r < 0)
-        return r;
-    r = rg_prober_init(&g->prober, &g->loop, &g->replica);
-    if (r < 0)
-        return r;
-    r = rg_access_writer_init(&g->access, &g->metrics.values[RG_CM_ACCESS_WRITE_FAILURES]);
-    if (r < 0)
-        return r;
-    if (rg_notify_init(&g->notify) < 0)
-        rg_warn("NOTIFY_SOCKET or WATCHDOG_USEC is malformed, the service manager is not told anything");
-    return 0;
+    return init_parts(g);
 }
 
 /* ---- Listeners ---- */
