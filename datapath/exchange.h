@@ -93,8 +93,8 @@ void rg_exchange_begin(struct rg_worker *w, struct rg_client *c, const struct rg
 /* A head that can't be served; method: if it got so far, for an answer to HEAD has no body. */
 void rg_exchange_refuse(struct rg_worker *w, struct rg_client *c, enum rg_method method, enum rg_reason reason);
 
-/* It goes nowhere any more. */
-static inline void rg_upstream_leave(struct rg_exchange *x)
+/* It does not go there any more: whoever chooses where others go counts one less. */
+static inline void rg_exchange_leave_upstream(struct rg_exchange *x)
 {
     if (RG_UNLIKELY(x->upstream->endpoint != NULL))
         x->upstream->exchanges--;

@@ -57,7 +57,7 @@ void rg_exchange_finish(struct rg_worker *w, struct rg_exchange *x)
     if (after == RG_AFTER_CLOSE && !x->broken_off && leaves_bytes_unread(x))
         after = RG_AFTER_LINGER;
     rg_exchange_let_go_of_replica(w, x, false);
-    rg_upstream_leave(x);
+    rg_exchange_leave_upstream(x);
     rg_pump_fini(&x->request);
     rg_pump_fini(&x->response);
     rg_buf_unref(x->head);

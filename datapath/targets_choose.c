@@ -99,7 +99,7 @@ static RG_COLD struct rg_endpoint *choose_nonetheless(struct rg_worker *w, const
 
 static void go_to(struct rg_exchange *x, struct rg_upstream *u)
 {
-    rg_upstream_leave(x);
+    rg_exchange_leave_upstream(x);
     x->upstream = u;
     u->exchanges++;
 }

@@ -40,7 +40,7 @@ static int tear_down(void **state)
 {
     (void)state;
     for (size_t i = 0; i < EXCHANGES; i++)
-        rg_upstream_leave(&exchanges[i]);
+        rg_exchange_leave_upstream(&exchanges[i]);
     rg_upstream_free_all(&w);
     rg_pool_fini(&w.endpoint_upstreams);
     rg_endpoints_destroy(table);
@@ -78,7 +78,7 @@ static void draws_follow_the_weights(void **state)
     assert_int_equal(t->n, 3);
     for (size_t i = 0; i < EXCHANGES; i++) { /* one after the other: no load */
         counts[lead(0, t)]++;
-        rg_upstream_leave(&exchanges[0]);
+        rg_exchange_leave_upstream(&exchanges[0]);
         exchanges[0].upstream = &w.replica_upstream;
     }
     assert_in_range(counts[0], EXCHANGES * 52 / 100, EXCHANGES * 68 / 100);
