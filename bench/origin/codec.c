@@ -2,7 +2,7 @@
  * Small pure functions on text: views, query strings, percent and base64 coding, SHA-1, FNV-1a, JSON strings and the
  * pattern of /bytes. No state, any thread.
  */
-#include "bench/origin/origin.h"
+#include "bench/origin/codec.h"
 
 #include <stdlib.h>
 #include <string.h>

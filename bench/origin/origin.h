@@ -12,22 +12,17 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "bench/common/start.h"
+#include "bench/origin/request.h"
 
 enum {
     RG_LISTEN_MAX = 16,        /* --listen, at most */
     RG_THREADS_MAX = 64,       /* --threads, at most */
-    RG_HEAD_MAX = 64 * 1024,   /* a longer request head is malformed */
     RG_IN_SIZE = 128 * 1024,   /* receive buffer of a client: a head, and a window of its body behind it */
     RG_OUT_SIZE = 64 * 1024,   /* send buffer of a client: everything of one turn leaves in one send */
-    RG_FIELDS_MAX = 512,       /* fields in a request head */
     RG_TRAILERS_SIZE = 4096,   /* trailer section of a request */
     RG_TURN_SENDS = 16,        /* sends or receives of one client before the others get their turn */
     RG_RECENT = 128,           /* request lines that /stats shows, per thread */
@@ -36,61 +31,6 @@ enum {
     RG_CACHE_BODY = 16 * 1024, /* the largest of them */
     RG_LINGER_MS = 1000,       /* how long a closing connection still reads, so that the peer can read our last bytes */
 };
-
-/* ---- text: views into buffers (codec.c) ---- */
-
-struct rg_view {
-    const char *p;
-    size_t n;
-};
-
-#define RG_VIEW(literal) ((struct rg_view){(literal), sizeof(literal) - 1})
-
-bool rg_view_is(struct rg_view v, const char *text);
-bool rg_view_is_nocase(struct rg_view v, const char *text);
-bool rg_view_has_token(struct rg_view list, const char *token); /* comma-separated list, any case */
-bool rg_view_number(struct rg_view v, uint64_t max, uint64_t *ret);
-bool rg_query_get(struct rg_view query, const char *name, struct rg_view *ret); /* still percent-encoded */
-uint64_t rg_query_number(struct rg_view query, const char *name, uint64_t fallback);
-bool rg_query_pair(struct rg_view query, const char *name, uint64_t *ret_bytes, uint64_t *ret_ms); /* BYTES/MS */
-char *rg_percent_decode(struct rg_view v, size_t *ret_n);      /* heap; NULL when out of memory or badly encoded */
-char *rg_base64_decode(struct rg_view v, size_t *ret_n);       /* heap; both alphabets, padding optional */
-void rg_base64_encode(const uint8_t *in, size_t n, char *out); /* 4 characters per 3 bytes, then NUL */
-void rg_sha1(const void *data, size_t n, uint8_t ret[20]);     /* for the WebSocket handshake; n up to 119 */
-void rg_json_string(FILE *out, struct rg_view v); /* quoted; bytes from 0x7f on as \u00XX, so that none is lost */
-
-#define RG_FNV_START UINT64_C(0xcbf29ce484222325)
-uint64_t rg_fnv1a(uint64_t hash, const void *data, size_t n);
-
-/* The body of /bytes/N: cells of 16 bytes, each its own offset as 15 hexadecimal digits and a line feed. */
-void rg_pattern_fill(char *out, size_t n, uint64_t offset);
-bool rg_pattern_check(const char *data, size_t n, uint64_t offset);
-
-/* ---- a request head (request.c): pure, bytes in, views out ---- */
-
-struct rg_field {
-    struct rg_view name, value;
-};
-
-enum rg_framing { RG_FRAMING_NONE, RG_FRAMING_LENGTH, RG_FRAMING_CHUNKED };
-
-struct rg_request {
-    struct rg_view line, method, target, path, query; /* query without its question mark */
-    unsigned minor;                                   /* of HTTP/1.x */
-    unsigned n_fields;
-    enum rg_framing framing;
-    uint64_t length; /* RG_FRAMING_LENGTH */
-    bool is_head, keep_alive, expect_continue, has_query;
-    struct rg_field fields[RG_FIELDS_MAX];
-};
-
-enum rg_parse { RG_PARSE_OK, RG_PARSE_MORE, RG_PARSE_BAD };
-
-/* OK: *ret is filled and *ret_used says how long the head is. BAD: *ret_why is a static text. */
-enum rg_parse rg_request_parse(const char *data, size_t n, struct rg_request *ret, size_t *ret_used,
-                               const char **ret_why);
-bool rg_request_field(const struct rg_request *req, const char *name, struct rg_view *ret);
-bool rg_field_line_parse(struct rg_view line, struct rg_field *ret); /* without its CRLF */
 
 /* ---- a client, and the task that one request is ---- */
 

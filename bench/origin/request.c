@@ -2,7 +2,7 @@
  * Parser of request heads: strict (RFC 9112), pure, not resumable (a head that is not complete is parsed again when
  * more has come). It refuses what a gateway must never let through, so that a test sees it as malformed.
  */
-#include "bench/origin/origin.h"
+#include "bench/origin/request.h"
 
 #include <string.h>
 
