@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """
 What documents point at: every relative link of a tracked Markdown file names a tracked file and, after '#', a heading; every
-test that is cited as `FILE::NAME` (`::NAME`: of the file cited before it in the same line) is defined in that file.
+test that is cited as `FILE::NAME` (`::NAME`: of the file cited before it in the same line) is defined in that file; every
+source file that is named (`conn.c`, `tls/open.c`, `conf*.c`) is there, but for records of decisions, which tell of their day.
 """
 
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
+SOURCE = re.compile(r"`([\w./*-]+\.(?:c|h|def))`")
 TEST = re.compile(r"`([\w./-]*)::(\w+)`")
 
 
@@ -65,6 +68,15 @@ def cited_tests(text, files):
                 yield f"{cited}::{name}", f"{found[0]} has no such test"
 
 
+def missing_sources(document, text, files):
+    """Named by the end of its path, perhaps with a star."""
+    if "adr" in document.parts:
+        return
+    for named in sorted(set(SOURCE.findall(FENCE.sub("", text)))):
+        if not any(fnmatch("/" + str(file), "*/" + named) for file in files):
+            yield named
+
+
 def main():
     files = tracked()
     bad = 0
@@ -72,6 +84,9 @@ def main():
         text = (ROOT / document).read_text()
         for test, why in cited_tests(text, files):
             print(f"{document}: test {test}: {why}", file=sys.stderr)
+            bad += 1
+        for source in missing_sources(document, text, files):
+            print(f"{document}: `{source}`: no such file", file=sys.stderr)
             bad += 1
         prose = CODE.sub("", FENCE.sub("", text))
         for link in LINK.findall(prose):
