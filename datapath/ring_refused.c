@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #define ALLOW_CALLS "its profile must allow io_uring_setup, io_uring_enter and io_uring_register"
@@ -13,7 +14,10 @@
 void rg_ring_system_read(struct rg_ring_system *ret)
 {
     struct utsname uts;
-    *ret = (struct rg_ring_system){.disabled = -1};
+    struct rlimit memlock;
+    *ret = (struct rg_ring_system){.disabled = -1, .memlock = UINT64_MAX};
+    if (getrlimit(RLIMIT_MEMLOCK, &memlock) == 0 && memlock.rlim_cur != RLIM_INFINITY)
+        ret->memlock = memlock.rlim_cur;
     if (uname(&uts) == 0)
         snprintf(ret->release, sizeof ret->release, "%s", uts.release);
     FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
@@ -50,6 +54,19 @@ static void forbidden_text(char *to, size_t size, int disabled)
                  "io_uring is not permitted here, most likely by the seccomp filter of a container: " ALLOW_CALLS);
 }
 
+static void no_memory_text(char *to, size_t size, uint64_t memlock)
+{
+    if (memlock == UINT64_MAX)
+        snprintf(to, size, "no memory for an io_uring; raise the memory limit of the process or its control group");
+    else
+        snprintf(
+            to, size,
+            "no memory for an io_uring: each worker locks some 256 KiB, and without root all processes of a user "
+            "may lock %llu KiB together; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=, Docker: --ulimit memlock=), "
+            "or else the memory limit",
+            (unsigned long long)(memlock / 1024));
+}
+
 void rg_ring_refused_text(char *to, size_t size, int err, const struct rg_ring_system *system)
 {
     const char *release = system->release[0] ? system->release : "of unknown release";
@@ -69,7 +86,7 @@ void rg_ring_refused_text(char *to, size_t size, int err, const struct rg_ring_s
                  "or rings of provided buffers; Linux 6.1 or newer has them",
                  release);
     else if (err == -ENOMEM)
-        snprintf(to, size, "no memory for an io_uring; check RLIMIT_MEMLOCK and the memory cgroup");
+        no_memory_text(to, size, system->memlock);
     else
         snprintf(to, size, "can't set up io_uring: %s", strerror(-err));
 }

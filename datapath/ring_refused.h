@@ -6,11 +6,13 @@
 #define RG_RING_REFUSED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* What tells the causes apart. */
 struct rg_ring_system {
     char release[65]; /* of the kernel, as uname says it */
     int disabled;     /* kernel.io_uring_disabled; -1: the kernel has no such setting (before 6.6) */
+    uint64_t memlock; /* RLIMIT_MEMLOCK in bytes; UINT64_MAX: none */
 };
 
 void rg_ring_system_read(struct rg_ring_system *ret);

@@ -12,7 +12,7 @@
 
 static void says(int err, const char *release, int disabled, const char *wanted, const char *unwanted)
 {
-    struct rg_ring_system system = {.disabled = disabled};
+    struct rg_ring_system system = {.disabled = disabled, .memlock = 65536};
     char text[320];
     strcpy(system.release, release);
     rg_ring_refused_text(text, sizeof text, err, &system);
@@ -52,8 +52,18 @@ static void an_old_kernel(void **state)
 static void anything_else(void **state)
 {
     (void)state;
-    says(-ENOMEM, "6.12.1", 0, "RLIMIT_MEMLOCK", NULL);
+    says(-ENOMEM, "6.12.1", 0, "may lock 64 KiB together; raise RLIMIT_MEMLOCK", NULL);
     says(-EMFILE, "6.12.1", 0, strerror(EMFILE), NULL);
+}
+
+static void memory_that_is_not_limited_by_locking(void **state)
+{
+    (void)state;
+    const struct rg_ring_system system = {.disabled = 0, .memlock = UINT64_MAX};
+    char text[320];
+    rg_ring_refused_text(text, sizeof text, -ENOMEM, &system);
+    assert_non_null(strstr(text, "memory limit of the process"));
+    assert_null(strstr(text, "MEMLOCK"));
 }
 
 static void this_system_is_read(void **state)
@@ -72,6 +82,7 @@ int main(void)
         cmocka_unit_test(a_filter_of_a_container),
         cmocka_unit_test(an_old_kernel),
         cmocka_unit_test(anything_else),
+        cmocka_unit_test(memory_that_is_not_limited_by_locking),
         cmocka_unit_test(this_system_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
