@@ -75,27 +75,36 @@ static unsigned method_bit(const char *method)
     return 0;
 }
 
+/* NULL: the path is not in this table, or has other methods, which `methods` gets. */
+static const struct rg_route *find_in(const struct rg_route_table *table, const struct rg_api_request *r,
+                                      struct rg_str raw_args[RG_CALL_ARGS], unsigned *methods)
+{
+    size_t base = strlen(table->base);
+    if (r->path.len < base || memcmp(r->path.ptr, table->base, base) != 0)
+        return NULL;
+    struct rg_str rest = {r->path.ptr + base, r->path.len - base};
+    const char *pattern = NULL; /* the first that matches; its other methods have the same */
+    for (size_t i = 0; i < table->count; i++) {
+        const struct rg_route *route = &table->routes[i];
+        if (!matches(route->pattern, rest, raw_args) || (pattern && strcmp(pattern, route->pattern) != 0))
+            continue;
+        pattern = route->pattern;
+        *methods |= method_bit(route->method);
+        if (rg_str_eq(r->method, rg_str_of(route->method)))
+            return route;
+    }
+    return NULL;
+}
+
 static const struct rg_route *find_route(struct rg_call *call, struct rg_str raw_args[RG_CALL_ARGS])
 {
     const struct rg_api_request *r = call->request;
-    const struct rg_route_table *tables[] = {&rg_public_routes, &rg_internal_routes};
     unsigned methods = 0;
-    for (size_t t = 0; t < 2; t++) {
-        size_t base = strlen(tables[t]->base);
-        if (r->path.len < base || memcmp(r->path.ptr, tables[t]->base, base) != 0)
-            continue;
-        struct rg_str rest = {r->path.ptr + base, r->path.len - base};
-        const char *pattern = NULL; /* the first that matches; its other methods have the same */
-        for (size_t i = 0; i < tables[t]->count; i++) {
-            const struct rg_route *route = &tables[t]->routes[i];
-            if (!matches(route->pattern, rest, raw_args) || (pattern && strcmp(pattern, route->pattern) != 0))
-                continue;
-            pattern = route->pattern;
-            methods |= method_bit(route->method);
-            if (rg_str_eq(r->method, rg_str_of(route->method)))
-                return route;
-        }
-    }
+    const struct rg_route *route = find_in(&rg_public_routes, r, raw_args, &methods);
+    if (!route)
+        route = find_in(&rg_internal_routes, r, raw_args, &methods);
+    if (route)
+        return route;
     if (methods) {
         rg_refuse(call, 405, "METHOD_NOT_ALLOWED", "This resource has no method %.*s; it has %s.",
                   (int)(r->method.len < 32 ? r->method.len : 32), r->method.ptr, allow_of(methods));
