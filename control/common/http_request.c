@@ -245,23 +245,30 @@ struct rg_str rg_http_named_field(const struct rg_http_request *req, const char 
     return RG_STR_NONE;
 }
 
-bool rg_http_parameter(const struct rg_http_request *req, const char *name, struct rg_str *ret)
+struct rg_str rg_http_query(const struct rg_http_request *req)
+{
+    struct rg_str query = req->query;
+    return query.len > 0 ? (struct rg_str){query.ptr + 1, query.len - 1} : query;
+}
+
+bool rg_http_query_value(struct rg_str query, const char *name, struct rg_str *ret)
 {
     size_t name_len = strlen(name);
-    struct rg_str rest = req->query;
-    while (rest.len > 0) {
-        rest.ptr++; /* the '?' or '&' */
-        rest.len--;
-        const char *end = rest.len ? memchr(rest.ptr, '&', rest.len) : NULL;
-        struct rg_str pair = {rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len};
-        if (pair.len > name_len && pair.ptr[name_len] == '=' && memcmp(pair.ptr, name, name_len) == 0) {
-            *ret = (struct rg_str){pair.ptr + name_len + 1, pair.len - name_len - 1};
+    while (query.len > 0) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        size_t len = end ? (size_t)(end - query.ptr) : query.len, step = end ? len + 1 : len;
+        if (len > name_len && query.ptr[name_len] == '=' && memcmp(query.ptr, name, name_len) == 0) {
+            *ret = (struct rg_str){query.ptr + name_len + 1, len - name_len - 1};
             return true;
         }
-        rest.ptr += pair.len;
-        rest.len -= pair.len;
+        query = (struct rg_str){query.ptr + step, query.len - step};
     }
     return false;
+}
+
+bool rg_http_parameter(const struct rg_http_request *req, const char *name, struct rg_str *ret)
+{
+    return rg_http_query_value(rg_http_query(req), name, ret);
 }
 
 static int hex_digit(char c)

@@ -131,7 +131,9 @@ struct rg_ws *rg_http_upgrade(struct rg_http_call *call, const struct rg_ws_limi
 struct rg_str rg_http_field(const struct rg_http_request *req, enum rg_field_id id); /* the first, or an empty view */
 struct rg_str rg_http_named_field(const struct rg_http_request *req, const char *name); /* one without an id */
 
-/* Of a query "?a=1&b=2", without decoding. false: absent. */
+struct rg_str rg_http_query(const struct rg_http_request *req); /* without its question mark */
+/* A parameter of such a query ("a=1&b=2"), or of a request's, without decoding. false: absent. */
+bool rg_http_query_value(struct rg_str query, const char *name, struct rg_str *ret);
 bool rg_http_parameter(const struct rg_http_request *req, const char *name, struct rg_str *ret);
 
 /* Percent-decoding of a segment or a parameter ("+" is a blank where plus_is_blank). The length, or -1: malformed, NUL,

@@ -207,20 +207,8 @@ const char *rg_call_text(struct rg_call *call, struct rg_str text)
 
 const char *rg_call_query(struct rg_call *call, const char *name)
 {
-    struct rg_str rest = call->request->query;
-    size_t name_len = strlen(name);
-    while (rest.len > 0) {
-        const char *end = memchr(rest.ptr, '&', rest.len);
-        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
-        if (len > name_len && rest.ptr[name_len] == '=' && memcmp(rest.ptr, name, name_len) == 0) {
-            struct rg_str raw = {rest.ptr + name_len + 1, len - name_len - 1};
-            return rg_call_decode(call, raw, true);
-        }
-        size_t step = end ? len + 1 : len;
-        rest.ptr += step;
-        rest.len -= step;
-    }
-    return NULL;
+    struct rg_str raw;
+    return rg_http_query_value(call->request->query, name, &raw) ? rg_call_decode(call, raw, true) : NULL;
 }
 
 json_t *rg_json_of_view(struct rg_str text)

@@ -121,14 +121,9 @@ static struct rg_str bearer_of(const struct rg_http_request *req)
 
 static struct rg_api_request api_request(const struct rg_http_request *req)
 {
-    struct rg_str query = req->query;
-    if (query.len > 0) {
-        query.ptr++;
-        query.len--;
-    }
     return (struct rg_api_request){.method = req->head->method,
                                    .path = req->path,
-                                   .query = query,
+                                   .query = rg_http_query(req),
                                    .body = req->body,
                                    .content_type = rg_http_named_field(req, "content-type"),
                                    .accept = rg_http_named_field(req, "accept"),
