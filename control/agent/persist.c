@@ -43,28 +43,28 @@ static int load_deployment(void *owner, const char *name, struct rg_str bytes, c
     return 0;
 }
 
-static int load_keys(void *owner, const char *name, struct rg_str bytes, char why[RG_STATE_WHY_MAX])
+static int load_json(struct rg_agent *a, struct rg_str bytes, const char *content,
+                     void (*take)(struct rg_agent *a, const json_t *value), char why[RG_STATE_WHY_MAX])
 {
     json_t *value;
-    (void)name;
-    int r = rg_state_decode_json(bytes, "keys", &value, why);
+    int r = rg_state_decode_json(bytes, content, &value, why);
     if (r < 0)
         return r;
-    rg_keys_from_json(owner, value);
+    take(a, value);
     json_decref(value);
     return 0;
 }
 
+static int load_keys(void *owner, const char *name, struct rg_str bytes, char why[RG_STATE_WHY_MAX])
+{
+    (void)name;
+    return load_json(owner, bytes, "keys", rg_keys_from_json, why);
+}
+
 static int load_secrets(void *owner, const char *name, struct rg_str bytes, char why[RG_STATE_WHY_MAX])
 {
-    json_t *value;
     (void)name;
-    int r = rg_state_decode_json(bytes, "secrets", &value, why);
-    if (r < 0)
-        return r;
-    rg_secrets_from_json(owner, value);
-    json_decref(value);
-    return 0;
+    return load_json(owner, bytes, "secrets", rg_secrets_from_json, why);
 }
 
 /* It was live once; what it needs may be gone, or this version of the program may be stricter. */
