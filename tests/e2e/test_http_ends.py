@@ -207,3 +207,36 @@ def test_client_that_waits_for_an_acknowledgement_gets_it(lane, pieces):
             assert c.response("POST").status == 200
             return time.monotonic() - begin
     assert env.one_within(0.035, exchange, tries=20)
+
+
+# ---- the end of the client's side ----
+
+@pytest.mark.parametrize("pace", [0, 0.2], ids=["at-once", "slowly"])
+def test_half_closed_client_gets_the_answer_that_has_begun(lane, pace):
+    """However long the rest of it takes."""
+    def script(connection, _request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
+        for _ in range(4):
+            time.sleep(pace)
+            connection.send(b"h" * 100_000)
+    lane.reset(script)
+    with Client(lane.gateway.address) as c:
+        c.send(req("Content-Length: 5", body=b"hello"))
+        c.sock.shutdown(socket.SHUT_WR)
+        r = c.response()
+        assert r.status == 200 and r.body == b"h" * 400_000
+        c.expect_end()
+    assert lane.origin.last().body == b"hello" and lane.counted() == {}
+
+
+def test_half_closed_client_does_not_wait_for_long(lane):
+    """It may as well have left: the kernel does not say which."""
+    held = Held()
+    lane.reset(held)
+    with Client(lane.gateway.address) as c:
+        c.send(req(method="GET", target="/wait") * 2)
+        c.sock.shutdown(socket.SHUT_WR)
+        c.expect_end()
+    held.release()
+    lane.expect_counted({"client-gone"})
+    assert len(lane.origin.requests) == 1
