@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "control/common/file.h"
 #include "datapath/base/log.h"
@@ -116,6 +117,8 @@ static bool read_ticket_keys(struct files *files, const struct rg_settings *s, s
 /* An option whose path was refused already has no value. */
 static bool is_complete(const struct rg_tls_settings *s)
 {
+    if (s->client_certificates != RG_CLIENT_CERT_OFF && !s->client_ca[0])
+        return false;
     for (unsigned i = 0; i < s->n_certificates; i++)
         if (!s->certificates[i].cert[0] || !s->certificates[i].key[0])
             return false;
@@ -250,6 +253,28 @@ static void print_notice(const struct rg_tls_notice *notice, void *arg)
     fprintf(w->out, "%s: warning: %s: %s\n", w->prefix, path, text);
 }
 
+static void warn_of_mode(const struct warning *w, const char *option, const char *path)
+{
+    struct stat st;
+    if (path[0] && stat(path, &st) == 0 && (st.st_mode & S_IRWXO))
+        fprintf(w->out, "%s: warning: %s: all users may use %s, which holds a secret; chmod 640 %s\n", w->prefix,
+                option, path, path);
+}
+
+static void warn_of_modes(const struct warning *w, const struct rg_settings *s)
+{
+    char option[96];
+    for (unsigned i = 0; i < s->n_listeners; i++) {
+        const struct rg_tls_settings *tls = &s->listeners[i].tls;
+        for (unsigned j = 0; j < tls->n_certificates; j++) {
+            name_place(RG_TLS_AT_KEY, i, j, option, sizeof(option));
+            warn_of_mode(w, option, tls->certificates[j].key);
+        }
+    }
+    if (s->ticket_keys_on)
+        warn_of_mode(w, "tls.ticket_keys", s->ticket_keys);
+}
+
 static void ignore_fault(const struct rg_tls_fault *fault, void *arg)
 {
     (void)fault;
@@ -262,6 +287,7 @@ void rg_certificates_warn(const struct rg_settings *s, const char *prefix, FILE 
     const struct rg_tls_reports reports = {.fault = ignore_fault, .notice = print_notice, .arg = &w};
     const struct rg_tls_keys no_keys = {0};
     struct rg_tls_store *store = NULL;
+    warn_of_modes(&w, s);
     if (load(s, 1, &no_keys, &reports, &store) == 0)
         rg_tls_store_destroy(store);
 }

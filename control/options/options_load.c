@@ -98,13 +98,23 @@ static void decode_listen_flags(struct rg_options_load *l)
 
 /* --- what options mean together --- */
 
-/* The position of an option in the file, or of the file's beginning when it is not there. */
 struct rg_conf_mark rg_options_mark_of(const struct rg_options_load *l, const char *path)
 {
-    const struct rg_conf_node *n = l->tree ? rg_conf_tree_find(l->tree, path) : NULL;
-    if (n)
-        return n->mark;
-    return l->tree ? (struct rg_conf_mark){1, 1} : no_mark;
+    char section[RG_CONF_TEXT_MAX];
+    if (!l->tree)
+        return no_mark;
+    snprintf(section, sizeof(section), "%s", path);
+    for (;;) {
+        const struct rg_conf_node *n = rg_conf_tree_find(l->tree, section);
+        size_t len = strlen(section);
+        if (n)
+            return n->mark;
+        while (len > 0 && section[len] != '.' && section[len] != '[')
+            len--;
+        if (len == 0)
+            return (struct rg_conf_mark){1, 1};
+        section[len] = '\0';
+    }
 }
 
 bool rg_options_is_given(const struct rg_options_load *l, const char *path)

@@ -55,7 +55,7 @@ void rg_options_load_flag(struct rg_options_load *l, const char *flag, const cha
 void rg_options_check_listeners(struct rg_options_load *l); /* each once, whom they trust, TLS; files are inspected */
 void rg_options_check_limits(struct rg_options_load *l);    /* and how many workers auto is */
 
-/* The position of an option in the file, or of the file's beginning when it is not there. */
+/* The position of an option in the file; when it is not there, of its section, or of the file's beginning. */
 struct rg_conf_mark rg_options_mark_of(const struct rg_options_load *l, const char *path);
 bool rg_options_is_given(const struct rg_options_load *l, const char *path); /* in the file */
 bool rg_options_file_was_read(const struct rg_options_load *l);

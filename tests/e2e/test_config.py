@@ -15,6 +15,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, get, is_open_to
 from lib.raw_origin import reply
+from lib.tls import Certificate
 
 ERROR = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):(?P<col>\d+): (?P<path>[\w\[\].]+): got .+, wanted .+$")
 
@@ -167,6 +168,24 @@ def test_the_state_directory_is_looked_at(file, tmp_path, directory, says):
     if says:
         r = run("--replica", "127.0.0.1:1", *flags, "--state-dir", tmp_path / directory)
         assert r.returncode == 2 and "control.state_dir: " in r.stderr and says in r.stderr, r.stderr
+
+
+def test_what_is_missing_in_a_section_is_told_once_and_there(file, tmp_path):
+    c = Certificate(tmp_path, "localhost")
+    r = run("-t", "-c", file(f"replica: {{address: '127.0.0.1:1'}}\nlisteners:\n  - address: 8443\n    tls:\n"
+                             f"      certificates: [{{cert: {c.cert}, key: {c.key}}}]\n      client_certificates: required\n"))
+    e, = errors_of(r)
+    assert r.returncode == 2 and (int(e["line"]), e["path"]) == (5, "listeners[0].tls.client_ca"), r.stderr
+
+
+def test_a_private_key_that_all_may_read_is_warned_of(file, tmp_path):
+    c = Certificate(tmp_path, "localhost")
+    text = file(f"replica: {{address: '127.0.0.1:1'}}\n"
+                f"listeners: [{{address: 8443, tls: {{certificates: [{{cert: {c.cert}, key: {c.key}}}]}}}}]\n")
+    for mode, told in ((0o640, False), (0o644, True)):
+        os.chmod(c.key, mode)
+        r = run("-t", "-c", text)
+        assert r.returncode == 0 and (f"certificates[0].key: all users may use {c.key}" in r.stderr) is told, r.stderr
 
 
 def test_an_error_names_the_flag_that_it_came_by(tmp_path):
