@@ -23,9 +23,9 @@ struct rg_spec_policy {
     const json_t *params; /* NULL: none given */
 };
 
-struct rg_spec_resilience { /* microseconds */
-    uint64_t timeout, idle_timeout;
-    bool has_timeout, has_idle_timeout;
+struct rg_spec_resilience {
+    uint64_t timeout_us, idle_us;
+    bool has_timeout, has_idle;
 };
 
 enum rg_spec_auth_type { RG_AUTH_API_KEY, RG_AUTH_OTHER, RG_AUTH_NONE };
@@ -52,7 +52,7 @@ struct rg_spec_target {
 
 struct rg_spec_definition {
     struct rg_str name, base_path;
-    uint64_t connect_timeout;
+    uint64_t connect_us;
     struct rg_param_list targets; /* struct rg_spec_target */
 };
 

@@ -41,14 +41,14 @@ static const struct rg_param policy_rows[] = {
 static const struct rg_param resilience_rows[] = {
     {.name = "timeout",
      .type = RG_PARAM_DURATION,
-     AT(rg_spec_resilience, timeout),
+     AT(rg_spec_resilience, timeout_us),
      .max = DAY_US,
      GIVEN(rg_spec_resilience, has_timeout)},
     {.name = "idleTimeout",
      .type = RG_PARAM_DURATION,
-     AT(rg_spec_resilience, idle_timeout),
+     AT(rg_spec_resilience, idle_us),
      .max = DAY_US,
-     GIVEN(rg_spec_resilience, has_idle_timeout)},
+     GIVEN(rg_spec_resilience, has_idle)},
     END,
 };
 
@@ -89,7 +89,7 @@ static const struct rg_param target_rows[] = {
 };
 
 static const struct rg_param definition_timeout_rows[] = {
-    {.name = "connect", .type = RG_PARAM_DURATION, AT(rg_spec_definition, connect_timeout), .min = 1000, .max = DAY_US},
+    {.name = "connect", .type = RG_PARAM_DURATION, AT(rg_spec_definition, connect_us), .min = 1000, .max = DAY_US},
     END,
 };
 

@@ -177,10 +177,10 @@ static uint32_t milliseconds(uint64_t us)
 struct rg_lower_times rg_lower_times(const struct rg_spec_resilience *inner, const struct rg_spec_resilience *outer)
 {
     const struct rg_spec_resilience *head = inner && inner->has_timeout ? inner : outer;
-    const struct rg_spec_resilience *idle = inner && inner->has_idle_timeout ? inner : outer;
+    const struct rg_spec_resilience *idle = inner && inner->has_idle ? inner : outer;
     return (struct rg_lower_times){
-        .response_head_ms = head->has_timeout ? milliseconds(head->timeout) : 0,
-        .body_idle_ms = idle->has_idle_timeout ? milliseconds(idle->idle_timeout) : 0,
+        .response_head_ms = head->has_timeout ? milliseconds(head->timeout_us) : 0,
+        .body_idle_ms = idle->has_idle ? milliseconds(idle->idle_us) : 0,
     };
 }
 

@@ -265,7 +265,7 @@ static uint32_t from_definition(struct rg_lower *l, const struct rg_spec_definit
         rg_lower_refuse(l, rg_lower_text(l, "%s.upstreams", path), "weights of 0 alone", "one that is greater", NULL);
     u->n_targets = d->targets.n;
     u->base_path = base;
-    u->connect_ms = (uint32_t)(d->connect_timeout / 1000);
+    u->connect_ms = (uint32_t)(d->connect_us / 1000);
     return (uint32_t)(l->n_upstreams - 1);
 }
 

@@ -53,7 +53,7 @@ struct rg_tls_staple {
 /* Contexts of one listener: names lead to one, the first is the default. */
 struct rg_tls_site {
     unsigned refs;             /* stores that have it; the control thread's */
-    int64_t expiry;            /* of its first certificate to expire */
+    int64_t expiry_s;          /* of the Unix clock: of its first certificate to expire */
     struct rg_tls_names names; /* to the index of a context */
     uint16_t n_contexts;
     uint32_t certificates[RG_TLS_CONTEXTS_MAX]; /* a bit for each that the context has */

@@ -148,8 +148,8 @@ static void note_times(const struct build *b, struct rg_tls_site *site, unsigned
     const X509 *leaf = b->pairs[i].leaf;
     struct tm tm = {0};
     int64_t end = ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) == 1 ? timegm(&tm) : 0;
-    if (i == 0 || end < site->expiry)
-        site->expiry = end;
+    if (i == 0 || end < site->expiry_s)
+        site->expiry_s = end;
     if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
         tell_time(b, i, true, X509_get0_notAfter(leaf));
     else if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
@@ -458,8 +458,8 @@ uint64_t rg_tls_store_expiry(const struct rg_tls_store *store)
 {
     int64_t first = 0;
     for (unsigned i = 0; store && i < store->n; i++)
-        if (store->sites[i] && (first == 0 || store->sites[i]->expiry < first))
-            first = store->sites[i]->expiry;
+        if (store->sites[i] && (first == 0 || store->sites[i]->expiry_s < first))
+            first = store->sites[i]->expiry_s;
     return first > 0 ? (uint64_t)first : 0;
 }
 
