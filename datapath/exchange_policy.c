@@ -8,7 +8,7 @@
 
 #define FIELDS_MAX (RG_H1_FIELDS_MAX + RG_POLICY_FIELDS_MAX) /* rg_worker.fields */
 
-struct bench {
+struct workspace {
     struct rg_h1_request request;                    /* as the policies have made it */
     struct rg_policy_answer answer;                  /* of the one that answered */
     struct rg_policy_scratch rest;                   /* of the scratch, behind the lines of that answer */
@@ -17,13 +17,13 @@ struct bench {
     char scratch[RG_BUF_BULK];
 };
 
-static struct bench *bench(void)
+static struct workspace *workspace(void)
 {
-    static _Thread_local struct bench b;
-    return &b;
+    static _Thread_local struct workspace space;
+    return &space;
 }
 
-static struct rg_policy_scratch whole_scratch(struct bench *b)
+static struct rg_policy_scratch whole_scratch(struct workspace *b)
 {
     return (struct rg_policy_scratch){b->scratch, b->scratch + sizeof b->scratch};
 }
@@ -53,7 +53,7 @@ static uint64_t clock_us(void)
 static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exchange *x,
                                         const struct rg_h1_request *req, struct rg_str host, const struct rg_forward *f)
 {
-    struct bench *b = bench();
+    struct workspace *b = workspace();
     struct rg_policy_request q = {.method = req->method,
                                   .method_id = req->method_id,
                                   .path = f->path,
@@ -79,7 +79,7 @@ static struct rg_policy_request view_of(struct rg_worker *w, const struct rg_exc
 static void take_edits(struct rg_exchange *x, const struct rg_policy_request *q, const struct rg_h1_request **req,
                        struct rg_forward *f)
 {
-    struct rg_h1_request *edited = &bench()->request;
+    struct rg_h1_request *edited = &workspace()->request;
     *edited = **req;
     edited->method = q->method;
     edited->method_id = q->method_id;
@@ -107,8 +107,8 @@ enum rg_policy_verdict rg_exchange_police_request(struct rg_worker *w, struct rg
     if (verdict == RG_POLICY_NEXT) {
         take_edits(x, &q, req, f);
     } else if (verdict == RG_POLICY_ANSWER) {
-        bench()->answer = q.answer;
-        bench()->rest = q.scratch;
+        workspace()->answer = q.answer;
+        workspace()->rest = q.scratch;
     }
     return verdict;
 }
@@ -122,7 +122,7 @@ void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, str
     RG_ASSERT(res->fields == w->fields);
     struct rg_policy_response r = {.status = res->status,
                                    .head = rg_policy_head_of(res->fields, res->n_fields, FIELDS_MAX),
-                                   .scratch = whole_scratch(bench())};
+                                   .scratch = whole_scratch(workspace())};
     rg_policy_run_response(&x->policies, &r);
     res->n_fields = r.head.n;
     res->n_added = (uint16_t)(r.head.n - r.head.n_received);
@@ -130,7 +130,7 @@ void rg_exchange_police_response(struct rg_worker *w, struct rg_exchange *x, str
 
 void rg_exchange_police_own_response(struct rg_exchange *x, struct rg_own_response *own)
 {
-    struct bench *b = bench();
+    struct workspace *b = workspace();
     struct rg_policy_response r = {.status = own->status,
                                    .head = rg_policy_head_of(b->fields, 0, RG_POLICY_ANSWER_FIELDS),
                                    .scratch = whole_scratch(b),
@@ -148,7 +148,7 @@ void rg_exchange_police_own_response(struct rg_exchange *x, struct rg_own_respon
 
 void rg_exchange_answer_by_policy(struct rg_worker *w, struct rg_exchange *x)
 {
-    struct bench *b = bench();
+    struct workspace *b = workspace();
     const struct rg_policy_answer *a = &b->answer;
     if (rg_exchange_would_mislead(x, a->status)) {
         rg_exchange_fail(w, x, RG_REASON_NO_WEBSOCKET);
