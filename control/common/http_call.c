@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "control/common/http_parts.h"
-#include "datapath/base/ascii.h"
 #include "datapath/base/assert.h"
 #include "datapath/base/log.h"
+#include "datapath/http/h1_chars.h"
 
 void rg_http_call_free(struct rg_http_call *call)
 {
@@ -57,20 +57,12 @@ enum ending {
 
 static bool is_token(const char *name)
 {
-    if (*name == '\0')
-        return false;
-    for (; *name; name++)
-        if (!rg_is_alnum(*name) && !strchr("!#$%&'*+-.^_`|~", *name))
-            return false;
-    return true;
+    return rg_str_is(rg_str_of(name), RG_CHAR_TOKEN);
 }
 
 static bool is_field_text(const char *value)
 {
-    for (; *value; value++)
-        if (((unsigned char)*value < 0x20 && *value != '\t') || *value == 0x7f)
-            return false;
-    return true;
+    return *value == '\0' || rg_str_is(rg_str_of(value), RG_CHAR_VALUE);
 }
 
 static bool are_good(const struct rg_http_reply *reply)

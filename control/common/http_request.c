@@ -7,6 +7,7 @@
 
 #include "control/common/http_parts.h"
 #include "control/common/utf8.h"
+#include "datapath/http/h1_chars.h"
 #include "datapath/http/h1_write.h"
 
 #define BODY_FIRST 4096 /* bytes of a body's buffer at first */
@@ -271,20 +272,14 @@ bool rg_http_parameter(const struct rg_http_request *req, const char *name, stru
     return rg_http_query_value(rg_http_query(req), name, ret);
 }
 
-static int hex_digit(char c)
-{
-    char lower = rg_lower(c);
-    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 ssize_t rg_http_decode(struct rg_str text, bool plus_is_blank, char *out, size_t cap)
 {
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            int high = text.len - i > 2 ? hex_digit(text.ptr[i + 1]) : -1;
-            int low = text.len - i > 2 ? hex_digit(text.ptr[i + 2]) : -1;
+            int high = text.len - i > 2 ? rg_hex_value(text.ptr[i + 1]) : -1;
+            int low = text.len - i > 2 ? rg_hex_value(text.ptr[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return -1;
             c = (char)(high << 4 | low);

@@ -1,5 +1,5 @@
 /*
- * Which bytes may stand where in an HTTP/1 message (RFC 9110 5.5 and 5.6.2, RFC 3986 2). Private to datapath/http.
+ * Which bytes may stand where in an HTTP/1 message (RFC 9110 5.5 and 5.6.2, RFC 3986 2), for all who read or write one.
  * Thread: any (constant data).
  */
 #ifndef RG_HTTP_H1_CHARS_H
