@@ -25,6 +25,9 @@ void rg_documents_init(struct rg_documents *documents)
 static void fini_document(struct rg_document *d)
 {
     rg_yaml_json_fini(&d->yaml);
+    if (d->places)
+        rg_conf_tree_destroy(*d->places);
+    free(d->places);
     free(d->file);
     free(d->text);
 }
@@ -55,17 +58,27 @@ static void shorten(char *path)
     path[n > 0 ? n - 1 : 0] = '\0';
 }
 
-/* The tree knows where each node stands, which a JSON value does not. It refuses more than values do (anchors): then
- * the document's beginning has to do. */
+/* Where each node stands, which a JSON value does not know. NULL: no memory. */
+static const struct rg_conf_tree *places_of(const struct rg_document *d)
+{
+    static const struct rg_conf_tree_limits limits = {RG_DOCUMENT_BYTES_MAX, RG_YAML_NODES_MAX};
+    struct rg_conf_errors errors;
+    if (!*d->places) {
+        rg_conf_errors_init(&errors);
+        rg_conf_tree_create(d->places, d->text, d->len, &limits, &errors);
+        rg_conf_errors_fini(&errors);
+    }
+    return *d->places;
+}
+
+/* The tree refuses more than values do (anchors): then the document's beginning has to do. */
 static struct rg_conf_mark mark_of(const struct rg_document *d, const char *path)
 {
     struct rg_conf_mark mark = {0, 0};
-    struct rg_conf_errors errors;
-    struct rg_conf_tree *tree = NULL;
+    const struct rg_conf_tree *tree = places_of(d);
     char shorter[RG_PROBLEM_PATH_MAX];
     snprintf(shorter, sizeof(shorter), "%s", path);
-    rg_conf_errors_init(&errors);
-    if (rg_conf_tree_create(&tree, d->text, d->len, &errors) == 0) {
+    if (tree) {
         const struct rg_conf_node *node = NULL;
         while (shorter[0] && !(node = rg_conf_tree_find(tree, shorter)))
             shorten(shorter);
@@ -73,8 +86,6 @@ static struct rg_conf_mark mark_of(const struct rg_document *d, const char *path
         if (node)
             mark = node->key_mark.line > 0 ? node->key_mark : node->mark;
     }
-    rg_conf_tree_destroy(tree);
-    rg_conf_errors_fini(&errors);
     if (mark.line == 0)
         mark = (struct rg_conf_mark){1, 1};
     mark.line += d->line;
@@ -155,9 +166,13 @@ static bool is_new(const struct rg_documents *all, const struct rg_document *d)
 
 static bool take_document(struct rg_documents *all, const char *file, const char *text, size_t len, uint32_t line)
 {
-    struct rg_document d = {.file = strdup(file), .text = strndup(text, len), .len = len, .line = line};
+    struct rg_document d = {.file = strdup(file),
+                            .text = strndup(text, len),
+                            .len = len,
+                            .line = line,
+                            .places = calloc(1, sizeof(*d.places))};
     struct rg_problems problems;
-    int r = d.file && d.text ? 0 : -ENOMEM;
+    int r = d.file && d.text && d.places ? 0 : -ENOMEM;
     rg_problems_init(&problems);
     if (r == 0)
         r = rg_yaml_json((struct rg_str){d.text, d.len}, RG_DOCUMENT_BYTES_MAX, &d.yaml, &problems);

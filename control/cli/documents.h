@@ -23,6 +23,7 @@ struct rg_document {
     char *text;       /* a view into the file's text is not enough: it is gone by then */
     size_t len;
     struct rg_yaml_json yaml;
+    struct rg_conf_tree **places; /* what it points to is made when the first place is asked for */
 };
 
 struct rg_documents {

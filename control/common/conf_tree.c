@@ -37,6 +37,7 @@ struct builder {
     yaml_parser_t parser;
     struct rg_conf_tree *tree;
     struct rg_conf_errors *errors;
+    uint32_t nodes_max;
     struct level levels[RG_CONF_DEPTH_MAX];
     unsigned depth;
 };
@@ -68,8 +69,10 @@ static void refuse(struct builder *b, struct rg_conf_mark mark, const char *got,
 static enum verdict node_new(struct builder *b, enum rg_conf_kind kind, struct rg_conf_mark mark, struct rg_str text,
                              struct rg_conf_node **ret)
 {
-    if (b->tree->nodes == RG_CONF_NODES_MAX) {
-        refuse(b, mark, "more than 10000 keys and values", "a smaller document", NULL);
+    if (b->tree->nodes == b->nodes_max) {
+        char got[64];
+        snprintf(got, sizeof(got), "more than %u keys and values", b->nodes_max);
+        refuse(b, mark, got, "a smaller document", NULL);
         return STOP;
     }
     struct holder *h = calloc(1, sizeof(*h) + text.len + 1);
@@ -287,19 +290,21 @@ static int build(struct builder *b, const char *text, size_t len)
     return v == NO_MEMORY ? -ENOMEM : 0;
 }
 
-int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len, struct rg_conf_errors *errors)
+int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len,
+                        const struct rg_conf_tree_limits *limits, struct rg_conf_errors *errors)
 {
     struct rg_conf_tree *tree = calloc(1, sizeof(*tree));
     struct builder *b = calloc(1, sizeof(*b));
     int err = -ENOMEM;
     if (!tree || !b)
         goto out;
-    if (!rg_conf_scan(text, len, RG_CONF_FILE_MAX, errors)) {
+    if (!rg_conf_scan(text, len, limits->bytes, errors)) {
         err = 0;
         goto out;
     }
     b->tree = tree;
     b->errors = errors;
+    b->nodes_max = limits->nodes;
     if (!yaml_parser_initialize(&b->parser))
         goto out;
     yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);

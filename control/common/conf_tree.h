@@ -32,11 +32,17 @@ struct rg_conf_node {
 
 struct rg_conf_tree;
 
+struct rg_conf_tree_limits {
+    size_t bytes;
+    uint32_t nodes; /* keys and values */
+};
+
 /*
  * Always makes a tree unless memory runs out (-ENOMEM). What was wrong with the text is added to errors; the tree then
  * holds what could be read (nothing at all after a syntax error).
  */
-int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len, struct rg_conf_errors *errors);
+int rg_conf_tree_create(struct rg_conf_tree **ret, const char *text, size_t len,
+                        const struct rg_conf_tree_limits *limits, struct rg_conf_errors *errors);
 void rg_conf_tree_destroy(struct rg_conf_tree *tree);
 
 /* Whether text is what YAML may be made of: at most max bytes of UTF-8 without NUL and other controls. */

@@ -52,7 +52,8 @@ static int load_file(struct rg_options_load *l)
         refuse_file(l, err);
         return 0;
     }
-    err = rg_conf_tree_create(&l->tree, text, len, &l->errors);
+    static const struct rg_conf_tree_limits limits = {RG_CONF_FILE_MAX, RG_CONF_NODES_MAX};
+    err = rg_conf_tree_create(&l->tree, text, len, &limits, &l->errors);
     free(text);
     if (err < 0)
         return err;

@@ -50,6 +50,15 @@ def test_a_failure_is_shown_with_its_place_in_the_file(rgctl, platform):
     assert "is live" not in r.out
 
 
+def test_a_place_in_a_large_file(rgctl, platform):
+    """As many operations as a definition may have, which is more than a configuration has of anything."""
+    platform.add_gateway("edge-1", answer=("GATEWAY_PROCESSING_ERROR", ("spec.operations[9999].method", "got FROB, wanted GET")))
+    head = HELLO.partition("  operations:")[0] + "  operations:\n"
+    write(rgctl, "large.yaml", head + "".join(f"    - {{method: FROB, path: /p{i}}}\n" for i in range(10000)))
+    r = rgctl("apply", "-f", "large.yaml", expect=FAILED)
+    assert f"  large.yaml:{head.count(chr(10)) + 10000}:8: spec.operations[9999].method: got FROB, wanted GET" in r.err, r.err
+
+
 def test_each_of_several_problems_has_its_place(rgctl, platform):
     platform.add_gateway("edge-1", answer=(
         "GATEWAY_PROCESSING_ERROR",

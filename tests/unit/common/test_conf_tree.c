@@ -260,8 +260,9 @@ static void paths_find_nodes(void **state)
     static const char text[] = "a: {b: [x, {c: y}]}\n";
     struct rg_conf_errors errors;
     struct rg_conf_tree *tree = NULL;
+    const struct rg_conf_tree_limits limits = {RG_CONF_FILE_MAX, RG_CONF_NODES_MAX};
     rg_conf_errors_init(&errors);
-    assert_int_equal(rg_conf_tree_create(&tree, text, strlen(text), &errors), 0);
+    assert_int_equal(rg_conf_tree_create(&tree, text, strlen(text), &limits, &errors), 0);
     assert_false(rg_conf_errors_any(&errors));
     assert_ptr_equal(rg_conf_tree_find(tree, ""), rg_conf_tree_root(tree));
     assert_memory_equal(rg_conf_tree_find(tree, "a.b[0]")->text.ptr, "x", 2);
