@@ -2,7 +2,8 @@
 """
 What documents point at: every relative link of a tracked Markdown file names a tracked file and, after '#', a heading; every
 test that is cited as `FILE::NAME` (`::NAME`: of the file cited before it in the same line) is defined in that file; every
-source file that is named (`conn.c`, `tls/open.c`, `conf*.c`) is there, but for records of decisions, which tell of their day.
+source file that is named (`conn.c`, `tls/open.c`, `conf*.c`) is there, but for records of decisions, which tell of their day;
+every such record is listed in docs/adr/README.md.
 """
 
 import re
@@ -77,6 +78,11 @@ def missing_sources(document, text, files):
             yield named
 
 
+def unlisted_records(files):
+    listed = (ROOT / "docs/adr/README.md").read_text()
+    return [file for file in sorted(files) if re.match(r"docs/adr/\d", str(file)) and f"({file.name})" not in listed]
+
+
 def main():
     files = tracked()
     bad = 0
@@ -96,6 +102,9 @@ def main():
             if why:
                 print(f"{document}: link to {link}: {why}", file=sys.stderr)
                 bad += 1
+    for record in unlisted_records(files):
+        print(f"{record}: not listed in docs/adr/README.md", file=sys.stderr)
+        bad += 1
     sys.exit(1 if bad else 0)
 
 
