@@ -2,7 +2,7 @@
  * here waits or fails but for want of memory. */
 #include <pthread.h>
 
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 
 static int read_net(BIO *bio, char *to, int len)
 {

@@ -10,7 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 
 #define SYSTEM_FILE \
     "/etc/ssl/certs/ca-certificates.crt" /* Debian's, of all authorities; SSL_CERT_FILE may name another */

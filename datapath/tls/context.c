@@ -11,7 +11,7 @@
 #include <openssl/rand.h>
 
 #include "datapath/tls/kdf.h"
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 
 SSL_CTX *rg_tls_first_context(const struct rg_tls_env *env, unsigned listener)
 {

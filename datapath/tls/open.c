@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 #include "datapath/tls/records.h"
 
 #define IDLE_MAX      32u                   /* records in a row that bring no data */

@@ -5,7 +5,7 @@
 #include "datapath/tls/client.h"
 #include "datapath/tls/keys.h"
 #include "datapath/tls/library.h"
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 #include "datapath/tls/records.h"
 
 #define POOL_CHUNK    (256u * 1024)

@@ -11,7 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "datapath/tls/library.h"
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 
 struct rg_tls_store {
     uint16_t workers, n;

@@ -11,7 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "datapath/tls/kdf.h"
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 #include "datapath/tls/records.h"
 
 static struct rg_tls_records *records_of(struct rg_tls *t)

@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 
 #include "datapath/tls/kdf.h"
-#include "datapath/tls/parts.h"
+#include "datapath/tls/tls_parts.h"
 
 static struct pem ec;
 static struct site site;
