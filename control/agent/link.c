@@ -212,6 +212,21 @@ static bool is_lasting(unsigned status)
     return status == 401 || status == 403 || status == 404 || status == 409 || status == 422;
 }
 
+static const char *likely_cause(const struct rg_link *l, unsigned status)
+{
+    switch (status) {
+    case 400:
+        return l->remote->tls ? "" : ": does the port of control.url speak https? Then it is wss://";
+    case 401:
+    case 403:
+        return ": the token in control.token_file is not known there, or not any more";
+    case 404:
+        return ": is there a control plane at control.url?";
+    default:
+        return "";
+    }
+}
+
 void rg_link_answered(struct rg_link *l, const struct rg_ws_answer *answer)
 {
     unsigned status = answer->status;
@@ -230,10 +245,7 @@ void rg_link_answered(struct rg_link *l, const struct rg_ws_answer *answer)
         snprintf(why, sizeof(why), "the answer to the request for a WebSocket is wrong: %s", answer->wrong);
     else
         snprintf(why, sizeof(why), "the control plane answered %u to the request for a WebSocket%s", status,
-                 status == 401 || status == 403
-                     ? ": the token in control.token_file is not known there, or not any more"
-                 : status == 404 ? ": is there a control plane at control.url?"
-                                 : "");
+                 likely_cause(l, status));
     rg_link_break(l, why);
 }
 

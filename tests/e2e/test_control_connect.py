@@ -132,6 +132,16 @@ def test_answers_that_are_no_websocket(programs, cp, tmp_path, answer):
     cp.wait_connected()
 
 
+def test_http_to_a_port_of_https(programs, cp, service, tmp_path):
+    """It answers 400, as every server does that has the two on different ports."""
+    cp.fault("/ws/gateways/connect", (400, {}))
+    config = cp.configuration(tmp_path)
+    config["control"].update(reconnect_initial="1h", reconnect_max="24h")
+    g = programs.gateway(service.origin.address, config=config)
+    shown = env.wait_until(lambda: control(g)["connection"]["reason"], 10, "the refusal")
+    assert "answered 400" in shown and "speak https? Then it is wss://" in shown, shown
+
+
 def test_no_greeting_no_connection(programs, cp, tmp_path):
     cp.greets = False
     g = start(programs, cp, tmp_path, wait=False)
