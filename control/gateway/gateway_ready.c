@@ -77,6 +77,7 @@ static void tell(const struct rg_gateway *g)
 
 void rg_gateway_note_readiness(struct rg_gateway *g)
 {
+    rg_prober_tick(&g->prober); /* first, so that the log has the cause before what follows from it */
     unsigned mask = rg_gateway_unready(g);
     if (!(mask & RG_UNREADY_SETTINGS))
         g->settled_ms = rg_now_ms();

@@ -148,7 +148,6 @@ static void tick_due(struct rg_alarm *a)
 {
     struct rg_gateway *g = RG_OWNER(a, struct rg_gateway, tick);
     rg_gateway_supervise(g, rg_sys_now_ns());
-    rg_prober_tick(&g->prober);
     rg_gateway_retire_settings(g);
     rg_gateway_retire_routes(g);
     if (g->agent)

@@ -232,6 +232,9 @@ def test_replica_found_down_by_requests_says_why(programs):
         assert get(gateway.address).status == 503
     said = env.wait_until(lambda: lines_of(gateway, "the replica is down"), 3, "the line")
     assert "3 connects in a row failed: Connection refused" in said[0] and address in said[0], said
+    env.wait_until(lambda: lines_of(gateway, "not ready reasons=replica-down"), 3, "what follows from it")
+    log = gateway.log()
+    assert log.index("the replica is down") < log.index("not ready reasons="), log
 
 
 def test_more_connections_to_the_replica_serve_those_who_wait_at_once(programs):
