@@ -60,6 +60,7 @@ struct rg_exchange {
     bool responding;            /* a final response head is in the client's output */
     bool own_host;              /* the Host in `head` is that of the target, and changes with it */
     bool up_persistent;         /* the replica allows another request on the connection */
+    bool binds_connection;      /* ... which it may take for this client's: nobody else gets it */
     bool logged;                /* an access record is wanted */
     bool policed;               /* its route has policies, and they have seen the request: `policies` */
     struct rg_h1_resume resume; /* of the response head */

@@ -260,6 +260,7 @@ static void take_framing(struct rg_worker *w, struct rg_exchange *x, const struc
     x->keep = framing->persistent && !w->draining;
     x->expect_continue = framing->expect_continue;
     x->websocket = framing->websocket;
+    x->binds_connection = framing->binds_connection;
     rg_pump_init(&x->request, framing, RG_CHUNKED_FORWARD);
     x->request.add_chunks = framing->kind == RG_BODY_EOF;
     x->request.max_bytes = w->settings->body_bytes;

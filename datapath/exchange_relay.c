@@ -103,7 +103,7 @@ static bool pass_final(struct rg_worker *w, struct rg_exchange *x, struct rg_h1_
     if (RG_UNLIKELY(x->policed))
         rg_exchange_police_response(w, x, res);
     x->status = res->status;
-    x->up_persistent = framing->persistent;
+    x->up_persistent = framing->persistent && !x->binds_connection;
     rg_pump_init(&x->response, framing, http10 || is_h2 ? RG_CHUNKED_DATA : RG_CHUNKED_FORWARD);
     x->response.add_chunks = opt.eof_to_chunked && !is_h2;
     if (!write_response(w, x, res, framing, &opt, head_len)) {

@@ -24,6 +24,7 @@ struct facts {
     struct seen host, length, coding, expect, upgrade, ws_key, ws_version;
     bool has_connection;
     bool close, keep_alive, connection_upgrade;
+    bool binds_connection;
 };
 
 static inline void note(struct seen *s, const struct rg_field *f)
@@ -31,6 +32,19 @@ static inline void note(struct seen *s, const struct rg_field *f)
     s->value = rg_field_value(f);
     s->field = f;
     s->count = s->count ? 2 : 1;
+}
+
+/* Schemes by which servers authenticate a connection instead of a request (RFC 4559 6). */
+static RG_COLD bool binds_connection(struct rg_str credentials)
+{
+    static const struct rg_str schemes[] = {{"ntlm", 4}, {"negotiate", 9}};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+        size_t len = schemes[i].len;
+        if (credentials.len >= len && rg_str_eq_nocase((struct rg_str){credentials.ptr, len}, schemes[i]) &&
+            (credentials.len == len || credentials.ptr[len] == ' '))
+            return true;
+    }
+    return false;
 }
 
 static void collect(const struct rg_field *fields, unsigned n, struct facts *facts)
@@ -51,6 +65,11 @@ static void collect(const struct rg_field *fields, unsigned n, struct facts *fac
             break;
         case RG_FIELD_EXPECT:
             note(&facts->expect, f);
+            break;
+        case RG_FIELD_AUTHORIZATION:
+        case RG_FIELD_PROXY_AUTHORIZATION:
+            if (RG_UNLIKELY((*f->value | 0x20) == 'n')) /* of an empty value: its line end */
+                facts->binds_connection |= binds_connection(rg_field_value(f));
             break;
         case RG_FIELD_UPGRADE:
             note(&facts->upgrade, f);
@@ -384,6 +403,7 @@ static void reset(struct rg_framing *ret)
     ret->has_length_field = false;
     ret->te_trailers = false;
     ret->ends_here = false;
+    ret->binds_connection = false;
     ret->n_listed = 0;
     ret->listed_ids = 0;
     ret->host = RG_STR_NONE;
@@ -412,6 +432,7 @@ enum rg_reason rg_h1_frame_request(const struct rg_h1_request *req, const struct
     if (RG_UNLIKELY(req->method_id == RG_METHOD_TRACE && ret->kind != RG_BODY_NONE))
         return RG_REASON_BODY_WITH_TRACE;
     ret->persistent = persists(&facts, req->minor);
+    ret->binds_connection = facts.binds_connection;
     if (RG_UNLIKELY(req->method_id == RG_METHOD_OPTIONS || req->method_id == RG_METHOD_TRACE))
         ret->ends_here = has_no_hop_left(req);
     why = take_expect(&facts.expect, req->minor, ret);

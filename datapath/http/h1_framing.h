@@ -28,6 +28,7 @@ struct rg_framing {
                               304) */
     bool te_trailers;      /* requests: the client takes trailers, and the replica is told */
     bool ends_here;        /* requests: OPTIONS or TRACE with "Max-Forwards: 0", not to be forwarded (RFC 9110 7.6.2) */
+    bool binds_connection; /* requests: their credentials may become those of the connection to the replica */
     uint8_t n_listed;
     struct rg_str listed[RG_LISTED_MAX]; /* unknown field names that Connection lists: hop-by-hop, to be removed */
     uint64_t listed_ids;                 /* bit i: Connection lists the known field i */

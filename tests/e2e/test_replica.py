@@ -376,6 +376,21 @@ def test_origin_that_says_close(programs):
     assert gateway.metrics().get("ringgate_replica_retries_total") == 0
 
 
+@pytest.mark.parametrize("credentials,shared", [
+    ("NTLM TlRMTVNTUAADAAAA", False), ("Negotiate YIIB", False), ("negotiate YIIB", False), ("ntlm", False),
+    ("Basic bnRsbQ==", True), ("Bearer NTLM", True), ("NTLMv3 x", True), ("", True)])
+def test_connection_that_a_client_has_authenticated_is_nobody_elses(programs, credentials, shared):
+    """RFC 4559 6: such a replica takes all later requests on that connection for the same user's."""
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address)
+    with Client(gateway.address) as first, Client(gateway.address) as second:
+        for _ in range(2):
+            assert first.request(req(f"Authorization: {credentials}", method="GET")).status == 200
+            assert origin.last().get("authorization") == credentials
+        assert second.request(req(method="GET", target="/other")).status == 200
+    assert len(origin.connections) == (1 if shared else 3)
+
+
 def test_idle_connections_are_kept_within_their_limits(programs):
     origin = programs.raw_origin(lambda c, q: time.sleep(0.05) or reply())
     gateway = programs.gateway(origin.address, {"replica": {"idle_connections": 4, "idle_timeout": env.ms(500)}})

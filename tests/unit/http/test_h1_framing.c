@@ -92,6 +92,32 @@ static void te_passes_as_trailers(void **state)
     }
 }
 
+static void credentials_of_a_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool binds;
+    } cases[] = {
+        {"Authorization: NTLM TlRM\r\n", true},
+        {"authorization: nEGOTIATE YII\r\n", true},
+        {"Authorization: Negotiate\r\n", true},
+        {"Proxy-Authorization: NTLM TlRM\r\n", true},
+        {"Authorization: NTLM x\r\nAuthorization: Basic x\r\n", true},
+        {"Authorization: Basic TlRMTQ==\r\n", false},
+        {"Authorization: NTLMv2 x\r\n", false},
+        {"Authorization: N\r\n", false},
+        {"Authorization:\r\n", false},
+        {"X-Authorization: NTLM x\r\n", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", cases[i].fields);
+        assert_reason(frame(text), RG_REASON_NONE);
+        assert_int_equal(run.framing.binds_connection, cases[i].binds);
+    }
+}
+
 /* Of two things that are wrong, the one that says most about the attack is counted. */
 static void order_of_the_checks(void **state)
 {
@@ -186,6 +212,7 @@ int main(void)
         cmocka_unit_test(framing_fields_are_end_to_end),
         cmocka_unit_test(all_is_reset),
         cmocka_unit_test(te_passes_as_trailers),
+        cmocka_unit_test(credentials_of_a_connection),
         cmocka_unit_test(order_of_the_checks),
         cmocka_unit_test(the_body_limit),
         cmocka_unit_test(the_last_hop),
