@@ -31,7 +31,8 @@ static inline enum rg_reach_state rg_reach_state(const struct rg_reach *r, uint6
     return now_ms < until ? RG_REACH_DOWN : RG_REACH_DUE;
 }
 
-/* The errno of a connect for which we are short of ports, descriptors or memory ourselves: it says nothing of a place. */
+/* The errno of a connect for which we are short of ports, descriptors or memory ourselves: it says nothing of a place.
+ */
 static inline bool rg_reach_is_own_shortage(int error)
 {
     return error == EADDRNOTAVAIL || error == ENOBUFS || error == ENOMEM || error == EMFILE || error == ENFILE;
