@@ -133,7 +133,8 @@ const struct rg_cli_command rg_cli_commands[] = {
      "{kind: AccessToken, id, result: revoked}"},
     {"events", "", 0, 0, RG_CLI_COMPLETE_NOTHING, RG_CLI_BIT(COUNT) | RG_CLI_BIT(TIMEOUT), false, rg_cli_events,
      "what happens on the platform, as it happens",
-     "Follows until it is interrupted, --count events have come, or --timeout has passed (exit status 3).",
+     "Follows until it is interrupted, --count events have come, or --timeout has passed (exit status 3); "
+     "ends with status 1 when the platform does.",
      "rgctl events\n"
      "rgctl events -o json | jq .type\n",
      "an object a line, as soon as it has come, as the platform's stream has it"},

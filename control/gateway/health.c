@@ -39,7 +39,7 @@ static void set_state(struct rg_prober *p, enum rg_replica_state state)
     else if (state == RG_REPLICA_HEALTHY)
         rg_info("the replica takes connections again replica=%s", p->address.text);
     else
-        rg_warn("the replica is down replica=%s reason=\"%s\"", p->address.text, p->why);
+        rg_warn("the replica is down replica=%s path=%s reason=\"%s\"", p->address.text, p->settings.path, p->why);
 }
 
 /* A replica of which nothing is known yet is what its first probe says. */

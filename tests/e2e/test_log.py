@@ -11,7 +11,7 @@ from lib import env
 from lib.attack import req
 from lib.client import Client, Incomplete, get
 from lib.gateway import nofile_limit
-from lib.raw_origin import Held
+from lib.raw_origin import Held, reply
 
 CHECKED = {"replica": {"health": {"path": "/api/v2/status", "interval": env.ms(100), "fall": 1}}}
 
@@ -99,6 +99,14 @@ def test_replica_that_is_not_checked(programs):
     programs.raw_origin(port=int(dead.split(":")[1]))
     wait_for(gateway, "the replica takes connections again", seconds=10)
     wait_for(gateway, "ready", 2)
+
+
+def test_replica_that_fails_its_check(programs):
+    """What was asked for is told, as that may be what is wrong."""
+    origin = programs.raw_origin(lambda c, r: reply(b"", status="404 Not Found", connection="close"))
+    gateway = programs.gateway(origin.address, {"replica": {"health": {"path": "/up", "expect": "2xx", "interval": env.ms(100)}}})
+    line = wait_for(gateway, "the replica is down")
+    assert f"replica={origin.address} path=/up reason=" in line and "404" in line, line
 
 
 # ---- drain ----
@@ -209,9 +217,11 @@ def test_want_of_descriptors_is_told_once_a_while(programs):
         line = wait_for(gateway, "descriptors ran out")
         assert ("warn", line) in messages(gateway)
         assert number(line, "times") >= 1 and number(line, "limit") == 60 and "LimitNOFILE=" in line
+        clients += [Client(gateway.address) for _ in range(10)]
+        env.wait_until(lambda: gateway.metrics().get("ringgate_descriptors_exhausted_total") > number(line, "times"), 5,
+                       "more to be told")
         time.sleep(1.0)
         assert len(find(gateway, "descriptors ran out")) == 1, "a line each tick tells nothing new"
-        assert gateway.metrics().get("ringgate_descriptors_exhausted_total") > number(line, "times")
     finally:
         held.release()
         for c in clients:
