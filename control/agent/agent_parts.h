@@ -67,6 +67,7 @@ struct rg_entry {
     uint64_t ticket;               /* of the batch that brings `live` to the disk; 0: none */
     struct rg_list writing;        /* the agent's, while it has a ticket */
     bool is_listed;                /* by the sync that runs */
+    bool is_asked;                 /* ... which does not list it: whether it still exists */
     int64_t newest_ns;             /* of all orders there were, done or not; INT64_MIN: none */
     char newest_id[RG_ID_MAX + 1]; /* deployment of that */
     unsigned n_orders;             /* that are not done */

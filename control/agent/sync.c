@@ -12,6 +12,7 @@
 #include "datapath/base/log.h"
 
 #define LIST_MAX  (32u << 20) /* 10,000 deployments are 3 MB */
+#define IDS_MAX   1000u       /* asked about at once: the platform takes no more */
 #define RECENT_MS 3600000     /* older ones wait for no acknowledgement any more */
 
 /* ---- One of the list ---- */
@@ -130,29 +131,36 @@ static void remove_gone(struct rg_agent *a, const json_t *artifacts)
     }
 }
 
-/* If it can't be asked, nothing is removed. */
+static void ask_for_unlisted(struct rg_agent *a);
+
+/* If it can't be asked, nothing more is removed. */
 static void existence_came(void *owner, const struct rg_fetch_answer *answer)
 {
     struct rg_agent *a = owner;
     char why[128] = "";
     a->sync.fetch = NULL;
     json_t *root = answer->ok ? rg_json_parse(answer->body, why, sizeof(why)) : NULL;
-    if (root)
-        remove_gone(a, json_object_get(root, "artifacts"));
-    else
-        rg_warn("control: can't ask which artifacts still exist, keeping all reason=\"%s\"",
+    if (!root) {
+        rg_warn("control: can't ask which artifacts still exist, keeping all that were not answered for reason=\"%s\"",
                 answer->ok ? why : answer->why);
+        complete(a);
+        return;
+    }
+    remove_gone(a, json_object_get(root, "artifacts"));
     json_decref(root);
-    complete(a);
+    ask_for_unlisted(a);
 }
 
-static json_t *unlisted(const struct rg_agent *a)
+/* The next of them, each once. */
+static json_t *unlisted(struct rg_agent *a)
 {
     json_t *ids = json_array();
-    for (const struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
-        const struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
-        if (!e->is_listed && !e->order) /* also what was refused, or has nothing but keys: it counts, too */
-            json_array_append_new(ids, json_string(e->id));
+    for (struct rg_list *at = a->entries.next; at != &a->entries && json_array_size(ids) < IDS_MAX; at = at->next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        if (e->is_listed || e->is_asked || e->order)
+            continue;
+        e->is_asked = true; /* also what was refused, or has nothing but keys: it counts, too */
+        json_array_append_new(ids, json_string(e->id));
     }
     return ids;
 }
@@ -215,8 +223,10 @@ static void list_came(void *owner, const struct rg_fetch_answer *answer)
     json_t *root = rg_json_parse(answer->body, why, sizeof(why));
     const json_t *list = json_object_get(root, "deployments");
     bool is_list = json_is_array(list);
-    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next)
-        RG_CONTAINER(at, struct rg_entry, link)->is_listed = false;
+    for (struct rg_list *at = a->entries.next; at != &a->entries; at = at->next) {
+        struct rg_entry *e = RG_CONTAINER(at, struct rg_entry, link);
+        e->is_listed = e->is_asked = false;
+    }
     bool compared = is_list && compare_all(a, list);
     a->sync.is_compared = compared;
     json_decref(root);

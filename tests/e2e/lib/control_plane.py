@@ -21,6 +21,7 @@ from . import env
 from .websocket import CLOSE, PING, TEXT, accept_of, frame, frames_of
 
 BASE = "/api/internal/v1"
+IDS_MAX = 1000  # in one request, as the platform has it
 CONNECT = BASE + "/ws/gateways/connect"
 PONG = 10
 
@@ -347,6 +348,8 @@ class ControlPlane:
             return self._serve_batch(handler, body)
         if path == "/artifacts/exists":
             ids, here = json.loads(body)["artifactIds"], {d.artifact for d in deployments} | self.known
+            if len(ids) > IDS_MAX:
+                return handler.answer(400, {"error": f"artifactIds: got {len(ids)} ids, {IDS_MAX} are the most"})
             return handler.answer(200, {"artifacts": [{"artifactId": i, "exists": i in here} for i in ids]})
         if path == f"/gateways/{self.gateway_id}/manifest":
             self.manifests.append(json.loads(body))
