@@ -93,6 +93,20 @@ static void settle(struct rg_platform *p, struct rg_settings *front)
     front->replica = p->inside;
 }
 
+/* The front tells of its own. */
+static void report_kept(const struct rg_platform_settings *running, const struct rg_platform_settings *next)
+{
+    for (size_t i = 0; i < rg_platform_options_table.count; i++) {
+        const struct rg_conf_option *o = &rg_platform_options_table.options[i];
+        char was[RG_CONF_TEXT_MAX], wanted[RG_CONF_TEXT_MAX];
+        if (!o->fixed || o->offset < sizeof(running->front) || rg_conf_equal(o, running, next))
+            continue;
+        rg_conf_format(o, running, was, sizeof(was));
+        rg_conf_format(o, next, wanted, sizeof(wanted));
+        rg_warn("reload: this option needs a restart option=%s running=%s wanted=%s", o->path, was, wanted);
+    }
+}
+
 static int reload(void *owner, const struct rg_options_outside *outside, struct rg_settings *ret, FILE *err)
 {
     struct rg_platform *p = owner;
@@ -101,6 +115,7 @@ static int reload(void *owner, const struct rg_options_outside *outside, struct 
         return -ENOMEM;
     int r = rg_platform_options_load(p->flags, outside, next, err);
     if (r == 0) {
+        report_kept(&p->settings, next);
         settle(p, &next->front);
         *ret = next->front;
     }

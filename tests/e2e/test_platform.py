@@ -457,6 +457,24 @@ def test_reload_without_a_file_says_so(tmp_path):
         process.stop()
 
 
+def test_reload_tells_what_needs_a_restart(tmp_path):
+    """Of the platform's own options as of its front's."""
+    config = tmp_path / "platform.yaml"
+    text = "listeners: [{{address: 'unix:{0}/s'}}]\ndata: {0}/{1}\nbacklog: {2}\ndeployments: {{kept: {3}}}\n"
+    config.write_text(text.format(tmp_path, "data", 100, 20))
+    process = Process("bare", [env.PLATFORM, "-c", str(config)], str(tmp_path))
+    try:
+        env.wait_until(lambda: "ready" in process.log(), 15, "the platform to be ready")
+        config.write_text(text.format(tmp_path, "other", 200, 20))
+        process.signal(signal.SIGHUP)
+        env.wait_until(lambda: "reloaded generation=2" in process.log(), 5, "the reload")
+        for kept in (f"option=data running={tmp_path}/data wanted={tmp_path}/other", "option=backlog running=100 wanted=200"):
+            assert f"this option needs a restart {kept}" in process.log(), process.log()
+        assert "deployments.kept" not in process.log()
+    finally:
+        process.stop()
+
+
 def test_database_flag_is_refused():
     r = subprocess.run([env.PLATFORM, "--database", "postgresql://x"], capture_output=True, text=True)
     assert r.returncode == 2 and "--database" in r.stderr and "--data" in r.stderr
