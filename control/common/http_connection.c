@@ -247,8 +247,8 @@ static void ws_watch(struct rg_http_connection *c)
 {
     bool over = rg_ws_is_over(c->ws);
     bool writes = over || c->input_len > 0 || rg_outbuf_pending(&c->output).len > 0 || rg_ws_output(c->ws).len > 0;
-    bool reads = !over && !rg_ws_is_paused(c->ws);
-    watch_for(c, (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u));
+    uint32_t reads = over ? 0u : rg_ws_is_paused(c->ws) ? EPOLLET : EPOLLIN; /* its end is told once, and again later */
+    watch_for(c, reads | (writes ? EPOLLOUT : 0u));
     if ((over || rg_ws_is_closing(c->ws)) && !c->timeout.set)
         rg_loop_set_alarm(c->server->loop, &c->timeout, CLOSE_MS);
 }
@@ -279,7 +279,7 @@ static bool ws_receive(struct rg_http_connection *c, uint32_t events)
         free(input);
         return true;
     }
-    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+    if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || rg_ws_is_paused(c->ws))
         return true;
     ssize_t n = recv(c->socket.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (n > 0)

@@ -275,6 +275,26 @@ static void a_websocket_that_is_paused_is_not_read(void **state)
     stop();
 }
 
+/* Its end can't be unwatched, and a local socket still has what came before it. */
+static void a_paused_peer_that_hangs_up_is_not_read_either(void **state)
+{
+    (void)state;
+    start(AF_UNIX, NULL);
+    int fd = dial();
+    say(fd, UPGRADE);
+    hear(fd);
+    rg_ws_pause(ws, true);
+    say(fd, "\x81\x82" KEY "ih"); /* "hi" */
+    close(fd);
+    turn_for(20);
+    assert_string_equal(ws_events, "");
+    rg_ws_pause(ws, false);
+    turn_for(5);
+    assert_string_equal(ws_events, "text(hi) ended(1006 ) ");
+    assert_int_equal(server.n_connections, 0);
+    stop();
+}
+
 static void only_requests_for_it_become_one(void **state)
 {
     (void)state;
@@ -313,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_websocket_ends_with_its_connection),
         cmocka_unit_test(a_websocket_that_does_not_answer_close_has_its_time),
         cmocka_unit_test(a_websocket_that_is_paused_is_not_read),
+        cmocka_unit_test(a_paused_peer_that_hangs_up_is_not_read_either),
         cmocka_unit_test(only_requests_for_it_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
