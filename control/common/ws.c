@@ -212,8 +212,7 @@ void rg_ws_close(struct rg_ws *ws, uint16_t code, struct rg_str reason)
     if (ws->doomed)
         return;
     say_close(ws, code, reason);
-    if (ws->failed)
-        wake(ws);
+    wake(ws); /* also where it waits behind other output: it is the carrier who gives the peer no more than its time */
 }
 
 void rg_ws_pause(struct rg_ws *ws, bool paused)

@@ -82,8 +82,8 @@ void rg_ws_receive(struct rg_ws *ws, const char *bytes, size_t len);
 struct rg_str rg_ws_output(const struct rg_ws *ws); /* to be sent; empty: nothing. Valid until any other call */
 void rg_ws_sent(struct rg_ws *ws, size_t n);
 
-/* Calls `wake_carrier` whenever there is something to be sent after there was nothing, the conversation is over, or it
- * is paused or goes on: from within any function above. */
+/* Calls `wake_carrier` whenever there is something to be sent after there was nothing, we have said Close, the
+ * conversation is over, or it is paused or goes on: from within any function above. */
 void rg_ws_on_wake(struct rg_ws *ws, void (*wake_carrier)(void *carrier), void *carrier);
 
 /* Both sides have said Close, or the peer must be left after an error: once the output is sent, the carrier ends the

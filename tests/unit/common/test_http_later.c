@@ -295,6 +295,34 @@ static void a_paused_peer_that_hangs_up_is_not_read_either(void **state)
     stop();
 }
 
+/* While more is to be written than the peer takes. */
+static void a_websocket_that_is_closed_and_not_read_has_its_time(void **state)
+{
+    (void)state;
+    char text[60000];
+    start(AF_UNIX, NULL);
+    int fd = dial();
+    say(fd, UPGRADE);
+    hear(fd);
+    memset(text, 'x', sizeof(text));
+    for (unsigned i = 0; i < 20 && rg_ws_output(ws).len == 0; i++) {
+        assert_true(rg_ws_send_text(ws, (struct rg_str){text, sizeof(text)}));
+        turn_for(2);
+    }
+    assert_true(rg_ws_output(ws).len > 0);
+    assert_null(loop.alarms);
+    rg_ws_close(ws, RG_WS_NORMAL, RG_STR_NONE);
+    turn_for(2);
+    assert_non_null(loop.alarms);
+    assert_true(loop.alarms->at_ms <= rg_now_ms() + 5000);
+    loop.alarms->at_ms = rg_now_ms();
+    turn_for(2);
+    assert_string_equal(ws_events, "ended(1000 ) ");
+    assert_int_equal(server.n_connections, 0);
+    close(fd);
+    stop();
+}
+
 static void only_requests_for_it_become_one(void **state)
 {
     (void)state;
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_websocket_that_does_not_answer_close_has_its_time),
         cmocka_unit_test(a_websocket_that_is_paused_is_not_read),
         cmocka_unit_test(a_paused_peer_that_hangs_up_is_not_read_either),
+        cmocka_unit_test(a_websocket_that_is_closed_and_not_read_has_its_time),
         cmocka_unit_test(only_requests_for_it_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
