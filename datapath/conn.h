@@ -46,10 +46,11 @@ struct rg_conn {
     struct rg_list all;  /* worker->clients */
     struct rg_list idle; /* worker->idle, worker->heads (SHAKING too) or worker->lingering */
     struct rg_h1_resume resume;
-    struct rg_h2 *h2;      /* NULL: it speaks HTTP/1 */
-    uint64_t since_ms;     /* when the present state began */
-    uint16_t linger_ms;    /* while RG_CONN_LINGER: for how long at most */
-    uint32_t linger_bytes; /* ... and what was thrown away so far */
+    struct rg_h2 *h2;       /* NULL: it speaks HTTP/1 */
+    uint64_t since_ms;      /* when the present state began */
+    uint64_t idle_since_ms; /* ... and the last time without a request, before it became RG_CONN_HEAD */
+    uint16_t linger_ms;     /* while RG_CONN_LINGER: for how long at most */
+    uint32_t linger_bytes;  /* ... and what was thrown away so far */
     uint8_t state;
     uint8_t listener;                        /* index in settings and worker */
     uint8_t proxy_stage;                     /* enum rg_proxy_stage: something comes before the client's bytes */

@@ -37,13 +37,22 @@ void rg_conn_refuse(struct rg_worker *w, struct rg_conn *c, enum rg_method metho
     rg_exchange_refuse(w, &c->client, method, reason);
 }
 
-/*
- * Nothing but empty lines, as some clients send behind a body (RFC 9112 2.2): no request has begun, and none is late if
- * none follows.
- */
+/* As some clients send behind a body (RFC 9112 2.2). */
 static bool is_empty_lines(struct rg_str front)
 {
     return front.len % 2 == 0 && front.len <= 4 && memcmp(front.ptr, "\r\n\r\n", front.len) == 0;
+}
+
+/* No request has begun, and none is late if none follows: it is idle as it was before, and no longer than without them.
+ */
+static void pass_over_empty_lines(struct rg_worker *w, struct rg_conn *c)
+{
+    c->resume = (struct rg_h1_resume){0};
+    rg_input_clear(&c->sock.in);
+    rg_conn_become(w, c, RG_CONN_IDLE);
+    c->since_ms = c->idle_since_ms;
+    rg_socket_want(w, &c->sock, rg_conn_waiting_mode(c));
+    rg_conn_timer(w, c); /* its time may have passed since the first byte */
 }
 
 /* One request at most: its exchange comes back here through rg_conn_exchange_ended and rg_conn_next_request. */
@@ -57,6 +66,7 @@ void rg_conn_read_head(struct rg_worker *w, struct rg_conn *c)
     if (c->sock.in.bytes == 0)
         return;
     if (c->state == RG_CONN_IDLE) {
+        c->idle_since_ms = c->since_ms;
         rg_conn_become(w, c, RG_CONN_HEAD);
         c->client.head_us = w->now_us;
     }
@@ -87,9 +97,7 @@ void rg_conn_read_head(struct rg_worker *w, struct rg_conn *c)
     } else if (c->sock.eof) {
         rg_conn_close(w, c, false);
     } else if (is_empty_lines(rg_input_front(&c->sock.in))) {
-        c->resume = (struct rg_h1_resume){0};
-        rg_input_clear(&c->sock.in);
-        rg_conn_next_request(w, c);
+        pass_over_empty_lines(w, c);
     } else {
         rg_conn_head_incomplete(w, c);
     }

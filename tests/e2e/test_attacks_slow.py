@@ -64,11 +64,28 @@ def test_empty_lines_begin_no_request(lane, pieces):
     lane.reset()
     with Client(lane.gateway.address) as c:
         assert c.request(req("Content-Length: 5", body=b"hello" + pieces[0])).status == 200
+        start = time.monotonic()
         for piece in pieces[1:]:
             time.sleep(env.scaled(0.05))
             c.send(piece)
-        start = time.monotonic()
         c.expect_end(IDLE_MS / 1000 + 3)
+        assert time.monotonic() - start >= env.scaled(IDLE_MS / 1000) * 0.8
+    assert lane.counted() == {}
+
+
+@pytest.mark.parametrize("first", [b"", req(method="GET")], ids=["alone", "after-a-request"])
+def test_empty_lines_do_not_keep_a_connection(lane, first):
+    """They cost next to nothing and nobody counts them: time without a request runs on."""
+    lane.reset()
+    with Client(lane.gateway.address) as c:
+        if first:
+            assert c.request(first).status == 200
+        start = time.monotonic()
+        stop = drip_in_background(c.sock, b"\r\n" * 200, env.scaled(0.1))
+        try:
+            c.expect_end((IDLE_MS + HEAD_MS) / 1000 + 1)
+        finally:
+            stop.set()
         assert time.monotonic() - start >= env.scaled(IDLE_MS / 1000) * 0.8
     assert lane.counted() == {}
 

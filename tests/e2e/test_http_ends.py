@@ -128,6 +128,25 @@ def test_client_that_stays_after_the_announced_end_does_not_hold_up_a_drain(prog
         assert gateway.process.wait(8) == 0
 
 
+def test_empty_lines_do_not_hold_up_a_drain(programs):
+    origin = programs.raw_origin()
+    gateway = programs.gateway(origin.address, {"timeouts": {"drain": "60s", "drain_idle": env.ms(500)}})
+    with Client(gateway.address) as c:
+        assert c.request(req(method="GET")).status == 200
+        gateway.process.signal(signal.SIGTERM)
+        gateway.wait_metric(1, "ringgate_draining")
+        for _ in range(100):
+            try:
+                c.send(b"\r\n")
+            except OSError:
+                break
+            if not c.is_silent(env.scaled(0.1)):
+                break
+        else:
+            raise AssertionError("the connection is still open")
+    assert gateway.process.wait(8) == 0
+
+
 # ---- a connection for each request ----
 
 def segments_received(c):
