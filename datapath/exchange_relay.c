@@ -240,30 +240,33 @@ bool rg_exchange_pump_response(struct rg_worker *w, struct rg_exchange *x)
 }
 
 /*
- * The replica has said more than the response. It may not have been received: behind what filled its block, or what
- * went through a pipe. The next request may get the connection in this turn, surely if it waits for it.
+ * The replica has said more than the response, which has not been received: it lies behind what filled its block, or
+ * what went through a pipe. The next request may get the connection in this turn, surely if it waits for it.
  */
-static bool has_surplus(const struct rg_exchange *x)
+static bool has_unseen(const struct rg_exchange *x)
 {
-    if (x->up->in->bytes > 0)
-        return true;
     if (rg_server_is_h2(x->up))
         return false;
     const struct rg_socket *s = rg_server_sock(x->up);
-    bool unseen = s->fast || x->response.bytes > RG_BUF_BULK || !rg_list_empty(&x->upstream->waiting);
-    return RG_UNLIKELY(unseen) && rg_sys_has_bytes(s->fd);
+    bool may_have = s->fast || x->response.bytes > RG_BUF_BULK || !rg_list_empty(&x->upstream->waiting);
+    return RG_UNLIKELY(may_have) && rg_sys_has_bytes(s->fd);
 }
 
 void rg_exchange_response_received(struct rg_worker *w, struct rg_exchange *x)
 {
-    bool surplus = has_surplus(x);
+    bool surplus = x->up->in->bytes > 0;
+    bool keep = x->up_persistent && x->request.done && !surplus;
+    if (keep && has_unseen(x)) {
+        keep = false;
+        surplus = !rg_server_sock(x->up)->tls; /* else it need not be of HTTP: a server that leaves says so in TLS */
+    }
     if (surplus)
         rg_metric_add(w->metrics, x->upstream->metrics->surplus, 1);
     if (!x->response.trailer)
         x->response.trailer = rg_server_take_trailers(x->up);
     if (!rg_server_is_h2(x->up))
         rg_server_conn(x->up)->small = x->response.bytes < RG_BUF_SMALL_CAP / 2;
-    rg_exchange_let_go_of_replica(w, x, x->up_persistent && x->request.done && !surplus);
+    rg_exchange_let_go_of_replica(w, x, keep);
     x->step = RG_STEP_FLUSH;
     if (rg_client_is_h2(x->client)) /* the end has a frame of its own, or goes with the last one */
         rg_client_send_later(w, x->client);

@@ -82,6 +82,17 @@ def test_verified_named_and_resumed(routed, origin, certificates, version):
     assert m.get("ringgate_upstream_tls_handshakes_total", kind="resumed") == 2
 
 
+@pytest.mark.parametrize("fields", [[("Connection", "close")], []], ids=["announced", "unannounced"])
+def test_the_end_of_tls_is_no_surplus(routed, origin, certificates, fields):
+    """Behind a large response it may be there before anybody looks, and is not of HTTP."""
+    gateway = routed()
+    o = origin(version=ssl.TLSVersion.TLSv1_2, script=lambda c, r: Answer(reply(b"h" * int(r.target[3:]), fields=fields), "close"))
+    gateway.deploy(secure("/a", o.address, certificates))
+    for size in range(65536, 81920, 512):
+        assert len(get(gateway.address, f"/a/{size}").body) == size
+    assert gateway.metrics().get("ringgate_upstream_surplus_total") == 0
+
+
 def test_connections_are_kept(routed, origin, certificates):
     gateway = routed()
     o = origin()
