@@ -26,9 +26,31 @@ static struct rg_str before_comma(struct rg_str list)
     return (struct rg_str){list.ptr, comma ? (size_t)(comma - list.ptr) : list.len};
 }
 
+/* Without what is behind the last comma, which `ret` gets without the blanks around it. */
+static struct rg_str take_last(struct rg_str list, struct rg_str *ret)
+{
+    const char *comma = list.len ? memrchr(list.ptr, ',', list.len) : NULL;
+    size_t ahead = comma ? (size_t)(comma - list.ptr) : 0, from = comma ? ahead + 1 : 0;
+    while (from < list.len && list.ptr[from] == ' ')
+        from++;
+    while (list.len > from && list.ptr[list.len - 1] == ' ')
+        list.len--;
+    *ret = (struct rg_str){list.len ? list.ptr + from : list.ptr, list.len - from};
+    return (struct rg_str){list.ptr, ahead};
+}
+
+/* The front adds who asked it to the list. Only of a proxy that it trusts does it keep one, whose last is the client of
+ * that proxy; what stands further ahead, that client may have written itself. */
+static struct rg_str forwarded_client(struct rg_str list)
+{
+    struct rg_str last, client;
+    take_last(take_last(list, &last), &client);
+    return client.len > 0 ? client : last;
+}
+
 static void believe_forwarding(struct rg_http_request *req)
 {
-    struct rg_str client = before_comma(rg_http_field(req, RG_FIELD_X_FORWARDED_FOR));
+    struct rg_str client = forwarded_client(rg_http_field(req, RG_FIELD_X_FORWARDED_FOR));
     if (client.len > 0)
         req->client = client;
     req->https = rg_str_eq_nocase(before_comma(rg_http_field(req, RG_FIELD_X_FORWARDED_PROTO)), RG_STR("https"));

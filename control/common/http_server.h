@@ -56,7 +56,7 @@ struct rg_http_options {
     size_t stream_bytes;  /* that may wait for a reader of a stream; 0: RG_HTTP_STREAM_BYTES */
     bool patient;         /* a body has the time again with each piece: for peers that limit slow clients themselves */
     bool same_process;    /* UNIX sockets: clients of this very process only (SO_PEERCRED) */
-    bool trusts_forwarding; /* X-Forwarded-For and -Proto are believed */
+    bool trusts_forwarding; /* X-Forwarded-For and -Proto are believed: the peer is a gateway of ours */
 };
 
 #define RG_HTTP_CONNECTIONS  32u

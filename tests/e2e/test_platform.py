@@ -136,6 +136,16 @@ def test_refusals_name_limit_option_and_remedy(programs):
     assert message == 'Content-Type: got "text/plain", wanted application/json.'
 
 
+def test_connects_count_against_who_connects(programs):
+    """Behind a proxy that adds its client to a list, which that one may have begun itself."""
+    p = programs.platform({"trusted_proxies": ["127.0.0.1"], "websocket": {"connects_per_minute": 1}})
+    websocket = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    for client, status in (("192.0.2.1, 203.0.113.9", 401), ("192.0.2.2, 203.0.113.9", 429), ("192.0.2.1", 401)):
+        got = p.ask("GET", "/api/internal/v1/ws/gateways/connect", headers={**websocket, "X-Forwarded-For": client})[0]
+        assert got == status, client
+
+
 @pytest.mark.parametrize("end", ["revoked", "expired"])
 def test_a_stream_of_events_ends_with_its_token(edge, end):
     soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=env.scaled(1))

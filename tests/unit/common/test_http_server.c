@@ -62,6 +62,12 @@ static void a_trusted_peer_names_the_client(void **state)
     say(fd, "GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: https\r\n\r\n");
     hear(fd);
     assert_string_equal(body(), "GET / [0] from 9.9.9.9 over https host a:7");
+    say(fd, "GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: 6.6.6.6, 7.7.7.7,9.9.9.9 , 1.1.1.1\r\n\r\n");
+    hear(fd);
+    assert_string_equal(body(), "GET / [0] from 9.9.9.9 host a:7"); /* what is before it its client may have forged */
+    say(fd, "GET / HTTP/1.1\r\n" HOST "X-Forwarded-For: 9.9.9.9\r\n\r\n");
+    hear(fd);
+    assert_string_equal(body(), "GET / [0] from 9.9.9.9 host a:7");
     say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
     hear(fd);
     assert_string_equal(body(), "GET / [0] from  host a:7");
