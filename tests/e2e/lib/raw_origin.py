@@ -12,7 +12,6 @@ import socket
 import struct
 import termios
 import threading
-import time
 
 from .env import scaled, wait_until
 
@@ -344,6 +343,12 @@ class RawOrigin:
         self.drop_connections()
 
 
+def waiting_in(listener):
+    """Connections in its accept queue: of a listener, that is what tcpi_unacked counts."""
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("I", info, 24)[0]
+
+
 class Deaf:
     """A listener that accepts nothing and whose queue is full: connects to it neither succeed nor fail."""
 
@@ -358,7 +363,7 @@ class Deaf:
             s.setblocking(False)
             s.connect_ex(listener.getsockname())
             self._sockets.append(s)
-        time.sleep(0.1)
+        wait_until(lambda: waiting_in(listener) > 0, 5, "the queue to be full")
 
     def close(self):
         for s in self._sockets:
