@@ -1,4 +1,5 @@
 /* control/common/cpus.c: quotas of both kinds of control groups, in trees like those of machines and of containers. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,10 +129,21 @@ static void test_in_a_container_without_a_name_space_of_groups(void **state)
     assert_int_equal(rg_cpus_quota(root), 1);
 }
 
-static void test_of_this_process(void **state)
+/* Whatever its quota, which is rounded up. */
+static void test_where_this_process_may_run(void **state)
 {
+    cpu_set_t all, one;
     (void)state;
-    assert_true(rg_cpus_usable() >= 1);
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    assert_in_range(rg_cpus_usable(), 1, CPU_COUNT(&all));
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &all))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    assert_int_equal(rg_cpus_usable(), 1);
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 int main(void)
@@ -142,7 +154,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_least_of_all_groups_above, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_older_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_a_container_without_a_name_space_of_groups, setup, teardown),
-        cmocka_unit_test(test_of_this_process),
+        cmocka_unit_test(test_where_this_process_may_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
