@@ -13,7 +13,7 @@ static const struct rg_flag flags[] = {
     {0, "listen", "ADDR", RG_FLAG_LIST, VIEW(listen),
      "where clients connect; may be given several times (default [::]:80)"},
     {0, "replica", "ADDR", RG_FLAG_TEXT, VIEW(replica), "the service behind the gateway"},
-    {0, "workers", "N|auto", RG_FLAG_TEXT, VIEW(workers), "worker threads (default auto: one for each CPU)"},
+    {0, "workers", "N|auto", RG_FLAG_TEXT, VIEW(workers), "worker threads (default auto: one for each CPU it may use)"},
     {0, "admin", "ADDR|off", RG_FLAG_TEXT, VIEW(admin), "metrics, state and commands (default 127.0.0.1:9901)"},
     {0, "control", "URL", RG_FLAG_TEXT, VIEW(control),
      "the control plane that deploys here, like wss://platform.example:9243"},
